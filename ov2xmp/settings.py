@@ -1,0 +1,339 @@
+"""Settings of every process, read once from environment variables prefixed ``OV2XMP_``.
+
+A secret may also come from a file: ``OV2XMP_SECRET_KEY_FILE`` names the file that holds what
+``OV2XMP_SECRET_KEY`` would. A value that cannot be read stops the process with the variable's
+name. ``docs/settings.md`` explains each variable.
+"""
+
+import hashlib
+import os
+import secrets
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def env(name: str, default: str = "") -> str:
+    """Read a text variable, or the content of the file that ``<name>_FILE`` names."""
+    if path := os.environ.get(f"{name}_FILE"):
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE: cannot read {path}: {error.strerror}") from error
+    return os.environ.get(name, default)
+
+
+def env_bool(name: str, default: bool = False) -> bool:
+    value = env(name).strip().lower()
+    if value in ("", "0", "false", "no", "off"):
+        return False if value else default
+    if value in ("1", "true", "yes", "on"):
+        return True
+    raise ImproperlyConfigured(f"{name} must be 0 or 1, not {value!r}")
+
+
+def env_number(name: str, default: float, minimum: float = 0) -> float:
+    value = env(name)
+    try:
+        number = float(value) if value else default
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a number, not {value!r}") from error
+    if number < minimum:
+        raise ImproperlyConfigured(f"{name} must be at least {minimum:g}, not {value}")
+    return number
+
+
+def env_int(name: str, default: int, minimum: int = 0) -> int:
+    number = env_number(name, default, minimum)
+    if number != int(number):
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {number}")
+    return int(number)
+
+
+def env_list(name: str, default: str = "") -> list[str]:
+    return [item.strip() for item in env(name, default).split(",") if item.strip()]
+
+
+def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    value = env(name, default).strip()
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    return value
+
+
+def read_or_create_secret(path: Path) -> str:
+    """Return the secret kept in `path`, made on first use and readable by its owner only.
+
+    Several processes start at once, so the file appears whole or not at all: whoever links its
+    finished temporary file first wins, the others read that one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        handle, name = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(secrets.token_urlsafe(48))
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(name)
+    return path.read_text(encoding="utf-8").strip()
+
+
+def embedded_redis_socket(data_dir: Path) -> Path:
+    """Say where the embedded redis listens: in the data dir, unless that path is too long.
+
+    A unix socket's path has at most 107 bytes; a longer data dir gets a directory of its own
+    under the system's temporary directory, named after the data dir.
+    """
+    socket = data_dir / "redis.sock"
+    if len(os.fsencode(socket)) <= 100:
+        return socket
+    digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"ov2xmp-{os.getuid()}-{digest}" / "redis.sock"
+
+
+DEBUG = env_bool("OV2XMP_DEBUG")
+DATA_DIR = Path(env("OV2XMP_DATA_DIR") or BASE_DIR / "var").resolve()
+
+SECRET_KEY = env("OV2XMP_SECRET_KEY")
+if not SECRET_KEY:
+    if not DEBUG and not env("OV2XMP_DATA_DIR"):
+        raise ImproperlyConfigured(
+            "Set OV2XMP_SECRET_KEY or OV2XMP_SECRET_KEY_FILE, or name a data directory in "
+            "OV2XMP_DATA_DIR where a generated key is kept."
+        )
+    SECRET_KEY = read_or_create_secret(DATA_DIR / "secret-key")
+
+ALLOWED_HOSTS = env_list("OV2XMP_DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1")
+CSRF_TRUSTED_ORIGINS = env_list("OV2XMP_CSRF_TRUSTED_ORIGINS")
+
+BIND = env("OV2XMP_BIND", "127.0.0.1")
+WEB_PORT = env_int("OV2XMP_WEB_PORT", 8000)
+CSMS_PORT = env_int("OV2XMP_CSMS_PORT", 9000)
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "chargers",
+    "tasks",
+    "api",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "ov2xmp.urls"
+ASGI_APPLICATION = "ov2xmp.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# Seconds after which a connection attempt or a statement is given up. Both databases know both.
+DATABASE_TIMEOUT = env_int("OV2XMP_DATABASE_TIMEOUT", 10, minimum=1)
+
+
+def database_url() -> str:
+    if url := env("OV2XMP_DATABASE_URL"):
+        return url
+    if name := env("OV2XMP_POSTGRES_DB"):
+        user = quote(env("OV2XMP_POSTGRES_USER", "postgres"), safe="")
+        password = quote(env("OV2XMP_POSTGRES_PASSWORD"), safe="")
+        host = env("OV2XMP_POSTGRES_HOST", "localhost")
+        return f"postgres://{user}:{password}@{host}:{env_int('OV2XMP_POSTGRES_PORT', 5432)}/{quote(name, safe='')}"
+    return f"sqlite:///{DATA_DIR / 'db.sqlite3'}"
+
+
+def database() -> dict[str, object]:
+    config = dict(dj_database_url.parse(database_url(), conn_max_age=60, conn_health_checks=True))
+    if config["ENGINE"] == "django.db.backends.sqlite3":
+        config["OPTIONS"] = {
+            "timeout": DATABASE_TIMEOUT,
+            # Take the write lock at BEGIN: a reader that turns writer would fail at once.
+            "transaction_mode": "IMMEDIATE",
+            # FULL: what was acknowledged to a station survives a power cut.
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        }
+    elif config["ENGINE"] == "django.db.backends.postgresql":
+        config["OPTIONS"] = {
+            **config.get("OPTIONS", {}),
+            "connect_timeout": DATABASE_TIMEOUT,
+            "options": f"-c statement_timeout={DATABASE_TIMEOUT * 1000}",
+        }
+    else:
+        raise ImproperlyConfigured("OV2XMP_DATABASE_URL must name PostgreSQL or SQLite.")
+    return config
+
+
+DATABASES = {"default": database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+
+def redis_url() -> str:
+    if url := env("OV2XMP_REDIS_URL"):
+        return url
+    if host := env("OV2XMP_REDIS_BROKER_HOST"):
+        return f"redis://{host}:{env_int('OV2XMP_REDIS_BROKER_PORT', 6379)}/0"
+    return f"unix://{embedded_redis_socket(DATA_DIR)}"
+
+
+REDIS_URL = redis_url()
+# Every key and channel starts with it, so that two platforms can share one redis.
+REDIS_PREFIX = env("OV2XMP_REDIS_PREFIX", "ov2xmp")
+REDIS_TIMEOUT = env_number("OV2XMP_REDIS_TIMEOUT", 5, minimum=0.1)
+
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": f"{REDIS_PREFIX}:live:"},
+    }
+}
+
+# kombu spells a unix socket's scheme "redis+socket"; redis-py calls it "unix".
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "global_keyprefix": f"{REDIS_PREFIX}:celery:",
+    "socket_timeout": REDIS_TIMEOUT,
+    "socket_connect_timeout": REDIS_TIMEOUT,
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_TIMEZONE = "UTC"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    "sweep-commands": {"task": "tasks.sweep_commands", "schedule": 5.0},
+    "sweep-nodes": {"task": "tasks.sweep_nodes", "schedule": 10.0},
+    "close-abandoned-transactions": {"task": "tasks.close_abandoned_transactions", "schedule": 60.0},
+}
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["api.permissions.RolePermission"],
+    "DEFAULT_PAGINATION_CLASS": "api.pagination.Pagination",
+    "DEFAULT_FILTER_BACKENDS": [
+        "django_filters.rest_framework.DjangoFilterBackend",
+        "rest_framework.filters.OrderingFilter",
+    ],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "api.errors.handle",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env_number("OV2XMP_AUTH_TOKEN_LIFETIME_MINUTES", 60, minimum=1)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=1),
+    "UPDATE_LAST_LOGIN": True,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "O-V2X-MP",
+    "DESCRIPTION": "The Open Vehicle-To-Grid Management Platform: drive charging stations over OCPP.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "docExpansion": "none", "filter": True},
+}
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+# Static files come straight from the installed apps; nothing needs to be collected first.
+WHITENOISE_USE_FINDERS = True
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SESSION_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+
+# OCPP. Seconds, unless said otherwise.
+OCPP_TIMEOUT = env_number("OV2XMP_OCPP_TIMEOUT", 30, minimum=0.1)
+OCPP_PREREGISTRATION = env_bool("OV2XMP_OCPP_PREREGISTRATION_EVCS")
+OCPP_HEARTBEAT_INTERVAL = env_int("OV2XMP_OCPP_HEARTBEAT_INTERVAL", 300, minimum=1)
+OCPP_AUTHORIZE_UNKNOWN = env_bool("OV2XMP_OCPP_AUTHORIZE_UNKNOWN")
+OCPP_ACCEPT_NO_TAG = env_bool("OV2XMP_OCPP_ACCEPT_NO_TAG")
+OCPP_VALIDATION = env_choice("OV2XMP_OCPP_VALIDATION", "tolerant", ("tolerant", "strict"))
+OCPP_REPAIR_JSON = env_bool("OV2XMP_OCPP_REPAIR_JSON")
+OCPP_PATH = env("OV2XMP_OCPP_PATH", "/ws/ocpp")
+OCPP_PING_INTERVAL = env_number("OV2XMP_OCPP_PING_INTERVAL", 60)
+OCPP_PING_TIMEOUT = env_number("OV2XMP_OCPP_PING_TIMEOUT", 60, minimum=0.1)
+OCPP_HANDSHAKE_TIMEOUT = env_number("OV2XMP_OCPP_HANDSHAKE_TIMEOUT", 20, minimum=0.1)
+OCPP_SEND_TIMEOUT = env_number("OV2XMP_OCPP_SEND_TIMEOUT", 30, minimum=0.1)
+OCPP_DRAIN_TIMEOUT = env_number("OV2XMP_OCPP_DRAIN_TIMEOUT", 10, minimum=0.1)
+OCPP_GREETING_GRACE = env_number("OV2XMP_OCPP_GREETING_GRACE", 30)
+OCPP_MAX_MESSAGE_SIZE = env_int("OV2XMP_OCPP_MAX_MESSAGE_SIZE", 4 * 1024 * 1024, minimum=1024)  # bytes
+OCPP_MAX_QUEUED_CALLS = env_int("OV2XMP_OCPP_MAX_QUEUED_CALLS", 50, minimum=1)
+OCPP_TRANSACTION_GRACE = env_number("OV2XMP_OCPP_TRANSACTION_GRACE", 300)
+
+# How long a batch may take before its stations are answered InternalError.
+INTAKE_TIMEOUT = env_number("OV2XMP_INTAKE_TIMEOUT", 15, minimum=0.1)
+INTAKE_MAX_BATCH = env_int("OV2XMP_INTAKE_MAX_BATCH", 500, minimum=1)
+# A csms node counts as alive for the lease after it last said so, which it does three times a lease.
+NODE_LEASE = env_number("OV2XMP_NODE_LEASE", 15, minimum=1)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env("OV2XMP_LOG_LEVEL", "INFO").upper()},
+    "loggers": {
+        "django.server": {"level": "WARNING"},
+        "daphne": {"level": "WARNING"},
+        # Broken handshakes are counted in a metric; their stack traces tell an operator nothing (TR-13).
+        "websockets": {"level": "CRITICAL"},
+    },
+}
