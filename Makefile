@@ -1,0 +1,55 @@
+# The settings keep a generated secret key in the data directory, so each command needs one.
+OV2XMP_DATA_DIR ?= var
+export OV2XMP_DATA_DIR
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --disable-pip-version-check --quiet
+# The first Python that is new enough: a system's python3 may be older.
+PYTHON = $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: help run demo test lint bench lock clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s  %s\n", $$1, $$2}' Makefile
+
+run: $(VENV)/.installed  ## Start the platform on this machine; Ctrl-C stops it
+	@exec $(RUN) -m ov2xmp.embedded
+
+demo: $(VENV)/.installed-dev  ## Connect a small fleet of simulated stations to the running platform
+	@exec $(RUN) -m tests.simulator.demo
+
+test: $(VENV)/.installed-dev  ## Run the tests; ARGS="-k name" picks some
+	PYTHONASYNCIODEBUG=1 $(RUN) -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-dev  ## Check style, import directions, types, migrations and the OpenAPI schema
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(VENV)/bin/lint-imports
+	$(RUN) -m mypy
+	$(RUN) manage.py check
+	$(RUN) manage.py makemigrations --check --dry-run
+	$(RUN) manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+bench: $(VENV)/.installed-dev  ## Measure the OCPP server against a bare one
+	@exec $(RUN) -m tests.bench
+
+lock:  ## Pin the newest dependencies (needs uv)
+	@for name in requirements requirements-dev; do uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+		--generate-hashes --custom-compile-command 'make lock' $$name.in --output-file $$name.txt || exit 1; done
+
+clean:  ## Delete the virtual environment and the tools' caches; var/ stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(VENV)/.installed: requirements.txt
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed, and none was found on the PATH.' >&2; exit 1; }
+	@echo 'Installing the platform into $(VENV), which takes about a minute.'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --requirement requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	@echo 'Installing what tests and linters need into $(VENV).'
+	@$(PIP) install --requirement requirements-dev.txt
+	@touch $@
