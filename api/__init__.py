@@ -1,0 +1,1 @@
+"""The HTTP edge: REST resources, command endpoints, permissions and the admin's login."""

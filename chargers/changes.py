@@ -1,0 +1,28 @@
+"""What a unit of work changed: noted by the services, told to listeners after the commit."""
+
+from typing import Any
+
+
+class Changes:
+    """Collects changes of one unit of work, each row once.
+
+    Rows are noted by topic and key and read again after the commit, so that a listener gets what
+    REST would answer. Readings are numerous and never change, so their data is kept as it is.
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[Any, str]] = {}
+        self.readings: list[dict[str, Any]] = []
+
+    def note(self, topic: str, key: Any, event: str = "updated") -> None:
+        """Note that the row `key` of `topic` was created, updated or deleted."""
+        rows = self.rows.setdefault(topic, {})
+        # A row created and then updated in one unit is news to the listeners: created.
+        if event != "updated" or key not in rows:
+            rows[key] = event
+
+    def note_reading(self, reading: dict[str, Any]) -> None:
+        self.readings.append(reading)
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.readings)

@@ -1,0 +1,118 @@
+"""The platform's own vocabulary, shared by every OCPP version and by the REST API."""
+
+from django.db.models import IntegerChoices, TextChoices
+
+
+class OcppVersion(TextChoices):
+    V16 = "ocpp1.6", "OCPP 1.6"
+    V201 = "ocpp2.0.1", "OCPP 2.0.1"
+    V21 = "ocpp2.1", "OCPP 2.1"
+
+
+class RegistrationStatus(TextChoices):
+    """What BootNotification is answered (OCPP 1.6 section 4.2, 2.0.1 B01 to B03)."""
+
+    ACCEPTED = "Accepted"
+    PENDING = "Pending"
+    REJECTED = "Rejected"
+
+
+class SecurityProfile(IntegerChoices):
+    """How a station proves its identity when it connects."""
+
+    NONE = 0, "0: identity in the URL only"
+    BASIC = 1, "1: HTTP Basic authentication with the station's key"
+
+
+class ConnectorStatus(TextChoices):
+    """The union of what the versions report: 1.6 section 7.7 and 2.0.1 ConnectorStatusEnumType."""
+
+    AVAILABLE = "Available"
+    PREPARING = "Preparing"
+    CHARGING = "Charging"
+    SUSPENDED_EVSE = "SuspendedEVSE"
+    SUSPENDED_EV = "SuspendedEV"
+    FINISHING = "Finishing"
+    OCCUPIED = "Occupied"
+    RESERVED = "Reserved"
+    UNAVAILABLE = "Unavailable"
+    FAULTED = "Faulted"
+    UNKNOWN = "Unknown"
+
+
+class AvailabilityStatus(TextChoices):
+    OPERATIVE = "Operative"
+    INOPERATIVE = "Inoperative"
+
+
+class AuthorizationStatus(TextChoices):
+    """Whether a driver may charge. A version maps it onto its own words."""
+
+    ACCEPTED = "Accepted"
+    BLOCKED = "Blocked"
+    EXPIRED = "Expired"
+    INVALID = "Invalid"
+    CONCURRENT_TX = "ConcurrentTx"
+
+
+class TransactionStatus(TextChoices):
+    STARTED = "Started"
+    FINISHED = "Finished"
+    UNAUTHORIZED = "Unauthorized"
+
+
+class TransactionFlag(TextChoices):
+    """What makes a transaction worth a second look before it is billed."""
+
+    BOOTED_DURING = "booted_during", "the station booted while it was open"
+    CLOCK_UNRELIABLE = "clock_unreliable", "the station's time was absent or absurd; ours was taken"
+    FOREIGN = "foreign", "known by the station's own id only: it began elsewhere or before this platform"
+    LATE_STOP = "late_stop", "the station's stop came after the platform had closed it"
+    METER_IMPLAUSIBLE = "meter_implausible", "the meter ran faster than any station can deliver"
+    METER_JUMPED_BACK = "meter_jumped_back", "a reading was lower than the one before"
+    METER_UNKNOWN = "meter_unknown", "the station reported no usable reading at start or stop"
+    NO_STOP = "no_stop", "the connector became available without a stop; closed with the last reading"
+    OFFLINE = "offline", "reported long after it happened"
+    ORPHAN_STOP = "orphan_stop", "a stop arrived for a start the platform never saw"
+    SESSION_METER = "session_meter", "readings count from the start of the session, not the meter's life"
+    STOP_BEFORE_START = "stop_before_start", "the stop's time lies before the start's"
+    STOP_BELOW_START = "stop_below_start", "the meter at stop is below the meter at start"
+    STOP_DIFFERS = "stop_differs", "a repeated stop reported other values; the first one counts"
+    SUPERSEDED = "superseded", "another transaction began on the connector; closed with the last reading"
+    UNIT_SUSPECT = "unit_suspect", "energy and power contradict each other by about a thousand: kWh labelled Wh?"
+
+
+class Mutability(TextChoices):
+    """Whether an operator may change a variable (2.0.1 MutabilityEnumType)."""
+
+    READ_ONLY = "ReadOnly"
+    WRITE_ONLY = "WriteOnly"
+    READ_WRITE = "ReadWrite"
+
+
+class ParkingType(TextChoices):
+    """Where the stations of a location stand (OCPI 2.2.1 ParkingType)."""
+
+    ALONG_MOTORWAY = "ALONG_MOTORWAY"
+    PARKING_GARAGE = "PARKING_GARAGE"
+    PARKING_LOT = "PARKING_LOT"
+    ON_DRIVEWAY = "ON_DRIVEWAY"
+    ON_STREET = "ON_STREET"
+    UNDERGROUND_GARAGE = "UNDERGROUND_GARAGE"
+
+
+class PowerType(TextChoices):
+    """How a connector delivers power (OCPI 2.2.1 PowerType)."""
+
+    AC_1_PHASE = "AC_1_PHASE"
+    AC_2_PHASE = "AC_2_PHASE"
+    AC_2_PHASE_SPLIT = "AC_2_PHASE_SPLIT"
+    AC_3_PHASE = "AC_3_PHASE"
+    DC = "DC"
+
+
+class ConnectorFormat(TextChoices):
+    """Whether the cable is attached (OCPI 2.2.1 ConnectorFormat)."""
+
+    SOCKET = "SOCKET"
+    CABLE = "CABLE"

@@ -1,0 +1,46 @@
+"""What the domain refuses.
+
+::
+
+    ChargersError
+    ├── UnknownStation
+    ├── WrongCredentials
+    └── InvalidValue
+
+Each carries a stable ``code``; the edges map it to HTTP or to OCPP.
+"""
+
+
+class ChargersError(Exception):
+    code = "error"
+
+
+class UnknownStation(ChargersError):
+    """No station has this identity, and unknown ones are not registered by themselves."""
+
+    code = "CHARGING_STATION_DOES_NOT_EXIST"
+
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
+        super().__init__(f"no charging station {identity!r}")
+
+
+class WrongCredentials(ChargersError):
+    """The station's key is missing or is not the one on record."""
+
+    code = "WRONG_CREDENTIALS"
+
+    def __init__(self, identity: str) -> None:
+        self.identity = identity
+        super().__init__(f"wrong or missing key for charging station {identity!r}")
+
+
+class InvalidValue(ChargersError):
+    """A value that no database can hold or that contradicts itself, with the field's name."""
+
+    code = "invalid"
+
+    def __init__(self, field: str, reason: str) -> None:
+        self.field = field
+        self.reason = reason
+        super().__init__(f"{field}: {reason}")

@@ -1,0 +1,26 @@
+"""One module per noun; callers import the models from here."""
+
+from chargers.models.connector import Connector
+from chargers.models.idtag import IdTag
+from chargers.models.location import Location
+from chargers.models.metervalue import MeterValue
+from chargers.models.node import CsmsNode
+from chargers.models.securityevent import SecurityEvent
+from chargers.models.station import ChargePoint, Deviation
+from chargers.models.status import StatusNotification
+from chargers.models.transaction import Transaction
+from chargers.models.variable import Variable
+
+__all__ = [
+    "ChargePoint",
+    "Connector",
+    "CsmsNode",
+    "Deviation",
+    "IdTag",
+    "Location",
+    "MeterValue",
+    "SecurityEvent",
+    "StatusNotification",
+    "Transaction",
+    "Variable",
+]

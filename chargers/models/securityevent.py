@@ -1,0 +1,23 @@
+from django.db import models
+
+from chargers.models.history import HistoryKey
+from chargers.models.station import ChargePoint
+
+
+class SecurityEvent(models.Model):
+    """A security event that a station reported (security whitepaper A04, OCPP 2.0.1 A04)."""
+
+    chargepoint = HistoryKey(ChargePoint, related_name="security_events")
+    type = models.TextField()
+    tech_info = models.TextField(blank=True)
+    timestamp = models.DateTimeField()
+    timestamp_raw = models.TextField(
+        blank=True, help_text="what the station sent, where it could not be taken as it is"
+    )
+    received_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.chargepoint_id}: {self.type}"

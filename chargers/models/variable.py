@@ -1,0 +1,45 @@
+from django.db import models
+
+from chargers.choices import Mutability
+from chargers.models.station import ChargePoint
+
+
+class Variable(models.Model):
+    """A setting of a station: a 1.6 configuration key, or a variable of the 2.x device model.
+
+    A configuration key has no component. EVSE and connector 0 mean the station itself.
+    """
+
+    chargepoint = models.ForeignKey(ChargePoint, on_delete=models.CASCADE, related_name="variables")
+    component = models.CharField(max_length=50, blank=True)
+    component_instance = models.CharField(max_length=50, blank=True)
+    evse_id = models.PositiveIntegerField(default=0)
+    connectorid = models.PositiveIntegerField(default=0)
+    variable = models.CharField(max_length=255)
+    variable_instance = models.CharField(max_length=50, blank=True)
+    attribute = models.CharField(max_length=10, default="Actual")
+    value = models.TextField(null=True, blank=True)  # noqa: DJ001 - unset is not the same as empty
+    mutability = models.CharField(max_length=10, choices=Mutability.choices, default=Mutability.READ_WRITE)
+    characteristics = models.JSONField(default=dict, blank=True)
+    read_at = models.DateTimeField(help_text="when the station last told or accepted it")
+
+    class Meta:
+        ordering = ["chargepoint", "component", "variable"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=[
+                    "chargepoint",
+                    "component",
+                    "component_instance",
+                    "evse_id",
+                    "connectorid",
+                    "variable",
+                    "variable_instance",
+                    "attribute",
+                ],
+                name="variable_once_per_attribute",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.chargepoint_id}: {self.variable} = {self.value}"

@@ -1,0 +1,194 @@
+"""How a row looks to clients: the one place that spells the contract's objects.
+
+REST answers, live updates and exports all use these. Times are ISO 8601 in UTC with ``Z``,
+energy is a JSON number in Wh.
+"""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from chargers.models import (
+    ChargePoint,
+    Connector,
+    Deviation,
+    IdTag,
+    Location,
+    MeterValue,
+    StatusNotification,
+    Transaction,
+    Variable,
+)
+
+Json = dict[str, Any]
+
+
+def time(moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+
+
+def number(value: Decimal | None) -> int | float | None:
+    if value is None:
+        return None
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def location(row: Location) -> Json:
+    located = row.latitude is not None and row.longitude is not None
+    return {
+        "id": str(row.id),
+        "name": row.name,
+        "address": row.address,
+        "city": row.city,
+        "postal_code": row.postal_code,
+        "country": row.country,
+        "coordinates": {"latitude": str(row.latitude), "longitude": str(row.longitude)} if located else None,
+        "parking_type": row.parking_type,
+        "time_zone": row.time_zone,
+    }
+
+
+def deviation(row: Deviation) -> Json:
+    return {
+        "kind": row.kind,
+        "count": row.count,
+        "first_seen": time(row.first_seen),
+        "last_seen": time(row.last_seen),
+        "example": row.example,
+    }
+
+
+def chargepoint(row: ChargePoint) -> Json:
+    """Represent a station read by `selectors.chargepoints`, which annotates ``connected``."""
+    return {
+        "chargepoint_id": row.chargepoint_id,
+        "chargepoint_vendor": row.chargepoint_vendor,
+        "chargepoint_model": row.chargepoint_model,
+        "chargepoint_serial_number": row.chargepoint_serial_number,
+        "chargebox_serial_number": row.chargebox_serial_number,
+        "firmware_version": row.firmware_version,
+        "ip_address": row.ip_address,
+        "connected": row.connected,
+        "chargepoint_status": row.chargepoint_status,
+        "ocpp_version": row.ocpp_version,
+        "registration_status": row.registration_status,
+        "security_profile": row.security_profile,
+        "last_heartbeat": time(row.last_heartbeat),
+        "last_seen": time(row.last_seen),
+        "deviations": [deviation(each) for each in row.deviations.all()],
+        "location": str(row.location_id) if row.location_id else None,
+    }
+
+
+def connector(row: Connector) -> Json:
+    return {
+        "uuid": str(row.uuid),
+        "chargepoint": row.chargepoint_id,
+        "evse_id": row.evse_id,
+        "connectorid": row.connectorid,
+        "connector_status": row.connector_status,
+        "availability_status": row.availability_status,
+        "standard": row.standard,
+        "format": row.format,
+        "power_type": row.power_type,
+    }
+
+
+def idtag(row: IdTag) -> Json:
+    """Represent a tag read with its user."""
+    return {
+        "idToken": row.id_token,
+        "friendly_name": row.friendly_name,
+        "parent": row.parent_id,
+        "expiry_date": time(row.expiry_date),
+        "revoked": row.revoked,
+        "user": row.user.get_username() if row.user else None,
+        "max_active_transactions": row.max_active_transactions,
+    }
+
+
+def transaction(row: Transaction) -> Json:
+    """Represent a transaction read with its connector."""
+    return {
+        "transaction_id": row.transaction_id,
+        "uuid": row.uuid,
+        "connector": connector(row.connector) if row.connector else None,
+        "chargepoint_id": row.chargepoint_id,
+        "id_tag": row.id_tag_id,
+        "authorization_status": row.authorization_status,
+        "start_transaction_timestamp": time(row.start_transaction_timestamp),
+        "stop_transaction_timestamp": time(row.stop_transaction_timestamp),
+        "wh_meter_start": number(row.wh_meter_start),
+        "wh_meter_last": number(row.wh_meter_last),
+        "wh_meter_last_timestamp": time(row.wh_meter_last_timestamp),
+        "wh_meter_stop": number(row.wh_meter_stop),
+        "energy_wh": number(row.energy_wh),
+        "reason_stopped": row.reason_stopped,
+        "transaction_status": row.transaction_status,
+        "flags": row.flags,
+    }
+
+
+def reading(
+    *, transaction_id: int | None, station: str, evse_id: int, connector_id: int, at: datetime, samples: Any
+) -> Json:
+    """Represent what a meter showed at one moment, for the live topic ``metervalues``."""
+    return {
+        "transaction_id": transaction_id,
+        "chargepoint_id": station,
+        "evse_id": evse_id,
+        "connector_id": connector_id,
+        "timestamp": time(at),
+        "sampled_value": samples,
+    }
+
+
+SAMPLE_DEFAULTS: Json = {
+    "value": "",
+    "context": "Sample.Periodic",
+    "format": "Raw",
+    "measurand": "Energy.Active.Import.Register",
+    "phase": None,
+    "location": "Outlet",
+    "unit": None,
+}
+
+
+def samples(row: MeterValue) -> list[Json]:
+    """Represent every sample of a reading as an object of its own, with OCPP's defaults filled in."""
+    at = time(row.timestamp)
+    return [{"timestamp": at, **SAMPLE_DEFAULTS, **sample} for sample in row.samples]
+
+
+def statusnotification(row: StatusNotification) -> Json:
+    return {
+        "chargepoint_id": row.chargepoint_id,
+        "evse_id": row.evse_id,
+        "connector_id": row.connectorid,
+        "status": row.status,
+        "error_code": row.error_code,
+        "info": row.info,
+        "vendor_id": row.vendor_id,
+        "vendor_error_code": row.vendor_error_code,
+        "timestamp": time(row.timestamp),
+        "timestamp_raw": row.timestamp_raw,
+        "received_at": time(row.received_at),
+    }
+
+
+def variable(row: Variable) -> Json:
+    return {
+        "chargepoint_id": row.chargepoint_id,
+        "component": row.component,
+        "component_instance": row.component_instance,
+        "evse_id": row.evse_id,
+        "connector_id": row.connectorid,
+        "variable": row.variable,
+        "variable_instance": row.variable_instance,
+        "attribute": row.attribute,
+        "value": row.value,
+        "mutability": row.mutability,
+        "read_at": time(row.read_at),
+    }

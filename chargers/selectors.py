@@ -1,0 +1,23 @@
+"""Reads that span relations, each with all that its representation needs and no query per row."""
+
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from chargers.models import ChargePoint, Connector, IdTag, Transaction
+
+
+def chargepoints(*, now: datetime) -> QuerySet[ChargePoint]:
+    return ChargePoint.objects.with_connected(now).prefetch_related("deviations")
+
+
+def connectors() -> QuerySet[Connector]:
+    return Connector.objects.all()
+
+
+def idtags() -> QuerySet[IdTag]:
+    return IdTag.objects.select_related("user")
+
+
+def transactions() -> QuerySet[Transaction]:
+    return Transaction.objects.select_related("connector")

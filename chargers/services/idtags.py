@@ -1,0 +1,92 @@
+"""Id tags: whether a driver may charge."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.conf import settings
+from django.db.models import Q
+
+from chargers.changes import Changes
+from chargers.choices import AuthorizationStatus, TransactionStatus
+from chargers.models import ChargePoint, IdTag, Transaction
+from chargers.models.idtag import tag_key
+from chargers.values import Authorization, AuthorizationRequest
+
+INVALID = Authorization(AuthorizationStatus.INVALID)
+
+# The longest tag OCPP 1.6 allows; some stations send one back with bytes behind it (ID-01).
+TAG_LENGTH_16 = 20
+# What stations send when charging is free (ID-03).
+NO_TAGS = frozenset({"", "noauthorization"})
+
+
+def authorize(values: Sequence[AuthorizationRequest], changes: Changes) -> list[Authorization]:
+    """Judge the tags that drivers present."""
+    tags = find([value.id_token for value in values])
+    return [judge(value, tags[value.id_token]) for value in values]
+
+
+def find(id_tokens: Sequence[str]) -> dict[str, IdTag | None]:
+    """Find tags as stations spell them, in one query: case, separators and a tail do not matter."""
+    keys = {key for token in id_tokens for key in _keys(token)}
+    rows = {row.lookup_key: row for row in IdTag.objects.select_related("parent").filter(lookup_key__in=keys)}
+    return {token: next((rows[key] for key in _keys(token) if key in rows), None) for token in id_tokens}
+
+
+def _keys(id_token: str) -> tuple[str, ...]:
+    whole = tag_key(id_token)
+    if len(id_token) > TAG_LENGTH_16:
+        return whole, tag_key(id_token[:TAG_LENGTH_16])
+    return (whole,)
+
+
+def judge(request: AuthorizationRequest, tag: IdTag | None) -> Authorization:
+    """Judge one tag, its running transactions left aside."""
+    if tag is None:
+        return _judge_unknown(request)
+    status = tag.own_status(request.at)
+    if status == AuthorizationStatus.ACCEPTED and tag.parent:
+        status = tag.parent.own_status(request.at)
+    expiries = [each.expiry_date for each in (tag, tag.parent) if each and each.expiry_date]
+    return Authorization(status, expiry_date=min(expiries, default=None), parent=tag.parent_id)
+
+
+def _judge_unknown(request: AuthorizationRequest) -> Authorization:
+    if _means_no_tag(request):
+        accepted = settings.OCPP_ACCEPT_NO_TAG
+    elif accepted := settings.OCPP_AUTHORIZE_UNKNOWN:
+        IdTag.objects.create(id_token=request.id_token)
+    return Authorization(AuthorizationStatus.ACCEPTED) if accepted else INVALID
+
+
+def _means_no_tag(request: AuthorizationRequest) -> bool:
+    """Tell whether the station charges for free: it sends no tag, or its own number as one."""
+    if request.id_token.casefold() in NO_TAGS:
+        return True
+    own = Q(chargepoint_serial_number=request.id_token) | Q(chargebox_serial_number=request.id_token)
+    return ChargePoint.objects.filter(own, pk=request.station).exists()
+
+
+def judge_start(
+    request: AuthorizationRequest, tag: IdTag | None, *, besides: Sequence[int], at: datetime
+) -> Authorization:
+    """Judge a tag that starts a transaction: it may already have as many as it is allowed.
+
+    `besides` names transactions that do not count, such as the one that this start ends.
+    """
+    authorization = judge(request, tag)
+    if tag is None or tag.max_active_transactions is None or authorization.status != AuthorizationStatus.ACCEPTED:
+        return authorization
+    running = (
+        Transaction.objects.filter(
+            id_tag=tag.pk,
+            stop_transaction_timestamp__isnull=True,
+            transaction_status=TransactionStatus.STARTED,
+            start_transaction_timestamp__lte=at,
+        )
+        .exclude(pk__in=besides)
+        .count()
+    )
+    if running < tag.max_active_transactions:
+        return authorization
+    return Authorization(AuthorizationStatus.CONCURRENT_TX, authorization.expiry_date, authorization.parent)

@@ -1,0 +1,262 @@
+"""Meter values: every reading is kept, and moves the transaction it belongs to."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+
+from chargers import representation
+from chargers.changes import Changes
+from chargers.choices import TransactionFlag
+from chargers.models import MeterValue, Transaction
+from chargers.values import MeterReport, Reading, Sample, TransactionRef
+
+KILO = Decimal(1000)
+# The widest number an energy column holds.
+MAX_ENERGY = Decimal(10) ** 19
+# More than any station delivers; a meter that runs faster is not believed.
+MAX_POWER_W = 2_000_000
+# What a reading may run ahead without being suspect: rounding, a reading taken late.
+PLAUSIBLE_SLACK_WH = 1000
+# A drop of more than this part of the start reading is no slip of the meter but another count.
+SESSION_DROP = Decimal("0.1")
+SUSPECT_UNIT_RATIO = 300
+SUSPECT_UNIT_MIN_WH = 50
+
+IMPORT = "Energy.Active.Import.Register"
+EXPORT = "Energy.Active.Export.Register"
+
+
+@dataclass(slots=True)
+class Summary:
+    """The columns of a reading: Wh, W, A, V and percent."""
+
+    energy_wh: Decimal | None = None
+    energy_export_wh: Decimal | None = None
+    power_w: float | None = None
+    current_a: float | None = None
+    voltage_v: float | None = None
+    soc_percent: float | None = None
+
+
+def summarise(samples: Iterable[Sample]) -> Summary:
+    """Pick the columns out of a reading's samples.
+
+    A value without a phase is the total; phases are only added up where there is no total, so
+    that nothing counts twice (MV-13). A value that is no number, such as a signed one, stays a
+    sample only.
+    """
+    totals: dict[str, Decimal] = {}
+    phases: dict[str, list[Decimal]] = {}
+    for sample in samples:
+        if sample.get("location", "Outlet") != "Outlet" or sample.get("format") == "SignedData":
+            continue
+        value = decimal(sample.get("value", ""))
+        if value is None:
+            continue
+        if sample.get("unit", "")[:1] == "k":
+            value *= KILO
+        measurand = sample.get("measurand", IMPORT)
+        phase = sample.get("phase")
+        if phase is None:
+            totals[measurand] = value
+        elif phase != "N":
+            phases.setdefault(measurand, []).append(value)
+
+    def total(measurand: str) -> Decimal | None:
+        if measurand in totals:
+            return totals[measurand]
+        return sum(phases[measurand], Decimal(0)) if measurand in phases else None
+
+    summary = Summary(energy_wh=_energy(total(IMPORT)), energy_export_wh=_energy(total(EXPORT)))
+    power, power_out = total("Power.Active.Import"), total("Power.Active.Export")
+    if power is not None or power_out is not None:
+        summary.power_w = float((power or 0) - (power_out or 0))
+    if "Current.Import" in totals:
+        summary.current_a = float(totals["Current.Import"])
+    elif "Current.Import" in phases:
+        summary.current_a = float(max(phases["Current.Import"]))
+    if "Voltage" in totals:
+        summary.voltage_v = float(totals["Voltage"])
+    elif "Voltage" in phases:
+        summary.voltage_v = float(phases["Voltage"][0])
+    if "SoC" in totals:
+        summary.soc_percent = float(totals["SoC"])
+    return summary
+
+
+def decimal(text: str) -> Decimal | None:
+    """Read a finite number; a lone comma is the decimal sign (MV-05)."""
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        if text.count(",") != 1 or "." in text:
+            return None
+        return decimal(text.replace(",", "."))
+    # Beyond any meter: such an exponent would only burst the column.
+    return value if value.is_finite() and abs(value) < MAX_ENERGY else None
+
+
+def _energy(value: Decimal | None) -> Decimal | None:
+    return value if value is None or abs(value) < MAX_ENERGY else None
+
+
+def record(values: Sequence[MeterReport], changes: Changes) -> list[None]:
+    """Store readings and move their transactions, with a fixed number of statements a batch."""
+    transactions = resolve(values, changes)
+    rows: list[MeterValue] = []
+    moved: dict[int, Transaction] = {}
+    for value, transaction in zip(values, transactions, strict=True):
+        for reading in value.readings:
+            row = row_of(value, reading, transaction)
+            rows.append(row)
+            if transaction is not None and move(transaction, row):
+                moved[transaction.pk] = transaction
+            _note(row, changes)
+    MeterValue.objects.bulk_create(rows)
+    save_meters(moved.values())
+    return [None] * len(values)
+
+
+def row_of(value: MeterReport, reading: Reading, transaction: Transaction | None) -> MeterValue:
+    summary = summarise(reading.samples)
+    return MeterValue(
+        chargepoint_id=value.station,
+        transaction_id=transaction.pk if transaction else None,
+        evse_id=value.evse_id,
+        connectorid=value.connector_id,
+        timestamp=reading.at,
+        timestamp_raw=reading.at_raw,
+        received_at=value.received_at,
+        samples=reading.samples,
+        energy_wh=summary.energy_wh,
+        energy_export_wh=summary.energy_export_wh,
+        power_w=summary.power_w,
+        current_a=summary.current_a,
+        voltage_v=summary.voltage_v,
+        soc_percent=summary.soc_percent,
+    )
+
+
+def _note(row: MeterValue, changes: Changes) -> None:
+    changes.note_reading(
+        representation.reading(
+            transaction_id=row.transaction_id,
+            station=row.chargepoint_id or "",
+            evse_id=row.evse_id,
+            connector_id=row.connectorid,
+            at=row.timestamp,
+            samples=row.samples,
+        )
+    )
+
+
+def save_meters(transactions: Iterable[Transaction]) -> None:
+    Transaction.objects.bulk_create(
+        transactions,
+        # They all exist: one upsert writes them in one statement on both databases.
+        update_conflicts=True,
+        unique_fields=["transaction_id"],
+        update_fields=["wh_meter_start", "wh_meter_last", "wh_meter_last_timestamp", "flags"],
+    )
+
+
+def resolve(values: Sequence[MeterReport], changes: Changes) -> list[Transaction | None]:
+    """Find the transaction of each report, locked; one that only the station knows is adopted (TX-18)."""
+    numbers = {value.ref.number for value in values if value.ref.number is not None}
+    # In the order of their keys, so that two nodes cannot wait for each other.
+    found = Transaction.objects.select_for_update().filter(pk__in=numbers).order_by("pk").in_bulk() if numbers else {}
+    return [_resolve_one(value, found, changes) for value in values]
+
+
+def _resolve_one(value: MeterReport, found: dict[int, Transaction], changes: Changes) -> Transaction | None:
+    ref = value.ref
+    if ref.number is not None:
+        known = found.get(ref.number)
+        if known is not None and known.chargepoint_id == value.station:
+            return known
+    if ref.by_connector:
+        return on_connector(value.station, value.evse_id)
+    uuid = own_id(ref)
+    if uuid is None or not value.readings:
+        return None
+    transaction, created = Transaction.objects.select_for_update().get_or_create(
+        chargepoint_id=value.station,
+        uuid=uuid,
+        defaults={
+            "evse_id": value.evse_id,
+            "connectorid": value.connector_id,
+            "ocpp_version": value.ocpp_version,
+            "start_transaction_timestamp": min(reading.at for reading in value.readings),
+            "received_at": value.received_at,
+            "flags": [TransactionFlag.FOREIGN],
+        },
+    )
+    if created:
+        changes.note("transaction", transaction.pk, "created")
+    return transaction
+
+
+def own_id(ref: TransactionRef) -> str | None:
+    """Say by what id of its own a station names a transaction that our integer does not find."""
+    if ref.uuid is not None:
+        return ref.uuid
+    return str(ref.number) if ref.number is not None else None
+
+
+def on_connector(station: str, evse_id: int) -> Transaction | None:
+    """Return the newest open transaction of an EVSE."""
+    return (
+        Transaction.objects.select_for_update()
+        .filter(chargepoint=station, evse_id=evse_id, stop_transaction_timestamp__isnull=True)
+        .order_by("-transaction_id")
+        .first()
+    )
+
+
+def move(transaction: Transaction, row: MeterValue) -> bool:
+    """Move a transaction's meter by a reading; say whether anything about it changed.
+
+    A reading after the stop, or older than the last one, is kept but moves nothing (TX-14,
+    TX-08). What the meter cannot have done is flagged, never corrected.
+    """
+    energy = row.energy_wh
+    if energy is None or (not transaction.is_open and transaction.wh_meter_stop is not None):
+        return False
+    last_at = transaction.wh_meter_last_timestamp
+    if last_at is not None and row.timestamp < last_at:
+        return False
+    if transaction.wh_meter_start is None:
+        transaction.wh_meter_start = energy
+    energy = _since_start(transaction, energy)
+    last = transaction.wh_meter_last if transaction.wh_meter_last is not None else transaction.wh_meter_start
+    if energy < last:
+        transaction.flag(TransactionFlag.METER_JUMPED_BACK)
+        return True
+    since = last_at or transaction.start_transaction_timestamp
+    if since is not None:
+        _judge_pace(transaction, energy - last, row, since)
+    transaction.wh_meter_last = energy
+    transaction.wh_meter_last_timestamp = row.timestamp
+    return True
+
+
+def _since_start(transaction: Transaction, energy: Decimal) -> Decimal:
+    """Return the reading on the scale of the start reading, for meters that count each session from 0 (TX-11)."""
+    start = transaction.wh_meter_start or Decimal(0)
+    drop = start - energy
+    if TransactionFlag.SESSION_METER not in transaction.flags:
+        if transaction.wh_meter_last is not None or drop <= start * SESSION_DROP:
+            return energy
+        transaction.flag(TransactionFlag.SESSION_METER)
+    return start + energy
+
+
+def _judge_pace(transaction: Transaction, gained: Decimal, row: MeterValue, since: datetime) -> None:
+    """Flag a meter that runs faster than any station, or a thousand times slower than its power (MV-08)."""
+    hours = max((row.timestamp - since) / timedelta(hours=1), 0.0)
+    if gained > MAX_POWER_W * hours + PLAUSIBLE_SLACK_WH:
+        transaction.flag(TransactionFlag.METER_IMPLAUSIBLE)
+    expected = (row.power_w or 0) * hours
+    if expected > SUSPECT_UNIT_MIN_WH and 0 < gained * SUSPECT_UNIT_RATIO < expected:
+        transaction.flag(TransactionFlag.UNIT_SUSPECT)

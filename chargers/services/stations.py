@@ -1,0 +1,227 @@
+"""Stations: who may connect, who is connected, what they say of themselves."""
+
+import hashlib
+import hmac
+import logging
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import F
+
+from chargers.changes import Changes
+from chargers.choices import RegistrationStatus, SecurityProfile, TransactionFlag
+from chargers.errors import ChargersError, UnknownStation, WrongCredentials
+from chargers.models import ChargePoint, CsmsNode, Deviation, Transaction
+from chargers.models.station import identity_key
+from chargers.values import (
+    Boot,
+    Connected,
+    DeviationNote,
+    Disconnected,
+    Heartbeat,
+    Lookup,
+    NodeReport,
+    StationProfile,
+)
+
+logger = logging.getLogger(__name__)
+
+TOPIC = "chargepoint"
+
+# 20 random bytes as hexadecimal text: what AuthorizationKey holds (OCPP-J 1.6 section 6.2.2).
+KEY_BYTES = 20
+EXAMPLE_LENGTH = 500
+FORGET_NODES_AFTER = timedelta(days=1)
+
+
+def new_key(station: ChargePoint) -> str:
+    """Give the station a new random key and return it; only its hash is kept."""
+    key = secrets.token_hex(KEY_BYTES)
+    station.key_hash = hash_key(key.encode())
+    station.save(update_fields=["key_hash"])
+    return key
+
+
+def hash_key(key: bytes) -> str:
+    """Hash a key with a salt of its own.
+
+    The key is random and long, so a fast hash keeps it safe, and a reconnect of ten thousand
+    stations takes no hour.
+    """
+    salt = secrets.token_hex(8)
+    return f"sha256${salt}${hashlib.sha256(salt.encode() + key).hexdigest()}"
+
+
+def key_matches(presented: bytes, key_hash: str) -> bool:
+    """Compare a presented key; stations send the hexadecimal text or the bytes it stands for (TR-12)."""
+    _, salt, digest = key_hash.split("$")
+    forms = (presented, presented.hex().encode(), presented.lower())
+    digests = [hashlib.sha256(salt.encode() + form).hexdigest() for form in forms]
+    return any([hmac.compare_digest(each, digest) for each in digests])
+
+
+def lookup(values: Sequence[Lookup], changes: Changes) -> list[StationProfile | ChargersError]:
+    """Identify stations that ask to connect; an unknown one is registered, where that is allowed."""
+    keys = {identity_key(value.identity) for value in values}
+    found = {row.lookup_key: row for row in ChargePoint.objects.select_related("location").filter(lookup_key__in=keys)}
+    return [_admit(value, found, changes) for value in values]
+
+
+def _admit(value: Lookup, found: dict[str, ChargePoint], changes: Changes) -> StationProfile | ChargersError:
+    key = identity_key(value.identity)
+    station = found.get(key)
+    if station is None:
+        if settings.OCPP_PREREGISTRATION:
+            return UnknownStation(value.identity)
+        station = found[key] = ChargePoint.objects.create(chargepoint_id=value.identity)
+        changes.note(TOPIC, station.pk, "created")
+    elif not _may_connect(station, value.password):
+        return WrongCredentials(station.chargepoint_id)
+    return StationProfile(
+        chargepoint_id=station.chargepoint_id,
+        registration_status=RegistrationStatus(station.registration_status),
+        ocpp_version=station.ocpp_version,
+        time_zone=station.location.time_zone if station.location else "",
+        booted_before=station.last_boot is not None,
+    )
+
+
+def _may_connect(station: ChargePoint, password: bytes | None) -> bool:
+    """Check the key: demanded from profile 1 on, and never wrong where it is offered."""
+    if password and station.key_hash:
+        return key_matches(password, station.key_hash)
+    return station.security_profile == SecurityProfile.NONE
+
+
+def connect(values: Sequence[Connected], changes: Changes) -> list[str | None]:
+    """Make each connection its station's only one; return the node that held the one before, if any."""
+    stations = ChargePoint.objects.select_for_update(of=("self",)).in_bulk([value.station for value in values])
+    held_by = []
+    for value in values:
+        station = stations.get(value.station)
+        held_by.append(station.node_id if station else None)
+        ChargePoint.objects.filter(pk=value.station).update(
+            node_id=value.node_id,
+            connection_id=value.connection_id,
+            connected_since=value.at,
+            last_seen=value.at,
+            ip_address=value.ip_address,
+            ocpp_version=value.ocpp_version,
+        )
+        changes.note(TOPIC, value.station)
+    return held_by
+
+
+def disconnect(values: Sequence[Disconnected], changes: Changes) -> list[bool]:
+    """End connections; say for each whether it was still its station's own.
+
+    The connection's id fences: when another connection has taken over, nothing matches.
+    """
+    ids = [value.connection_id for value in values]
+    current = set(ChargePoint.objects.filter(connection_id__in=ids).values_list("pk", flat=True))
+    ChargePoint.objects.filter(connection_id__in=ids).update(node=None, connection_id=None)
+    for station in current:
+        changes.note(TOPIC, station)
+    return [value.station in current for value in values]
+
+
+def boot(values: Sequence[Boot], changes: Changes) -> list[RegistrationStatus]:
+    """Keep what stations say of themselves and answer their registration status.
+
+    A transaction that is open meanwhile stays open, since a station may boot without ending it
+    (BO-04); it is flagged.
+    """
+    statuses = dict(
+        ChargePoint.objects.filter(pk__in=[value.station for value in values]).values_list("pk", "registration_status")
+    )
+    answers = []
+    for value in values:
+        ChargePoint.objects.filter(pk=value.station).update(
+            chargepoint_vendor=value.vendor,
+            chargepoint_model=value.model,
+            chargepoint_serial_number=value.serial_number,
+            chargebox_serial_number=value.box_serial_number,
+            firmware_version=value.firmware_version,
+            iccid=value.iccid,
+            imsi=value.imsi,
+            meter_type=value.meter_type,
+            meter_serial_number=value.meter_serial_number,
+            last_boot=value.at,
+            last_seen=value.at,
+        )
+        changes.note(TOPIC, value.station)
+        if not value.triggered:
+            _flag_open_transactions(value.station, changes)
+        answers.append(RegistrationStatus(statuses.get(value.station, RegistrationStatus.REJECTED)))
+    return answers
+
+
+def _flag_open_transactions(station: str, changes: Changes) -> None:
+    for row in Transaction.objects.filter(chargepoint=station, stop_transaction_timestamp__isnull=True):
+        row.flag(TransactionFlag.BOOTED_DURING)
+        row.save(update_fields=["flags"])
+        changes.note("transaction", row.pk)
+
+
+def heartbeat(values: Sequence[Heartbeat], changes: Changes) -> list[None]:
+    """Note when stations last gave a heartbeat, in one statement for all."""
+    at = max(value.at for value in values)
+    stations = [value.station for value in values]
+    ChargePoint.objects.filter(pk__in=stations).update(last_heartbeat=at, last_seen=at)
+    return [None] * len(values)
+
+
+def note_deviations(values: Sequence[DeviationNote], changes: Changes) -> list[None]:
+    """Count the ways in which stations break the rules."""
+    for value in values:
+        example = value.example[:EXAMPLE_LENGTH]
+        counted = Deviation.objects.filter(chargepoint=value.station, kind=value.kind).update(
+            count=F("count") + value.count, last_seen=value.at, example=example
+        )
+        if not counted:
+            Deviation.objects.create(
+                chargepoint_id=value.station,
+                kind=value.kind,
+                count=value.count,
+                first_seen=value.at,
+                last_seen=value.at,
+                example=example,
+            )
+        changes.note(TOPIC, value.station)
+    return [None] * len(values)
+
+
+def report_node(values: Sequence[NodeReport], changes: Changes) -> list[None]:
+    """Renew the leases of csms nodes and note which stations they heard from."""
+    for value in values:
+        CsmsNode.objects.update_or_create(
+            node_id=value.node_id,
+            defaults={"name": value.name, "lease_until": value.lease_until},
+            create_defaults={"name": value.name, "started_at": value.at, "lease_until": value.lease_until},
+        )
+        ChargePoint.objects.filter(pk__in=value.seen).update(last_seen=value.at)
+    return [None] * len(values)
+
+
+def leave_node(values: Sequence[str], changes: Changes) -> list[None]:
+    """Forget csms nodes that have stopped; their stations are offline."""
+    for node_id in values:
+        _release(node_id, changes)
+        CsmsNode.objects.filter(pk=node_id).delete()
+    return [None] * len(values)
+
+
+def sweep_nodes(*, now: datetime, changes: Changes) -> None:
+    """Mark the stations of nodes whose lease has run out as offline, and forget old nodes."""
+    for node in CsmsNode.objects.filter(lease_until__lte=now, chargepoints__isnull=False).distinct():
+        logger.warning("csms node %s stopped without a word; its stations are offline", node)
+        _release(node.node_id, changes)
+    CsmsNode.objects.filter(lease_until__lte=now - FORGET_NODES_AFTER).delete()
+
+
+def _release(node_id: str, changes: Changes) -> None:
+    for station in ChargePoint.objects.filter(node_id=node_id).values_list("pk", flat=True):
+        changes.note(TOPIC, station)
+    ChargePoint.objects.filter(node_id=node_id).update(node=None, connection_id=None)

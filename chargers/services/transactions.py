@@ -1,0 +1,283 @@
+"""Transactions: charging sessions from start to stop, whatever order and shape they come in.
+
+Nothing a station reports is refused here. Repeats change nothing, held by the database's
+constraints; contradictions are stored and flagged (`TransactionFlag`).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Exists, F, OuterRef, Q
+
+from chargers.changes import Changes
+from chargers.choices import AuthorizationStatus, ConnectorStatus, TransactionFlag, TransactionStatus
+from chargers.models import Connector, MeterValue, Transaction
+from chargers.services import connectors, idtags, metervalues
+from chargers.values import (
+    AuthorizationRequest,
+    MeterReport,
+    Started,
+    Stopped,
+    TransactionStart,
+    TransactionStop,
+)
+
+TOPIC = "transaction"
+
+# Later than this after it happened, an event was stored on the station first.
+OFFLINE_AFTER = timedelta(minutes=5)
+# How the platform closes what a station does not: told apart from a station's own stop.
+CLOSED_BY_PLATFORM = frozenset({TransactionFlag.SUPERSEDED.value, TransactionFlag.NO_STOP.value})
+
+
+def start(values: Sequence[TransactionStart], changes: Changes) -> list[Started]:
+    """Open transactions, one a start however often it is repeated (1.6 section 4.8, TX-05).
+
+    A start with a tag that may not charge is recorded all the same: the station has already
+    begun, and tells (ID-04).
+    """
+    return [_start(value, changes) for value in values]
+
+
+def _start(value: TransactionStart, changes: Changes) -> Started:
+    tag = idtags.find([value.id_token])[value.id_token]
+    request = AuthorizationRequest(value.station, value.id_token, value.received_at)
+    if repeated := _repeated_start(value):
+        besides = [repeated.pk, *_running_before(value)]
+        authorization = idtags.judge_start(request, tag, besides=besides, at=value.received_at)
+        return Started(repeated.pk, authorization)
+
+    superseded = _running_before(value)
+    authorization = idtags.judge_start(request, tag, besides=superseded, at=value.received_at)
+    for key in superseded:
+        _close(Transaction.objects.select_for_update().get(pk=key), value.at, TransactionFlag.SUPERSEDED, changes)
+
+    place = (value.station, value.evse_id, value.connector_id)
+    accepted = authorization.status == AuthorizationStatus.ACCEPTED
+    transaction = Transaction(
+        chargepoint_id=value.station,
+        connector=connectors.ensure([place], changes).get(place),
+        evse_id=value.evse_id,
+        connectorid=value.connector_id,
+        ocpp_version=value.ocpp_version,
+        id_tag_id=tag.pk if tag else value.id_token,
+        authorization_status=authorization.status,
+        transaction_status=TransactionStatus.STARTED if accepted else TransactionStatus.UNAUTHORIZED,
+        start_transaction_timestamp=value.at,
+        wh_meter_start=value.meter_start,
+        reservation_id=value.reservation_id,
+        fingerprint=value.fingerprint or None,
+        received_at=value.received_at,
+    )
+    if value.received_at - value.at > OFFLINE_AFTER:
+        transaction.flag(TransactionFlag.OFFLINE)
+    if not value.fingerprint:
+        transaction.flag(TransactionFlag.CLOCK_UNRELIABLE)
+    if value.meter_start is None:
+        transaction.flag(TransactionFlag.METER_UNKNOWN)
+    transaction.save()
+    changes.note(TOPIC, transaction.pk, "created")
+    return Started(transaction.pk, authorization)
+
+
+def _repeated_start(value: TransactionStart) -> Transaction | None:
+    """Find the transaction that this start has already opened."""
+    mine = Transaction.objects.filter(chargepoint=value.station)
+    if value.fingerprint:
+        return mine.filter(fingerprint=value.fingerprint).first()
+    # Without a clock two starts look alike; only one that is still open can be meant.
+    return mine.filter(
+        evse_id=value.evse_id,
+        connectorid=value.connector_id,
+        id_tag=value.id_token,
+        wh_meter_start=value.meter_start,
+        fingerprint__isnull=True,
+        uuid__isnull=True,
+        stop_transaction_timestamp__isnull=True,
+    ).first()
+
+
+def _running_before(value: TransactionStart) -> list[int]:
+    """Name the open transactions of the EVSE that this start ends (TX-07).
+
+    One that began later stays: this start is an old one, told only now (TX-08).
+    """
+    return list(
+        Transaction.objects.filter(
+            chargepoint=value.station,
+            evse_id=value.evse_id,
+            connectorid=value.connector_id,
+            stop_transaction_timestamp__isnull=True,
+            start_transaction_timestamp__lte=value.at,
+        )
+        .exclude(Q(fingerprint=value.fingerprint) if value.fingerprint else Q(pk=None))
+        .values_list("pk", flat=True)
+    )
+
+
+def _close(transaction: Transaction, at: datetime, flag: TransactionFlag, changes: Changes) -> None:
+    """Close a transaction that its station left open, with the last reading it gave."""
+    transaction.stop_transaction_timestamp = at
+    if transaction.transaction_status == TransactionStatus.STARTED:
+        transaction.transaction_status = TransactionStatus.FINISHED
+    transaction.reason_stopped = "Other"
+    transaction.flag(flag)
+    transaction.save()
+    changes.note(TOPIC, transaction.pk)
+
+
+def stop(values: Sequence[TransactionStop], changes: Changes) -> list[Stopped]:
+    """Close transactions; a stop without a start is kept as an orphan (1.6 section 4.10, TX-04)."""
+    return [_stop(value, changes) for value in values]
+
+
+def _stop(value: TransactionStop, changes: Changes) -> Stopped:
+    tag = idtags.find([value.id_token])[value.id_token] if value.id_token else None
+    authorization = None
+    if value.id_token:
+        request = AuthorizationRequest(value.station, value.id_token, value.received_at)
+        authorization = idtags.judge(request, tag)
+
+    transaction = _stopped_one(value, tag.pk if tag else value.id_token)
+    if transaction is None:
+        transaction = _orphan(value, tag.pk if tag else value.id_token)
+        _end(transaction, value)
+        transaction.save()
+        changes.note(TOPIC, transaction.pk, "created")
+    elif transaction.is_open or (CLOSED_BY_PLATFORM & set(transaction.flags) and not _ended_by_station(transaction)):
+        if not transaction.is_open:
+            transaction.flag(TransactionFlag.LATE_STOP)
+        _end(transaction, value)
+        transaction.save()
+        changes.note(TOPIC, transaction.pk)
+    else:
+        _note_repeat(transaction, value, changes)
+        return Stopped(transaction.pk, authorization)
+    _keep_readings(transaction, value, changes)
+    return Stopped(transaction.pk, authorization)
+
+
+def _ended_by_station(transaction: Transaction) -> bool:
+    return TransactionFlag.LATE_STOP in transaction.flags
+
+
+def _stopped_one(value: TransactionStop, id_tag: str) -> Transaction | None:
+    """Find the transaction a stop means.
+
+    By our number, by the station's own id, or, when the station does not know it (TX-01, TX-02),
+    the open one of the same tag, or the only open one.
+    """
+    mine = Transaction.objects.select_for_update().filter(chargepoint=value.station)
+    if value.ref.number is not None and (found := mine.filter(pk=value.ref.number).first()):
+        return found
+    uuid = metervalues.own_id(value.ref)
+    if uuid is not None:
+        return mine.filter(uuid=uuid).first()
+    if repeated := mine.filter(fingerprint=value.fingerprint).first():
+        return repeated
+    # It began before it ended: a stop told late must not end what began since.
+    running = mine.filter(stop_transaction_timestamp__isnull=True, start_transaction_timestamp__lte=value.at).order_by(
+        "-start_transaction_timestamp", "-transaction_id"
+    )
+    if id_tag:
+        return running.filter(id_tag=id_tag).first()
+    candidates = list(running[:2])
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def _orphan(value: TransactionStop, id_tag: str) -> Transaction:
+    """Make a transaction of a stop whose start was never seen, as far as its readings tell."""
+    begin = next((r for r in value.readings if any(s.get("context") == "Transaction.Begin" for s in r.samples)), None)
+    transaction = Transaction(
+        chargepoint_id=value.station,
+        uuid=metervalues.own_id(value.ref),
+        ocpp_version=value.ocpp_version,
+        id_tag_id=id_tag or None,
+        start_transaction_timestamp=begin.at if begin else None,
+        wh_meter_start=metervalues.summarise(begin.samples).energy_wh if begin else None,
+        fingerprint=value.fingerprint,
+        received_at=value.received_at,
+    )
+    transaction.flag(TransactionFlag.ORPHAN_STOP)
+    return transaction
+
+
+def _end(transaction: Transaction, value: TransactionStop) -> None:
+    transaction.stop_transaction_timestamp = value.at
+    transaction.wh_meter_stop = value.meter_stop
+    transaction.reason_stopped = value.reason
+    transaction.stop_id_tag = value.id_token
+    if transaction.transaction_status == TransactionStatus.STARTED:
+        transaction.transaction_status = TransactionStatus.FINISHED
+    if value.meter_stop is None:
+        transaction.flag(TransactionFlag.METER_UNKNOWN)
+    elif transaction.wh_meter_start is not None and value.meter_stop < transaction.wh_meter_start:
+        transaction.flag(TransactionFlag.STOP_BELOW_START)
+    started = transaction.start_transaction_timestamp
+    if started is not None and value.at < started:
+        transaction.flag(TransactionFlag.STOP_BEFORE_START)
+    if value.received_at - value.at > OFFLINE_AFTER:
+        transaction.flag(TransactionFlag.OFFLINE)
+
+
+def _note_repeat(transaction: Transaction, value: TransactionStop, changes: Changes) -> None:
+    """Flag a repeated stop that says something else; the first one counts (TX-06)."""
+    same = (transaction.wh_meter_stop, transaction.stop_transaction_timestamp) == (value.meter_stop, value.at)
+    if not same and TransactionFlag.STOP_DIFFERS not in transaction.flags:
+        transaction.flag(TransactionFlag.STOP_DIFFERS)
+        transaction.save(update_fields=["flags"])
+        changes.note(TOPIC, transaction.pk)
+
+
+def _keep_readings(transaction: Transaction, value: TransactionStop, changes: Changes) -> None:
+    """Store what the station adds to a stop; a reading it had sent before is not stored twice."""
+    if not value.readings:
+        return
+    report = MeterReport(
+        value.station,
+        value.ocpp_version,
+        transaction.evse_id,
+        transaction.connectorid,
+        value.ref,
+        value.readings,
+        value.received_at,
+    )
+    known = {
+        (at, _sample_keys(samples))
+        for at, samples in MeterValue.objects.filter(
+            transaction=transaction, timestamp__in=[reading.at for reading in value.readings]
+        ).values_list("timestamp", "samples")
+    }
+    MeterValue.objects.bulk_create(
+        metervalues.row_of(report, reading, transaction)
+        for reading in value.readings
+        if (reading.at, _sample_keys(reading.samples)) not in known
+    )
+
+
+def _sample_keys(samples: Sequence[object]) -> str:
+    return repr(samples)
+
+
+def close_abandoned(*, now: datetime, changes: Changes) -> int:
+    """Close transactions whose connector has long been Available again; return how many (TX-12, TX-13).
+
+    The station lost the stop, or never sends one. Should it come later, it replaces this.
+    """
+    available = Connector.objects.filter(
+        pk=OuterRef("connector_id"),
+        connector_status=ConnectorStatus.AVAILABLE,
+        status_timestamp__gt=OuterRef("start_transaction_timestamp"),
+        status_timestamp__lt=now - timedelta(seconds=settings.OCPP_TRANSACTION_GRACE),
+    )
+    abandoned = Transaction.objects.filter(Exists(available), stop_transaction_timestamp__isnull=True).annotate(
+        available_since=F("connector__status_timestamp")
+    )
+    closed = 0
+    for key, since in abandoned.values_list("pk", "available_since")[:1000]:
+        transaction = Transaction.objects.filter(pk=key, stop_transaction_timestamp__isnull=True).first()
+        if transaction:
+            _close(transaction, since, TransactionFlag.NO_STOP, changes)
+            closed += 1
+    return closed

@@ -1,0 +1,281 @@
+"""What the OCPP versions translate their payloads into: one shape for all of them.
+
+Times are aware datetimes in UTC. `at` is the moment the station speaks of, or the moment of
+receipt where its own time was absent or absurd; `at_raw` then holds what it sent. Energy is in
+Wh. EVSE 0 is the station as a whole; connector n of OCPP 1.6 is EVSE n, connector 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TypedDict
+from uuid import UUID
+
+from chargers.choices import AuthorizationStatus, OcppVersion, RegistrationStatus
+
+
+class Sample(TypedDict, total=False):
+    """One sampled value, with the members and defaults of OCPP's SampledValue (1.6 section 7.43)."""
+
+    value: str
+    context: str
+    format: str
+    measurand: str
+    phase: str
+    location: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a meter showed at one moment."""
+
+    at: datetime
+    samples: Sequence[Sample]
+    at_raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRef:
+    """How a station names a transaction: by our integer (1.6), by an id of its own, or not at all.
+
+    `by_connector` asks for the one that runs on the connector, for stations that know they are
+    in a transaction but not in which.
+    """
+
+    number: int | None = None
+    uuid: str | None = None
+    by_connector: bool = False
+
+
+NO_TRANSACTION = TransactionRef()
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A station that asks to connect, with the key it presents, if any."""
+
+    identity: str
+    password: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class StationProfile:
+    """What a connection needs to know of its station."""
+
+    chargepoint_id: str
+    registration_status: RegistrationStatus
+    ocpp_version: str
+    time_zone: str
+    booted_before: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A connection that is now a station's only one."""
+
+    station: str
+    connection_id: UUID
+    node_id: str
+    ocpp_version: OcppVersion
+    ip_address: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The end of a connection; it changes nothing when another one has taken over."""
+
+    station: str
+    connection_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """A station that introduces itself."""
+
+    station: str
+    at: datetime
+    vendor: str
+    model: str
+    serial_number: str = ""
+    box_serial_number: str = ""
+    firmware_version: str = ""
+    iccid: str = ""
+    imsi: str = ""
+    meter_type: str = ""
+    meter_serial_number: str = ""
+    triggered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    station: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """The status of a connector, or of the station when `evse_id` is 0."""
+
+    station: str
+    ocpp_version: OcppVersion
+    evse_id: int
+    connector_id: int
+    status: str
+    at: datetime
+    received_at: datetime
+    at_raw: str = ""
+    error_code: str = ""
+    info: str = ""
+    vendor_id: str = ""
+    vendor_error_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """A driver who presents a tag."""
+
+    station: str
+    id_token: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """Whether a tag may charge, and what the station may remember of it."""
+
+    status: AuthorizationStatus
+    expiry_date: datetime | None = None
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionStart:
+    """A charging session that began.
+
+    `fingerprint` is the same for every repeat of this start and for no other; it is empty when
+    the station's clock cannot tell two starts apart.
+    """
+
+    station: str
+    ocpp_version: OcppVersion
+    evse_id: int
+    connector_id: int
+    id_token: str
+    meter_start: Decimal | None
+    at: datetime
+    received_at: datetime
+    at_raw: str = ""
+    fingerprint: str = ""
+    reservation_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The transaction a start led to, new or repeated."""
+
+    transaction_id: int
+    authorization: Authorization
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionStop:
+    """A charging session that ended."""
+
+    station: str
+    ocpp_version: OcppVersion
+    ref: TransactionRef
+    id_token: str
+    meter_stop: Decimal | None
+    at: datetime
+    received_at: datetime
+    fingerprint: str
+    at_raw: str = ""
+    reason: str = "Local"
+    readings: Sequence[Reading] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The transaction a stop ended; `authorization` answers the tag the stop named, if any."""
+
+    transaction_id: int
+    authorization: Authorization | None
+
+
+@dataclass(frozen=True, slots=True)
+class MeterReport:
+    """Readings of one meter of a station."""
+
+    station: str
+    ocpp_version: OcppVersion
+    evse_id: int
+    connector_id: int
+    ref: TransactionRef
+    readings: Sequence[Reading]
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VariableReport:
+    """A variable as the station told it. `value` is None where it is unset or write-only."""
+
+    variable: str
+    value: str | None
+    mutability: str
+    component: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VariablesReport:
+    """Variables that a station told, and the ones it said it does not know."""
+
+    station: str
+    variables: Sequence[VariableReport]
+    unknown: Sequence[str]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AvailabilityChange:
+    """Connectors that an operator put in or out of service; EVSE 0 means all of the station's."""
+
+    station: str
+    evse_id: int
+    operative: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityEventReport:
+    station: str
+    type: str
+    tech_info: str
+    at: datetime
+    received_at: datetime
+    at_raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviationNote:
+    """A station broke a rule `count` times since the last note of this kind."""
+
+    station: str
+    kind: str
+    example: str
+    at: datetime
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """A csms process says that it lives, and which stations it heard from when."""
+
+    node_id: str
+    name: str
+    at: datetime
+    lease_until: datetime
+    seen: Sequence[str]

@@ -1,0 +1,65 @@
+"""The Redis side of commands, for synchronous callers: the web process and the worker.
+
+A node's list carries ids of commands, a command's own list carries the news that it has ended.
+A list keeps the news until somebody asks, where a published message would be lost on a caller
+that subscribes a moment too late.
+"""
+
+import functools
+from uuid import UUID
+
+import redis
+from django.conf import settings
+
+# Longer than any wait for it; what nobody fetched goes away by itself.
+NEWS_LIFETIME = 120
+LIST_LIFETIME = 3600
+
+RedisError = redis.RedisError
+
+
+def node_list(node_id: str) -> str:
+    """Name the list on which a csms node is told what to do."""
+    return f"{settings.REDIS_PREFIX}:node:{node_id}"
+
+
+def news_list(command_id: UUID | str) -> str:
+    """Name the list on which the end of a command is told."""
+    return f"{settings.REDIS_PREFIX}:command:{command_id}"
+
+
+@functools.cache
+def client() -> "redis.Redis[bytes]":
+    return redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=settings.REDIS_TIMEOUT,
+        socket_connect_timeout=settings.REDIS_TIMEOUT,
+    )
+
+
+def hand_to_node(node_id: str, command_id: UUID | str) -> None:
+    """Tell a node to send a command. Raises RedisError."""
+    with client().pipeline(transaction=False) as pipe:
+        pipe.rpush(node_list(node_id), str(command_id))
+        pipe.expire(node_list(node_id), LIST_LIFETIME)
+        pipe.execute()
+
+
+def tell_ended(command_id: UUID | str, status: str) -> None:
+    """Tell whoever waits that a command has ended. Raises RedisError."""
+    with client().pipeline(transaction=False) as pipe:
+        pipe.rpush(news_list(command_id), status)
+        pipe.expire(news_list(command_id), NEWS_LIFETIME)
+        pipe.execute()
+
+
+def await_end(command_id: UUID | str, seconds: float) -> bool:
+    """Wait until a command has ended, at most `seconds`; say whether it did. Raises RedisError."""
+    # A connection of its own: the wait must not hold up others, nor outlive a silent server.
+    waiter = redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=seconds + settings.REDIS_TIMEOUT,
+        socket_connect_timeout=settings.REDIS_TIMEOUT,
+    )
+    with waiter:
+        return waiter.blpop([news_list(command_id)], timeout=max(seconds, 0.01)) is not None

@@ -1,0 +1,243 @@
+"""The life of a command: asked for, relayed, sent, ended. The row is the truth.
+
+Functions for the web process and the worker come first; those that the csms calls through its
+intake take a batch and come last.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import connection
+from django.utils import timezone
+
+from chargers.changes import Changes
+from chargers.choices import RegistrationStatus
+from chargers.models import ChargePoint
+from tasks import broker
+from tasks.actions import Action
+from tasks.errors import NotAccepted, NotCancellable, StationOffline, VersionMismatch
+from tasks.models import OPEN, Command, CommandStatus
+
+logger = logging.getLogger(__name__)
+
+TOPIC = "tasks"
+
+# What a node may need beyond the station's time before its result is here.
+GRACE = timedelta(seconds=2)
+
+
+def check_sendable(station: ChargePoint, action: Action) -> None:
+    """Raise the CommandError that says why `station`, read with ``connected``, cannot get it now."""
+    if not station.connected:
+        raise StationOffline(f"{station} is not connected")
+    if station.ocpp_version != action.version:
+        raise VersionMismatch(f"{station} speaks {station.ocpp_version}, not {action.version}")
+    if station.registration_status == RegistrationStatus.REJECTED or (
+        station.registration_status == RegistrationStatus.PENDING and not action.while_pending
+    ):
+        raise NotAccepted(f"{station} is {station.registration_status}: {action.name} must not be sent to it")
+
+
+def create(
+    *,
+    station: ChargePoint,
+    action: Action,
+    payload: dict[str, Any],
+    requested_by: AbstractBaseUser | None,
+    now: datetime,
+    changes: Changes,
+) -> Command:
+    """Store a command for a station that can get it; relaying it is the caller's next step."""
+    check_sendable(station, action)
+    command = Command.objects.create(
+        chargepoint=station,
+        ocpp_version=action.version,
+        action=action.name,
+        payload=action.prepare(station, payload) if action.prepare else payload,
+        requested_by=requested_by,
+        created_at=now,
+        expires_at=now + timedelta(seconds=settings.OCPP_TIMEOUT) + GRACE,
+    )
+    changes.note(TOPIC, command.pk, "created")
+    return command
+
+
+def relay(command_id: UUID, *, now: datetime, changes: Changes) -> None:
+    """Hand a queued command to the node that holds its station, or end it as offline."""
+    command = Command.objects.select_related("chargepoint__node").filter(pk=command_id).first()
+    if command is None or command.status != CommandStatus.QUEUED:
+        return
+    node = command.chargepoint.node if command.chargepoint else None
+    if node is None or not node.is_alive(now):
+        end(command_id, CommandStatus.OFFLINE, now=now, changes=changes)
+        return
+    broker.hand_to_node(node.node_id, command_id)
+
+
+def end(command_id: UUID, status: CommandStatus, *, now: datetime, changes: Changes, reason: str = "") -> bool:
+    """End an open command without an answer; say whether it was still open."""
+    error = {"code": status.value, "description": reason, "details": {}} if reason else None
+    ended = Command.objects.filter(pk=command_id, status__in=OPEN).update(status=status, finished_at=now, error=error)
+    if ended:
+        changes.note(TOPIC, command_id)
+        _tell_ended(command_id, status)
+    return bool(ended)
+
+
+def _tell_ended(command_id: UUID, status: CommandStatus) -> None:
+    try:
+        broker.tell_ended(command_id, status)
+    except broker.RedisError:
+        # Whoever waits reads the row again by itself.
+        logger.warning("cannot tell the end of command %s: redis does not answer", command_id)
+
+
+def cancel(command: Command, *, now: datetime, changes: Changes) -> None:
+    """Cancel a command that has not been sent. Raises NotCancellable."""
+    cancelled = Command.objects.filter(pk=command.pk, status=CommandStatus.QUEUED).update(
+        status=CommandStatus.CANCELLED, finished_at=now
+    )
+    command.refresh_from_db()
+    if not cancelled:
+        raise NotCancellable(f"command {command.pk} is {command.status}, not queued")
+    changes.note(TOPIC, command.pk)
+    _tell_ended(command.pk, CommandStatus.CANCELLED)
+
+
+def wait(command: Command, *, seconds: float, changes: Changes) -> Command:
+    """Wait for a command's end and return the row as it then is.
+
+    After `seconds` a command that is still queued is ended as timeout, so that it can never be
+    sent behind the caller's back; one that was sent stays open until its node ends it.
+    """
+    deadline = time.monotonic() + seconds + GRACE.total_seconds() / 2
+    while True:
+        # A web thread may wait for half a minute; its database connection must not.
+        connection.close()
+        remaining = deadline - time.monotonic()
+        try:
+            broker.await_end(command.pk, min(max(remaining, 0), 5))
+        except broker.RedisError:
+            time.sleep(0.2)
+        command.refresh_from_db()
+        if not command.is_open:
+            return command
+        if time.monotonic() >= deadline:
+            break
+    if command.status == CommandStatus.QUEUED:
+        end(
+            command.pk,
+            CommandStatus.TIMEOUT,
+            now=timezone.now(),
+            changes=changes,
+            reason="never sent: others were before it",
+        )
+        command.refresh_from_db()
+    return command
+
+
+def sweep(*, now: datetime, changes: Changes) -> int:
+    """End every open command whose time is over: its node died, or Redis lost it. Return how many."""
+    overdue = Command.objects.filter(status__in=OPEN, expires_at__lt=now).values_list("pk", "status")
+    count = 0
+    for command_id, status in overdue[:1000]:
+        if status == CommandStatus.SENT:
+            count += end(command_id, CommandStatus.TIMEOUT, now=now, changes=changes, reason="no answer in time")
+        else:
+            count += end(
+                command_id, CommandStatus.OFFLINE, now=now, changes=changes, reason="never reached the station"
+            )
+    return count
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command of the platform's own, for a station whose connection asks for it."""
+
+    station: str
+    action: Action
+    payload: dict[str, Any]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A command about to go over the wire at `at`, with `seconds` for the answer."""
+
+    command_id: UUID
+    at: datetime
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended: with an answer, with the station's error, or with neither."""
+
+    command_id: UUID
+    status: CommandStatus
+    at: datetime
+    response: Any = None
+    error: dict[str, Any] | None = None
+
+
+def request(values: Sequence[Request], changes: Changes) -> list[Command]:
+    """Store commands of the platform's own; they go straight to their stations' call lanes."""
+    rows = [
+        Command(
+            chargepoint_id=value.station,
+            ocpp_version=value.action.version,
+            action=value.action.name,
+            payload=value.payload,
+            created_at=value.at,
+            expires_at=value.at + timedelta(seconds=settings.OCPP_TIMEOUT) + GRACE,
+        )
+        for value in values
+    ]
+    for row in Command.objects.bulk_create(rows):
+        changes.note(TOPIC, row.pk, "created")
+    return rows
+
+
+def take(values: Sequence[UUID], changes: Changes) -> list[Command | None]:
+    """Read commands that a node was told to send; none for one that is no longer queued."""
+    found = Command.objects.filter(pk__in=values, status=CommandStatus.QUEUED).in_bulk()
+    return [found.get(value) for value in values]
+
+
+def mark_sent(values: Sequence[Sending], changes: Changes) -> list[bool]:
+    """Mark commands as sent; False for one that was cancelled or ended while it waited."""
+    sent = []
+    for value in values:
+        updated = Command.objects.filter(pk=value.command_id, status=CommandStatus.QUEUED).update(
+            status=CommandStatus.SENT,
+            sent_at=value.at,
+            expires_at=value.at + timedelta(seconds=value.seconds) + GRACE,
+        )
+        if updated:
+            changes.note(TOPIC, value.command_id)
+        sent.append(bool(updated))
+    return sent
+
+
+def finish(values: Sequence[Outcome], changes: Changes) -> list[bool]:
+    """Store how commands ended; an answer that comes late is kept beside the state that stands."""
+    finished = []
+    for value in values:
+        updated = Command.objects.filter(pk=value.command_id, status__in=OPEN).update(
+            status=value.status, response=value.response, error=value.error, finished_at=value.at
+        )
+        if not updated and value.status == CommandStatus.ANSWERED:
+            late = {"code": "late", "description": "the answer came after the time was over", "details": {}}
+            Command.objects.filter(pk=value.command_id, response__isnull=True).update(
+                response=value.response, error=late
+            )
+        changes.note(TOPIC, value.command_id)
+        finished.append(bool(updated))
+    return finished

@@ -1,0 +1,72 @@
+"""Live updates over WebSockets, for frontends that only listen."""
+
+import asyncio
+import time
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.exceptions import AuthenticationFailed, InvalidToken
+
+from tasks import updates
+from tasks.roles import Role, may
+
+UNAUTHENTICATED = 4401
+UNKNOWN_TOPIC = 4404
+
+
+def token_lifetime(raw: str) -> float | None:
+    """Return how many seconds an access token is still good for, or None if it is not."""
+    authentication = JWTAuthentication()
+    try:
+        token = authentication.get_validated_token(raw.encode())
+        user = authentication.get_user(token)
+    except (InvalidToken, AuthenticationFailed):
+        return None
+    return token["exp"] - time.time() if may(user, Role.VIEWER) else None
+
+
+class UpdatesConsumer(AsyncWebsocketConsumer):
+    """Passes the updates of a topic on to one frontend, from the group of that topic.
+
+    The token is the one REST takes; when it runs out the socket is closed with 4401, and the
+    frontend comes back with a fresh one.
+    """
+
+    groups: list[str]
+
+    async def connect(self) -> None:
+        query = parse_qs(self.scope["query_string"].decode("latin-1"))
+        topic = self.scope["url_route"]["kwargs"]["topic"]
+        self.station = query.get("chargepoint_id", [""])[0]
+        self.expiry: asyncio.Task[None] | None = None
+        self.topics = updates.TOPICS if topic == updates.ALL else (topic,)
+
+        # Accepted first: a refused handshake could not carry a close code to the frontend.
+        await self.accept()
+        lifetime = await database_sync_to_async(token_lifetime)(query.get("token", [""])[0])
+        if lifetime is None:
+            await self.close(UNAUTHENTICATED, "a valid access token is needed in ?token=")
+        elif topic not in (*updates.TOPICS, updates.ALL):
+            await self.close(UNKNOWN_TOPIC, f"no topic {topic}")
+        else:
+            for each in self.topics:
+                await self.channel_layer.group_add(updates.group(each), self.channel_name)
+            self.expiry = asyncio.create_task(self.close_after(lifetime))
+
+    async def close_after(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self.close(UNAUTHENTICATED, "the access token has expired")
+
+    async def disconnect(self, code: int) -> None:
+        if self.expiry is not None:
+            self.expiry.cancel()
+        for each in self.topics:
+            await self.channel_layer.group_discard(updates.group(each), self.channel_name)
+
+    async def updates(self, message: dict[str, Any]) -> None:
+        for station, frame in message["frames"]:
+            if not self.station or station == self.station:
+                await self.send(frame)

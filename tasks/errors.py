@@ -1,0 +1,36 @@
+"""Why a command is refused before anything is sent.
+
+::
+
+    CommandError
+    ├── StationOffline
+    ├── VersionMismatch
+    ├── NotAccepted
+    └── NotCancellable
+
+Each carries the stable ``code`` that clients see.
+"""
+
+
+class CommandError(Exception):
+    code = "error"
+
+
+class StationOffline(CommandError):
+    code = "CHARGING_STATION_OFFLINE"
+
+
+class VersionMismatch(CommandError):
+    code = "OCPP_VERSION_MISMATCH"
+
+
+class NotAccepted(CommandError):
+    """The station's registration status forbids the command (OCPP 1.6 section 4.2)."""
+
+    code = "CHARGING_STATION_NOT_ACCEPTED"
+
+
+class NotCancellable(CommandError):
+    """Only a command that still waits in the queue can be cancelled."""
+
+    code = "COMMAND_NOT_QUEUED"

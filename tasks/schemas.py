@@ -1,0 +1,147 @@
+"""The official OCPP schemas, compiled once, and the two spellings of their members.
+
+The schemas ship in the ``ocpp`` package. REST speaks snake_case, the wire camelCase; the schema
+decides how a member is spelt, so nothing is guessed and the members go out in its order. Both
+edges need this, the REST API to check what an operator asks and the csms to check what a station
+says, which is why it stands here.
+"""
+
+import functools
+import json
+import re
+from collections.abc import Callable, Iterator
+from importlib import resources
+from typing import Any, Literal
+
+import jsonschema_rs
+
+from chargers.choices import OcppVersion
+
+Kind = Literal["Request", "Response"]
+Schema = dict[str, Any]
+
+_PACKAGES = {OcppVersion.V16: "v16", OcppVersion.V201: "v201", OcppVersion.V21: "v21"}
+
+
+def _file_name(version: OcppVersion, action: str, kind: Kind) -> str:
+    # The 1.6 files carry no suffix on requests.
+    suffix = "" if version == OcppVersion.V16 and kind == "Request" else kind
+    return f"{action}{suffix}.json"
+
+
+@functools.cache
+def actions(version: OcppVersion) -> frozenset[str]:
+    """Name every action the version's specification knows, in either direction."""
+    folder = resources.files("ocpp") / _PACKAGES[version] / "schemas"
+    return frozenset(
+        name.name.removesuffix("Response.json") for name in folder.iterdir() if name.name.endswith("Response.json")
+    )
+
+
+@functools.cache
+def schema(version: OcppVersion, action: str, kind: Kind) -> Schema:
+    """Load an official schema; its references are resolved in place."""
+    path = resources.files("ocpp") / _PACKAGES[version] / "schemas" / _file_name(version, action, kind)
+    loaded = json.loads(path.read_text(encoding="utf-8-sig"))
+    return _resolve(loaded, loaded.get("definitions", {}))
+
+
+def _resolve(node: Any, definitions: Schema) -> Any:
+    if isinstance(node, dict):
+        if reference := node.get("$ref"):
+            return _resolve(definitions[reference.removeprefix("#/definitions/")], definitions)
+        return {key: _resolve(value, definitions) for key, value in node.items() if key != "definitions"}
+    if isinstance(node, list):
+        return [_resolve(each, definitions) for each in node]
+    return node
+
+
+@functools.cache
+def validator(version: OcppVersion, action: str, kind: Kind) -> Any:
+    """Compile the validator of an official schema. Times must be RFC 3339, as the schemas say."""
+    return jsonschema_rs.validator_for(schema(version, action, kind), validate_formats=True)
+
+
+@functools.cache
+def snake(name: str) -> str:
+    """Spell a member's name the REST way: ``idTag`` becomes ``id_tag``."""
+    name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
+
+
+class InvalidBody(Exception):
+    """A request body that is not what the schema asks for, with the reasons by field."""
+
+    def __init__(self, fields: dict[str, list[str]]) -> None:
+        self.fields = fields
+        super().__init__("; ".join(f"{field}: {', '.join(reasons)}" for field, reasons in fields.items()))
+
+
+def to_wire(version: OcppVersion, action: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Turn a snake_case body into the action's request, members in the order of the schema.
+
+    Raises InvalidBody with every unknown field and every violation of the schema.
+    """
+    unknown: dict[str, list[str]] = {}
+    payload = _rename(schema(version, action, "Request"), body, "", unknown)
+    if unknown:
+        raise InvalidBody(unknown)
+    problems: dict[str, list[str]] = {}
+    for error in validator(version, action, "Request").iter_errors(payload):
+        problems.setdefault(_field(error), []).append(error.message)
+    if problems:
+        raise InvalidBody(problems)
+    return payload
+
+
+def _rename(schema: Schema, body: Any, path: str, unknown: dict[str, list[str]]) -> Any:
+    if isinstance(body, dict) and "properties" in schema:
+        names = {snake(name): name for name in schema["properties"]}
+        for name in body.keys() - names.keys():
+            unknown[f"{path}{name}"] = ["is no field of this request"]
+        return {
+            wire: _rename(schema["properties"][wire], body[name], f"{path}{name}.", unknown)
+            for name, wire in names.items()
+            if name in body
+        }
+    if isinstance(body, list) and isinstance(schema.get("items"), dict):
+        return [_rename(schema["items"], each, f"{path}{index}.", unknown) for index, each in enumerate(body)]
+    return body
+
+
+def _field(error: Any) -> str:
+    """Name the field an error is about the way the body spells it; a missing one by its own name."""
+    path = [part if isinstance(part, int) else snake(part) for part in error.instance_path]
+    missing = getattr(error.kind, "property", None)
+    if missing:
+        path.append(snake(missing))
+    return ".".join(map(str, path)) or "body"
+
+
+def from_wire(payload: Any) -> Any:
+    """Turn what a station sent into snake_case, member by member, whatever it holds."""
+    if isinstance(payload, dict):
+        return {snake(name): from_wire(value) for name, value in payload.items()}
+    if isinstance(payload, list):
+        return [from_wire(each) for each in payload]
+    return payload
+
+
+def _properties(schema: Schema, spell: Callable[[str], str]) -> Iterator[tuple[str, Schema]]:
+    for name, member in schema.get("properties", {}).items():
+        yield spell(name), openapi(member)
+
+
+_OPENAPI_KEYS = ("type", "format", "enum", "maxLength", "minItems", "maxItems", "minimum", "maximum", "description")
+
+
+def openapi(node: Schema) -> Schema:
+    """Translate a schema to OpenAPI 3.0 with REST's spelling of the members."""
+    translated = {key: node[key] for key in _OPENAPI_KEYS if key in node}
+    if "properties" in node:
+        translated["properties"] = dict(_properties(node, snake))
+        if required := [snake(name) for name in node.get("required", [])]:
+            translated["required"] = required
+    if "items" in node:
+        translated["items"] = openapi(node["items"])
+    return translated

@@ -1,0 +1,52 @@
+"""What the worker runs: the relay of commands and the platform's housekeeping.
+
+Each task is one call of a service. A task takes keywords and ignores those it does not know, so
+that the queue survives a deployment.
+"""
+
+import logging
+from typing import Any
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from chargers.changes import Changes
+from chargers.services import stations, transactions
+from tasks import broker, commands, updates
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name="tasks.relay_command", max_retries=3, default_retry_delay=1, bind=True)
+def relay_command(self: Any, *, command_id: str, **_: Any) -> None:
+    changes = Changes()
+    try:
+        commands.relay(UUID(command_id), now=timezone.now(), changes=changes)
+    except broker.RedisError as error:
+        raise self.retry(exc=error) from error
+    finally:
+        updates.publish(changes)
+
+
+@shared_task(name="tasks.sweep_commands")
+def sweep_commands(**_: Any) -> None:
+    changes = Changes()
+    if ended := commands.sweep(now=timezone.now(), changes=changes):
+        logger.warning("%d commands were ended because their time was over", ended)
+    updates.publish(changes)
+
+
+@shared_task(name="tasks.sweep_nodes")
+def sweep_nodes(**_: Any) -> None:
+    changes = Changes()
+    stations.sweep_nodes(now=timezone.now(), changes=changes)
+    updates.publish(changes)
+
+
+@shared_task(name="tasks.close_abandoned_transactions")
+def close_abandoned_transactions(**_: Any) -> None:
+    changes = Changes()
+    if closed := transactions.close_abandoned(now=timezone.now(), changes=changes):
+        logger.warning("%d transactions were closed because their station never stopped them", closed)
+    updates.publish(changes)

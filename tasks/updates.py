@@ -1,0 +1,120 @@
+"""Live updates: what changed, told to every frontend that listens, after the commit.
+
+Best effort: a listener that was away reads REST again, and a silent Redis slows nobody. Each
+update is encoded once, here; the consumers only pass text on.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.utils import timezone
+
+from chargers import representation, selectors
+from chargers.changes import Changes
+from tasks import commands
+from tasks.models import Command
+
+logger = logging.getLogger(__name__)
+
+ALL = "all"
+READINGS = "metervalues"
+
+
+def represent_command(row: Command) -> dict[str, Any]:
+    """Represent a command read with the user who asked for it."""
+    return {
+        "task_id": str(row.task_id),
+        "chargepoint_id": row.chargepoint_id,
+        "ocpp_version": row.ocpp_version,
+        "action": row.action,
+        "payload": row.payload,
+        "status": row.status,
+        "response": row.response,
+        "error": row.error,
+        "requested_by": row.requested_by.get_username() if row.requested_by else None,
+        "created_at": representation.time(row.created_at),
+        "sent_at": representation.time(row.sent_at),
+        "finished_at": representation.time(row.finished_at),
+    }
+
+
+Reader = Callable[[Iterable[Any], datetime], list[tuple[Any, str, dict[str, Any]]]]
+
+
+def _chargepoints(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = selectors.chargepoints(now=now).filter(pk__in=keys)
+    return [(row.pk, row.pk, representation.chargepoint(row)) for row in rows]
+
+
+def _connectors(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = selectors.connectors().filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id, representation.connector(row)) for row in rows]
+
+
+def _transactions(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = selectors.transactions().filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id or "", representation.transaction(row)) for row in rows]
+
+
+def _commands(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = Command.objects.select_related("requested_by").filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id or "", represent_command(row)) for row in rows]
+
+
+READERS: Mapping[str, Reader] = {
+    "chargepoint": _chargepoints,
+    "connector": _connectors,
+    "transaction": _transactions,
+    commands.TOPIC: _commands,
+}
+
+TOPICS = (*READERS, READINGS)
+
+# A topic with its updates, each the station it is about and the frame for the listeners.
+Batch = list[tuple[str, list[tuple[str, str]]]]
+
+
+def render(changes: Changes, now: datetime) -> Batch:
+    """Read the changed rows again and encode one frame an update. Costs a query or two a topic."""
+    at = representation.time(now)
+    batch: Batch = []
+    for topic, events in changes.rows.items():
+        if frames := [
+            (station, _encode(topic, events[key], at, data)) for key, station, data in READERS[topic](events, now)
+        ]:
+            batch.append((topic, frames))
+    if changes.readings:
+        readings = [(each["chargepoint_id"], _encode(READINGS, "created", at, each)) for each in changes.readings]
+        batch.append((READINGS, readings))
+    return batch
+
+
+def _encode(topic: str, event: str, at: str | None, data: dict[str, Any]) -> str:
+    return orjson.dumps({"topic": topic, "event": event, "at": at, "data": data}).decode()
+
+
+def group(topic: str) -> str:
+    """Name the channel layer's group of a topic."""
+    return f"updates.{topic}"
+
+
+async def send(batch: Batch) -> None:
+    """Send one message per topic to the channel layer. Raises what the layer raises."""
+    layer = get_channel_layer()
+    for topic, frames in batch:
+        await layer.group_send(group(topic), {"type": "updates", "topic": topic, "frames": frames})
+
+
+def publish(changes: Changes) -> None:
+    """Tell the listeners, from synchronous code whose changes are committed."""
+    if not changes:
+        return
+    try:
+        async_to_sync(send)(render(changes, timezone.now()))
+    except Exception:
+        logger.exception("live updates were not sent")
