@@ -1,0 +1,49 @@
+"""The platform as its users meet it: the launcher and every process it starts."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.launcher import LAUNCHER, Platform
+from tests.e2e.storage import own_storage
+
+StartPlatform = Callable[..., Platform]
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Yield a platform that all tests share; stopping it leaves no process."""
+    with own_storage() as storage:
+        platform = Platform(tmp_path_factory.mktemp("platform") / "var", storage)
+        try:
+            platform.wait_until_ready()
+            yield platform
+            assert platform.stop() == 0, platform.text()
+        finally:
+            platform.kill()
+
+
+@pytest.fixture
+def start_platform(tmp_path: Path) -> Iterator[StartPlatform]:
+    """Yield a function that starts a platform of the test's own, but does not wait for it.
+
+    Platforms on one `data_dir` share their database.
+    """
+    storages: dict[Path, dict[str, str]] = {}
+    platforms: list[Platform] = []
+    with ExitStack() as stack:
+
+        def start(data_dir: str = "var", command: Sequence[str] = LAUNCHER, **settings: str) -> Platform:
+            path = tmp_path / data_dir
+            if path not in storages:
+                storages[path] = stack.enter_context(own_storage())
+            platforms.append(Platform(path, storages[path] | settings, command))
+            return platforms[-1]
+
+        try:
+            yield start
+        finally:
+            for platform in platforms:
+                platform.kill()

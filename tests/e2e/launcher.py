@@ -1,0 +1,141 @@
+"""Start and stop the real platform, as ``make run`` does."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import httpx
+import psutil
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+LAUNCHER = ("-m", "ov2xmp.embedded")
+START_TIMEOUT = 90.0
+STOP_TIMEOUT = 40.0
+POLL_INTERVAL = 0.05
+
+
+def wait_until(condition: Callable[[], bool], timeout: float, what: Callable[[], str]) -> None:
+    """Wait for a condition; fail with `what` says when it does not come true in time."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout:g} seconds: {what()}"
+        time.sleep(POLL_INTERVAL)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nothing listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in sockets]
+    for listener in sockets:
+        listener.close()
+    return ports
+
+
+def running(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Return the processes that still do something; one that only waits to be reaped does not."""
+    return [process for process in processes if status(process) not in ("ended", psutil.STATUS_ZOMBIE)]
+
+
+def status(process: psutil.Process) -> str:
+    try:
+        return str(process.status())
+    except psutil.NoSuchProcess:
+        return "ended"
+
+
+class Platform:
+    """One run of the launcher with a data directory and ports of its own."""
+
+    def __init__(self, data_dir: Path, environment: dict[str, str], command: Sequence[str] = LAUNCHER) -> None:
+        self.data_dir = data_dir
+        web_port, csms_port = free_ports(2)
+        settings = {
+            "OV2XMP_DATA_DIR": str(data_dir),
+            "OV2XMP_WEB_PORT": str(web_port),
+            "OV2XMP_CSMS_PORT": str(csms_port),
+            **environment,
+        }
+        self.web = f"http://127.0.0.1:{settings['OV2XMP_WEB_PORT']}"
+        self.live = f"ws://127.0.0.1:{settings['OV2XMP_WEB_PORT']}/ws/updates"
+        self.ocpp_http = f"http://127.0.0.1:{settings['OV2XMP_CSMS_PORT']}"
+        self.ocpp = f"ws://127.0.0.1:{settings['OV2XMP_CSMS_PORT']}/ws/ocpp"
+        # What the tests run with is not what the platform runs with.
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("OV2XMP_") and name not in ("PYTHONASYNCIODEBUG", "PYTHONWARNINGS")
+        }
+        self.output = data_dir.with_name(f"{data_dir.name}-{web_port}.log")
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=BASE_DIR,
+                env=inherited | settings,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def text(self) -> str:
+        """Return what the launcher and its processes wrote so far."""
+        return self.output.read_text(encoding="utf-8", errors="replace")
+
+    def wait_until_ready(self) -> None:
+        wait_until(lambda: "is running" in self.text() or self.process.poll() is not None, START_TIMEOUT, self.text)
+        assert self.process.poll() is None, self.text()
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the launcher's children, and theirs."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def child(self, words: str) -> psutil.Process:
+        """Return the first child whose command line contains `words`."""
+        return next(process for process in self.processes() if words in " ".join(process.cmdline()))
+
+    def wait_until_ended(self) -> int:
+        """Wait for the launcher's end; return its exit code."""
+        try:
+            return self.process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the launcher does not end: {self.text()}") from None
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Stop everything; return the launcher's exit code once nothing is left."""
+        if "client" in self.__dict__:
+            self.client.close()
+        processes = self.processes() if self.process.poll() is None else []
+        self.process.send_signal(number)
+        code = self.wait_until_ended()
+        assert not running(processes), f"left running: {running(processes)}\n{self.text()}"
+        return code
+
+    def kill(self) -> None:
+        """End whatever a failed test left."""
+        for process in self.processes() if self.process.poll() is None else []:
+            process.kill()
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def admin_password(self) -> str:
+        return (self.data_dir / "admin-password").read_text(encoding="utf-8").strip()
+
+    @cached_property
+    def client(self) -> httpx.Client:
+        """A client of the REST API, logged in as the administrator."""
+        return self.log_in("admin", self.admin_password)
+
+    def log_in(self, username: str, password: str) -> httpx.Client:
+        """Return a client of the REST API for a user; close it."""
+        answer = httpx.post(
+            f"{self.web}/api/token/", json={"username": username, "password": password}, trust_env=False
+        )
+        answer.raise_for_status()
+        headers = {"Authorization": f"Bearer {answer.json()['access']}"}
+        return httpx.Client(base_url=self.web, headers=headers, timeout=40, trust_env=False)

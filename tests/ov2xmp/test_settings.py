@@ -1,0 +1,190 @@
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from ov2xmp import settings
+
+NAME = "OV2XMP_TEST_VALUE"
+READ_SETTINGS = "from django.conf import settings; print(settings.{})"
+
+Load = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Return a function that reads one setting in a new process, under the variables given."""
+
+    def load(setting: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("OV2XMP_")}
+        environment = inherited | {"DJANGO_SETTINGS_MODULE": "ov2xmp.settings"} | variables
+        return subprocess.run(
+            [sys.executable, "-c", READ_SETTINGS.format(setting)],
+            cwd=Path(settings.__file__).parent.parent,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("1", True), ("TRUE", True), (" on ", True), ("0", False), ("no", False), ("", True)]
+)
+def test_a_switch_is_read(monkeypatch: pytest.MonkeyPatch, value: str, expected: bool) -> None:
+    monkeypatch.setenv(NAME, value)
+
+    assert settings.env_bool(NAME, default=True) is expected
+
+
+@pytest.mark.parametrize(
+    ("read", "value", "reason"),
+    [
+        (settings.env_bool, "maybe", "must be 0 or 1, not 'maybe'"),
+        (lambda name: settings.env_number(name, 1), "soon", "must be a number, not 'soon'"),
+        (lambda name: settings.env_number(name, 1, minimum=0.1), "0", "must be at least 0.1, not 0"),
+        (lambda name: settings.env_int(name, 1), "1.5", "must be a whole number, not 1.5"),
+        (lambda name: settings.env_choice(name, "a", ("a", "b")), "c", "must be one of a, b, not 'c'"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, read: Callable[[str], object], value: str, reason: str
+) -> None:
+    monkeypatch.setenv(NAME, value)
+
+    with pytest.raises(ImproperlyConfigured, match=f"{NAME} {reason}"):
+        read(NAME)
+
+
+def test_an_empty_number_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NAME, "")
+
+    assert settings.env_int(NAME, 9000) == 9000
+
+
+def test_a_list_is_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NAME, "localhost, 127.0.0.1,,")
+
+    assert settings.env_list(NAME) == ["localhost", "127.0.0.1"]
+
+
+def test_a_secret_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from a file\n", encoding="utf-8")
+    monkeypatch.setenv(NAME, "from the environment")
+    monkeypatch.setenv(f"{NAME}_FILE", str(tmp_path / "secret"))
+
+    assert settings.env(NAME) == "from a file"
+
+
+def test_a_secret_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(f"{NAME}_FILE", str(tmp_path / "missing"))
+
+    with pytest.raises(ImproperlyConfigured, match=f"{NAME}_FILE: cannot read {tmp_path}/missing"):
+        settings.env(NAME)
+
+
+def test_a_generated_secret_is_kept_and_closed_to_others(tmp_path: Path) -> None:
+    path = tmp_path / "var" / "secret-key"
+
+    secret = settings.read_or_create_secret(path)
+
+    assert len(secret) >= 50
+    assert settings.read_or_create_secret(path) == secret
+    assert path.stat().st_mode & 0o077 == 0
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_processes_that_start_together_agree_on_the_secret(tmp_path: Path) -> None:
+    path = tmp_path / "secret-key"
+
+    with ThreadPoolExecutor(16) as pool:
+        read = set(pool.map(lambda _: settings.read_or_create_secret(path), range(64)))
+
+    assert len(read) == 1
+
+
+def test_redis_listens_in_the_data_dir(tmp_path: Path) -> None:
+    assert settings.embedded_redis_socket(Path("/srv/my platform")) == Path("/srv/my platform/redis.sock")
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "é" * 60, "100%", "a#b", "a?b"])
+def test_redis_listens_elsewhere_if_the_data_dir_cannot_be_part_of_its_url(name: str) -> None:
+    socket = settings.embedded_redis_socket(Path("/srv") / name)
+
+    assert socket.parent.parent == Path(tempfile.gettempdir())
+    assert settings.embedded_redis_socket(Path("/srv") / name) == socket
+    assert settings.embedded_redis_socket(Path("/srv") / f"{name}2") != socket
+
+
+def test_without_a_key_or_a_data_dir_it_refuses_to_start(load: Load) -> None:
+    refused = load("SECRET_KEY")
+
+    assert refused.returncode == 1
+    assert "Set OV2XMP_SECRET_KEY or OV2XMP_SECRET_KEY_FILE" in refused.stderr
+
+
+def test_a_data_dir_is_enough_to_start(load: Load, tmp_path: Path) -> None:
+    loaded = load("SECRET_KEY", OV2XMP_DATA_DIR=str(tmp_path))
+
+    assert loaded.stdout.strip() == (tmp_path / "secret-key").read_text(encoding="utf-8")
+
+
+def test_the_defaults_serve_this_machine_only(load: Load, tmp_path: Path) -> None:
+    assert load("BIND", OV2XMP_SECRET_KEY="key").stdout.strip() == "127.0.0.1"
+    assert load("DEBUG", OV2XMP_SECRET_KEY="key").stdout.strip() == "False"
+    assert load("ALLOWED_HOSTS", OV2XMP_SECRET_KEY="key").stdout.strip() == "['localhost', '127.0.0.1']"
+
+
+def test_sqlite_lies_in_the_data_dir(load: Load, tmp_path: Path) -> None:
+    odd = tmp_path / "100% odd? #1"
+
+    loaded = load("DATABASES['default']['NAME']", OV2XMP_DATA_DIR=str(odd))
+
+    assert loaded.stdout.strip() == str(odd / "db.sqlite3")
+
+
+def test_postgres_may_be_named_in_parts(load: Load) -> None:
+    loaded = load(
+        "DATABASES['default']",
+        OV2XMP_SECRET_KEY="key",
+        OV2XMP_POSTGRES_DB="ov2xmp",
+        OV2XMP_POSTGRES_USER="operator",
+        OV2XMP_POSTGRES_PASSWORD="p@ss:w/rd%",
+        OV2XMP_POSTGRES_HOST="db",
+    )
+
+    config = eval(loaded.stdout)
+    assert (config["NAME"], config["USER"], config["PASSWORD"]) == ("ov2xmp", "operator", "p@ss:w/rd%")
+    assert (config["HOST"], config["PORT"]) == ("db", 5432)
+
+
+def test_another_database_is_refused(load: Load) -> None:
+    refused = load("DATABASES", OV2XMP_SECRET_KEY="key", OV2XMP_DATABASE_URL="mysql://root@localhost/ov2xmp")
+
+    assert "OV2XMP_DATABASE_URL must name PostgreSQL or SQLite" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({}, "unix://{data_dir}/redis.sock"),
+        ({"OV2XMP_REDIS_URL": "redis://cache:6380/2"}, "redis://cache:6380/2"),
+        ({"OV2XMP_REDIS_BROKER_HOST": "cache"}, "redis://cache:6379/0"),
+        ({"OV2XMP_REDIS_BROKER_HOST": "cache", "OV2XMP_REDIS_BROKER_PORT": "6380"}, "redis://cache:6380/0"),
+    ],
+)
+def test_redis_is_the_embedded_one_unless_named(
+    load: Load, tmp_path: Path, variables: dict[str, str], url: str
+) -> None:
+    loaded = load("REDIS_URL", OV2XMP_DATA_DIR=str(tmp_path), **variables)
+
+    assert loaded.stdout.strip() == url.format(data_dir=tmp_path)
