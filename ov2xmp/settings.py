@@ -88,13 +88,14 @@ def read_or_create_secret(path: Path) -> str:
 
 
 def embedded_redis_socket(data_dir: Path) -> Path:
-    """Say where the embedded redis listens: in the data dir, unless that path is too long.
+    """Say where the embedded redis listens: in the data dir, unless that path is too long or too odd.
 
-    A unix socket's path has at most 107 bytes; a longer data dir gets a directory of its own
-    under the system's temporary directory, named after the data dir.
+    A unix socket's path has at most 107 bytes, and must not hold what means something in a URL.
+    Such a data dir gets a directory of its own under the system's temporary directory, named
+    after the data dir.
     """
     socket = data_dir / "redis.sock"
-    if len(os.fsencode(socket)) <= 100:
+    if len(os.fsencode(socket)) <= 100 and quote(str(socket), safe="/ ") == str(socket):
         return socket
     digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"ov2xmp-{os.getuid()}-{digest}" / "redis.sock"
@@ -177,7 +178,7 @@ def database_url() -> str:
         password = quote(env("OV2XMP_POSTGRES_PASSWORD"), safe="")
         host = env("OV2XMP_POSTGRES_HOST", "localhost")
         return f"postgres://{user}:{password}@{host}:{env_int('OV2XMP_POSTGRES_PORT', 5432)}/{quote(name, safe='')}"
-    return f"sqlite:///{DATA_DIR / 'db.sqlite3'}"
+    return f"sqlite:///{quote(str(DATA_DIR / 'db.sqlite3'))}"
 
 
 def database() -> dict[str, object]:
