@@ -7,6 +7,7 @@ Logging stays unconfigured, which spares it the cost of a line per message.
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import signal
 from datetime import UTC, datetime
@@ -67,10 +68,8 @@ class BareChargePoint(ChargePoint16):
 async def serve_station(connection: ServerConnection) -> None:
     assert connection.request is not None
     identity = connection.request.path.rpartition("/")[2]
-    try:
+    with contextlib.suppress(websockets.ConnectionClosed):
         await BareChargePoint(identity, connection).start()
-    except websockets.ConnectionClosed:
-        pass
 
 
 async def run(port: int) -> None:

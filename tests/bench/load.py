@@ -221,7 +221,7 @@ class LoadStation(asyncio.Protocol):
         return self.template % (
             count,
             self.load.timestamp(),
-            count * 25,
+            count,
             7000 + count % 4000,
             10 + count % 22,
             220 + count % 20,
