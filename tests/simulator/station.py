@@ -204,6 +204,11 @@ class Station:
             await self.connection.wait_closed()
         return self.connection.close_code, self.connection.close_reason
 
+    async def ended(self) -> None:
+        """Wait, for however long, until the connection is over and everything it brought is handled."""
+        if self._listener is not None:
+            await asyncio.shield(self._listener)
+
     @property
     def subprotocol(self) -> str | None:
         """The subprotocol that the CSMS chose."""
@@ -292,8 +297,8 @@ class Station:
 
         return await self._until(take, action, timeout)
 
-    def answered(self, call: Call, answer: Payload) -> None:
-        """Go on after a CALLRESULT has been sent; for subclasses."""
+    def answered(self, call: Call, answer: Answer) -> None:
+        """Go on after an answer has been sent, or withheld; for subclasses."""
 
     def task_failed(self, error: BaseException) -> None:
         """Keep an error of the background, so that leaving the context raises it."""
@@ -389,12 +394,10 @@ class Station:
             await self._reply(call, error)
 
     async def _reply(self, call: Call, answer: Answer) -> None:
-        if answer is None:
-            return
         if isinstance(answer, CallError):
             await self.send_raw(dumps([CALLERROR, call.message_id, answer.code, answer.description, answer.details]))
-            return
-        await self.send_raw(dumps([CALLRESULT, call.message_id, answer]))
+        elif answer is not None:
+            await self.send_raw(dumps([CALLRESULT, call.message_id, answer]))
         self.answered(call, answer)
 
     def _tell(self) -> None:

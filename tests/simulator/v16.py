@@ -351,9 +351,10 @@ class Station16(Station):
 
     async def end_sessions(self, reason: str) -> None:
         """Stop every running session and wait until it is over."""
-        for connector in self.connectors.values():
+        running = [connector for connector in self.connectors.values() if connector.busy]
+        for connector in running:
             self.end_session(connector, reason)
-        await asyncio.gather(*(connector.session for connector in self.connectors.values() if connector.session))
+        await asyncio.gather(*(connector.session for connector in running if connector.session))
 
     def end_session(self, connector: Connector, reason: str) -> None:
         if connector.stop is not None and not connector.stop.done():
@@ -373,8 +374,12 @@ class Station16(Station):
     def session_ended(self, connector: Connector, reason: str) -> None:
         """Take notice; for subclasses."""
 
-    def answered(self, call: Call, answer: Payload) -> None:
-        if self.autonomous and answer.get("status") in ("Accepted", "Scheduled", "Unlocked"):
+    def answered(self, call: Call, answer: Answer) -> None:
+        if (
+            self.autonomous
+            and isinstance(answer, dict)
+            and answer.get("status") in ("Accepted", "Scheduled", "Unlocked")
+        ):
             self._do(call)
 
     def _do(self, call: Call) -> None:

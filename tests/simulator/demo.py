@@ -1,0 +1,326 @@
+"""A small fleet for a platform without stations: ``make demo``, or ``python -m tests.simulator.demo``.
+
+Some connectors are busy from the start, the others wait for an operator's RemoteStartTransaction.
+The stations react to every command of OCPP 1.6 Core. Ctrl-C ends the charging sessions properly.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import functools
+import os
+import random
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import websockets
+
+from tests.simulator.station import Answer, Call, CallError, Disconnected, dumps
+from tests.simulator.v16 import Connector, Station16
+from tests.simulator.vehicle import Vehicle
+
+ROOT = Path(__file__).resolve().parents[2]
+ADMIN = "admin"
+# Seconds: for an answer of the platform, between attempts to reconnect at least and at most, for
+# a driver to leave and the next one to come, and for the stations to end their sessions.
+HTTP_TIMEOUT = 10
+BACKOFF = (1, 30)
+NEXT_DRIVER = (20, 60)
+STOP_TIMEOUT = 15
+
+LOCATION = {
+    "name": "Demo car park",
+    "address": "Harbour Street 1",
+    "city": "Piraeus",
+    "postal_code": "18531",
+    "country": "GRC",
+    "parking_type": "PARKING_LOT",
+    "time_zone": "Europe/Athens",
+}
+
+
+class DemoError(Exception):
+    """The demo cannot run; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A model of station and the cars that come to it. Power in W, capacity in Wh; no phases means DC."""
+
+    vendor: str
+    model: str
+    firmware: str
+    power: float
+    phases: int
+    connectors: int = 1
+    busy: int = 0
+    capacity: float = 60_000
+
+
+FLEET = {
+    "DEMO-AC-1": Kind("Elektra", "Wall 11", "2.4.1", 11_000, 3, busy=1),
+    "DEMO-AC-2": Kind("Elektra", "Wall 11", "2.4.1", 11_000, 3),
+    "DEMO-AC-3": Kind("Norrstrom", "Post 22 Duo", "1.18.0", 22_000, 3, connectors=2, busy=1, capacity=80_000),
+    "DEMO-AC-4": Kind("Norrstrom", "Post 22 Duo", "1.17.3", 22_000, 3, connectors=2, capacity=80_000),
+    "DEMO-AC-5": Kind("Homeload", "Mini 7", "0.9.12", 7_400, 1, busy=1, capacity=40_000),
+    "DEMO-DC-1": Kind("Voltaris", "HPC 150", "5.1.0", 150_000, 0, connectors=2, busy=1, capacity=77_000),
+}
+DRIVERS = ("Eleni", "Nikos", "Maria", "Giorgos", "Katerina", "Dimitris", "Sofia", "Yannis", "Anna")
+
+
+Placer = Callable[[str], Awaitable[None]]
+
+
+def say(text: str) -> None:
+    print(f"{datetime.now():%H:%M:%S}  {text}", flush=True)
+
+
+def tag_of(driver: str) -> str:
+    return f"DEMO-{driver.upper()}"
+
+
+class DemoStation(Station16):
+    """A station that tells what happens to it, and whose busy connectors never stay empty for long."""
+
+    def __init__(self, url: str, identity: str, kind: Kind, drivers: Sequence[str], **options: Any) -> None:
+        noise = random.Random(identity)
+        super().__init__(
+            url,
+            identity,
+            connectors=kind.connectors,
+            vendor=kind.vendor,
+            model=kind.model,
+            boot={
+                "chargePointSerialNumber": f"{kind.model[:3].upper()}{noise.randrange(10**6):06d}",
+                "firmwareVersion": kind.firmware,
+            },
+            autonomous=True,
+            **options,
+        )
+        self.kind = kind
+        self.drivers = drivers
+        self.noise = noise
+        self.ready = asyncio.Event()
+        for connector in self.connectors.values():
+            connector.energy = noise.uniform(500_000, 9_000_000)
+
+    def say(self, text: str, connector: Connector | None = None) -> None:
+        place = f"{self.identity}/{connector.number}" if connector else self.identity
+        say(f"{place:<12} {text}")
+
+    async def live(self) -> None:
+        """Stay connected, whatever happens to the connection, until cancelled."""
+        wait, longest = BACKOFF
+        while True:
+            try:
+                await self.connect()
+                self.say("connected")
+                wait = BACKOFF[0]
+                await self.start_up()
+                self.ready.set()
+                self.invite_drivers()
+                await self.ended()
+                self.say("disconnected")
+            except (OSError, TimeoutError, CallError, websockets.WebSocketException) as error:
+                self.say(f"cannot connect: {error}")
+                await self.disconnect()
+            await asyncio.sleep(wait * self.noise.uniform(0.8, 1.2))
+            wait = min(wait * 2, longest)
+
+    def invite_drivers(self) -> None:
+        """Let a driver come to each busy connector that has none."""
+        for connector, driver in zip(self.connectors.values(), self.drivers, strict=True):
+            if connector.number <= self.kind.busy and not connector.busy and connector.operative:
+                self.begin_session(connector, tag_of(driver))
+
+    def begin_session(self, connector: Connector, id_tag: str, *, authorize: bool = True) -> None:
+        connector.vehicle = Vehicle(
+            capacity=self.kind.capacity,
+            soc=self.noise.uniform(15, 60),
+            max_power=self.kind.power * self.noise.uniform(0.9, 1),
+            phases=self.kind.phases,
+            noise=self.noise,
+        )
+        super().begin_session(connector, id_tag, authorize=authorize)
+
+    async def restart(self, reason: str) -> None:
+        """End the sessions and hang up: `live` connects and boots again."""
+        await self.end_sessions(reason)
+        await self.disconnect()
+
+    def answered(self, call: Call, answer: Answer) -> None:
+        self.say(f"{call.action} {dumps(call.payload)}: {outcome(answer)}")
+        super().answered(call, answer)
+
+    def session_started(self, connector: Connector) -> None:
+        self.say(f"transaction {connector.transaction_id} started by {connector.id_tag}", connector)
+
+    def metered(self, connector: Connector, power: float) -> None:
+        vehicle = connector.vehicle
+        self.say(
+            f"{power / 1000:6.1f} kW   {connector.energy / 1000:10.3f} kWh on the meter   battery {vehicle.soc:.0f} %",
+            connector,
+        )
+
+    def session_ended(self, connector: Connector, reason: str) -> None:
+        self.say(f"transaction ended: {reason}", connector)
+        if connector.number <= self.kind.busy:
+            self.spawn(self._next_driver())
+
+    async def _next_driver(self) -> None:
+        await asyncio.sleep(self.noise.uniform(*NEXT_DRIVER))
+        if self.online.is_set():
+            self.invite_drivers()
+
+    def task_failed(self, error: BaseException) -> None:
+        if not isinstance(error, Disconnected):
+            self.say(f"{type(error).__name__}: {error}")
+
+
+def outcome(answer: Answer) -> str:
+    if isinstance(answer, CallError):
+        return answer.code
+    return str(answer.get("status", "answered")) if answer else "answered"
+
+
+class Platform:
+    """The REST side, as an operator sees it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._client = httpx.AsyncClient(base_url=url, timeout=HTTP_TIMEOUT, trust_env=False)
+
+    async def log_in(self, password: str) -> None:
+        try:
+            answer = await self._client.post("/api/token/", json={"username": ADMIN, "password": password})
+        except httpx.TransportError as error:
+            raise DemoError(f"nothing answers at {self.url} ({error}). Start the platform first: make run") from error
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise DemoError(f"the password of {ADMIN} is refused. Set OV2XMP_ADMIN_PASSWORD to the right one.")
+        if answer.is_error:
+            raise DemoError(f"cannot log in at {self.url}: {answer.status_code} {answer.text[:200]}")
+        self._client.headers["Authorization"] = f"Bearer {answer.json()['access']}"
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def create_tags(self, drivers: Sequence[str]) -> None:
+        for driver in drivers:
+            tag = {"idToken": tag_of(driver), "friendly_name": driver}
+            if (await self._client.get(f"/api/idtag/{tag['idToken']}/")).status_code == httpx.codes.NOT_FOUND:
+                self._check(await self._client.post("/api/idtag/", json=tag), f"create the id tag {tag['idToken']}")
+
+    async def create_location(self) -> Any:
+        """Return the id of the demo's location, made on its first run."""
+        found = self._check(await self._client.get("/api/location/", params={"limit": 1000}), "list the locations")
+        for location in found["results"]:
+            if location["name"] == LOCATION["name"]:
+                return location["id"]
+        return self._check(await self._client.post("/api/location/", json=LOCATION), "create a location")["id"]
+
+    async def place(self, identity: str, location: Any) -> None:
+        """Put a station at the location; one that is not registered yet has to connect first."""
+        answer = await self._client.patch(f"/api/chargepoint/{identity}/", json={"location": location})
+        if answer.status_code != httpx.codes.NOT_FOUND:
+            self._check(answer, f"place {identity}")
+
+    def _check(self, answer: httpx.Response, purpose: str) -> Any:
+        if answer.is_error:
+            raise DemoError(f"cannot {purpose}: {answer.status_code} {answer.text[:200]}")
+        return answer.json()
+
+
+def admin_password() -> str:
+    """Find the administrator's password where the launcher got or left it."""
+    if password := os.environ.get("OV2XMP_ADMIN_PASSWORD"):
+        return password
+    path = Path(os.environ.get("OV2XMP_DATA_DIR") or ROOT / "var") / "admin-password"
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        raise DemoError(
+            f"no administrator's password: {path} does not exist. Start the platform first: make run. "
+            "If it runs already, set OV2XMP_ADMIN_PASSWORD, or OV2XMP_DATA_DIR to its data directory."
+        ) from None
+
+
+def build_fleet(url: str, interval: float) -> list[DemoStation]:
+    drivers = iter(DRIVERS)
+    fleet = []
+    for identity, kind in FLEET.items():
+        of_station = [next(drivers) for _ in range(kind.connectors)]
+        fleet.append(DemoStation(url, identity, kind, of_station, meter_interval=interval))
+    return fleet
+
+
+async def run(host: str, interval: float) -> None:
+    """Run the fleet until SIGINT or SIGTERM."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    platform = Platform(f"http://{host}:{os.environ.get('OV2XMP_WEB_PORT') or 8000}")
+    try:
+        await platform.log_in(admin_password())
+        await platform.create_tags(DRIVERS)
+        location = await platform.create_location()
+        fleet = build_fleet(f"ws://{host}:{os.environ.get('OV2XMP_CSMS_PORT') or 9000}/ws/ocpp", interval)
+        await run_fleet(fleet, functools.partial(platform.place, location=location), stopping)
+    finally:
+        await platform.close()
+
+
+async def run_fleet(fleet: Sequence[DemoStation], place: Placer, stopping: asyncio.Event) -> None:
+    lives = [asyncio.create_task(station.live()) for station in fleet]
+    placing = [asyncio.create_task(place_when_ready(station, place)) for station in fleet]
+    say(f"{len(fleet)} stations start. Ctrl-C ends them.")
+    await stopping.wait()
+    say("ending the sessions")
+    await cancel([*lives, *placing])
+    await asyncio.gather(*(leave(station) for station in fleet))
+
+
+async def place_when_ready(station: DemoStation, place: Placer) -> None:
+    await station.ready.wait()
+    try:
+        await place(station.identity)
+    except (DemoError, httpx.HTTPError) as error:
+        station.say(f"not placed: {error}")
+
+
+async def leave(station: DemoStation) -> None:
+    """End the station's sessions if it is online, then hang up."""
+    if station.online.is_set():
+        with contextlib.suppress(TimeoutError, Disconnected, CallError):
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await station.end_sessions("Local")
+    await station.stop_tasks()
+    await station.disconnect()
+
+
+async def cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", default="127.0.0.1", help="where the platform runs")
+    parser.add_argument("--interval", type=float, default=5, help="seconds between MeterValues")
+    options = parser.parse_args()
+    try:
+        asyncio.run(run(options.host, options.interval))
+    except DemoError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
