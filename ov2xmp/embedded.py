@@ -67,6 +67,7 @@ def main() -> int:
             redis_command = prepare_redis(data_dir)
             prepare_database()
             credentials = create_admin(data_dir / "admin-password")
+            connections.close_all()
             asyncio.run(run(redis_command, credentials))
     except LaunchError as error:
         sys.stderr.write(f"ov2xmp: {error}\n")
@@ -204,19 +205,16 @@ def create_admin(password_file: Path) -> str:
     from ov2xmp.settings import env
 
     users = get_user_model().objects
-    try:
-        if users.filter(Q(is_superuser=True) | Q(username=ADMIN)).exists():
-            kept = f"in {password_file}" if password_file.exists() else "as set on its first start"
-            return f"user {ADMIN}, password {kept}"
-        if password := env("OV2XMP_ADMIN_PASSWORD"):
-            users.create_superuser(ADMIN, password=password)
-            return f"user {ADMIN}, password as in OV2XMP_ADMIN_PASSWORD"
-        # The file comes first: a user whose password nobody knows could not be made again.
-        password = keep_password(password_file)
+    if users.filter(Q(is_superuser=True) | Q(username=ADMIN)).exists():
+        kept = f"in {password_file}" if password_file.exists() else "as set on its first start"
+        return f"user {ADMIN}, password {kept}"
+    if password := env("OV2XMP_ADMIN_PASSWORD"):
         users.create_superuser(ADMIN, password=password)
-        return f"user {ADMIN}, password {password} (kept in {password_file})"
-    finally:
-        connections.close_all()
+        return f"user {ADMIN}, password as in OV2XMP_ADMIN_PASSWORD"
+    # The file comes first: a user whose password nobody knows could not be made again.
+    password = keep_password(password_file)
+    users.create_superuser(ADMIN, password=password)
+    return f"user {ADMIN}, password {password} (kept in {password_file})"
 
 
 def keep_password(path: Path) -> str:
