@@ -8,10 +8,12 @@ others may be created); redis is the embedded one unless OV2XMP_REDIS_URL names 
 
 import argparse
 import contextlib
+import math
 import os
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from tests.bench.processes import BenchError, raise_file_limit
 from tests.bench.targets import Bare, Target, platform
 
 POSTGRES_URL = "postgres://postgres@127.0.0.1:5432/postgres"
+INTERRUPT_AGAIN_AFTER = 60  # seconds
 TARGETS = ("postgres", "sqlite", "bare")
 
 
@@ -43,8 +46,9 @@ def say(text: str) -> None:
 
 def main() -> int:
     """Print the report on standard output and the progress on standard error; return the exit code."""
+    interrupter = Interrupter()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupted)
+        signal.signal(number, interrupter)
     try:
         with tempfile.TemporaryDirectory(prefix="ov2xmp-bench-") as directory:
             return run(parse(), Path(directory))
@@ -56,11 +60,16 @@ def main() -> int:
         return 130
 
 
-def interrupted(*_: object) -> None:
-    """Unwind once; a second signal must not leave processes behind."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
+class Interrupter:
+    """Turns a signal into KeyboardInterrupt, once in a while: another one must not disturb the cleaning up."""
+
+    def __init__(self) -> None:
+        self._raised_at = -math.inf
+
+    def __call__(self, *_: object) -> None:
+        if time.monotonic() - self._raised_at > INTERRUPT_AGAIN_AFTER:
+            self._raised_at = time.monotonic()
+            raise KeyboardInterrupt
 
 
 def run(options: argparse.Namespace, directory: Path) -> int:
