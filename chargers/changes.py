@@ -24,5 +24,11 @@ class Changes:
     def note_reading(self, reading: dict[str, Any]) -> None:
         self.readings.append(reading)
 
+    def merge(self, other: "Changes") -> None:
+        for topic, rows in other.rows.items():
+            for key, event in rows.items():
+                self.note(topic, key, event)
+        self.readings += other.readings
+
     def __bool__(self) -> bool:
         return bool(self.rows or self.readings)

@@ -25,12 +25,8 @@ class Transaction(models.Model):
     """A charging session, from any OCPP version. Open while it has no stop time."""
 
     transaction_id = models.BigAutoField(primary_key=True, help_text="what OCPP 1.6 stations are told")
-    uuid = models.CharField(
-        max_length=255,
-        null=True,
-        blank=True,
-        help_text="the station's own id, when it has one",
-    )
+    # Null, not empty, where there is none: only real ids must be unique.
+    uuid = models.CharField(max_length=255, null=True, blank=True, help_text="the station's own id")  # noqa: DJ001
     chargepoint = HistoryKey(ChargePoint, related_name="transactions")
     connector = models.ForeignKey(Connector, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     evse_id = models.PositiveIntegerField(default=0, help_text="0 when the station did not say")

@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import F
@@ -58,8 +59,7 @@ def key_matches(presented: bytes, key_hash: str) -> bool:
     """Compare a presented key; stations send the hexadecimal text or the bytes it stands for (TR-12)."""
     _, salt, digest = key_hash.split("$")
     forms = (presented, presented.hex().encode(), presented.lower())
-    digests = [hashlib.sha256(salt.encode() + form).hexdigest() for form in forms]
-    return any([hmac.compare_digest(each, digest) for each in digests])
+    return any(hmac.compare_digest(hashlib.sha256(salt.encode() + form).hexdigest(), digest) for form in forms)
 
 
 def lookup(values: Sequence[Lookup], changes: Changes) -> list[StationProfile | ChargersError]:
@@ -95,13 +95,14 @@ def _may_connect(station: ChargePoint, password: bytes | None) -> bool:
     return station.security_profile == SecurityProfile.NONE
 
 
-def connect(values: Sequence[Connected], changes: Changes) -> list[str | None]:
-    """Make each connection its station's only one; return the node that held the one before, if any."""
+def connect(values: Sequence[Connected], changes: Changes) -> list[tuple[str, UUID] | None]:
+    """Make each connection its station's only one; return node and id of the one before, if there is one."""
     stations = ChargePoint.objects.select_for_update(of=("self",)).in_bulk([value.station for value in values])
-    held_by = []
+    held_by: list[tuple[str, UUID] | None] = []
     for value in values:
         station = stations.get(value.station)
-        held_by.append(station.node_id if station else None)
+        held = station is not None and station.node_id is not None and station.connection_id is not None
+        held_by.append((station.node_id, station.connection_id) if held else None)
         ChargePoint.objects.filter(pk=value.station).update(
             node_id=value.node_id,
             connection_id=value.connection_id,

@@ -1,0 +1,1 @@
+"""The OCPP server: one asyncio loop a process, any number of processes side by side."""

@@ -1,0 +1,35 @@
+"""Run the OCPP server: ``python -m csms``."""
+
+import asyncio
+import os
+import signal
+import sys
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ov2xmp.settings")
+django.setup()
+
+from django.conf import settings
+
+from csms.server import OcppServer
+
+if sys.platform == "win32":
+    new_event_loop = asyncio.new_event_loop
+else:
+    from uvloop import new_event_loop
+
+
+async def main() -> None:
+    """Serve stations until SIGTERM or SIGINT, then drain."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    async with OcppServer(settings.BIND, settings.CSMS_PORT):
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(main())

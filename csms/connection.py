@@ -1,0 +1,496 @@
+"""One station's connection: the lane its messages come in by, and the lane our calls go out by.
+
+The receive lane serves one frame after the other, in order. The call lane sends one CALL at a
+time and waits for its answer (OCPP-J 1.6 section 4.1.1); it exists only while there is something
+to send. Neither waits for the other: a station that answers nothing is still served.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode, Frame, Opcode
+
+from chargers.choices import RegistrationStatus
+from chargers.services import stations
+from chargers.values import DeviationNote, StationProfile
+from csms import metrics, repairs, rpc
+from csms.errors import ErrorCode, IntakeUnavailable, RpcError
+from csms.intake import Intake, Work
+from csms.repairs import Note
+from csms.versions.base import Context, Handler, Payload, Version
+from tasks import commands, schemas
+from tasks.actions import BY_NAME
+from tasks.models import Command, CommandStatus
+
+logger = logging.getLogger(__name__)
+
+# Calls whose time was over and whose answer is still worth something when it comes (FR-10).
+MAX_LATE = 20
+
+
+class StationSocket(ServerConnection):
+    """A WebSocket that remembers when its peer last gave a sign of life."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.last_frame_at = self.loop.time()
+        self.answers_pings = False
+        # What the handshake found out, for the handler.
+        self.profile: StationProfile | None = None
+        self.version: Version | None = None
+        self.chosen_subprotocol = ""
+
+    def process_event(self, event: Any) -> None:
+        if isinstance(event, Frame):
+            self.last_frame_at = self.loop.time()
+            if event.opcode is Opcode.PONG:
+                self.answers_pings = True
+        super().process_event(event)
+
+
+class Node(Protocol):
+    """What a connection needs of the server it belongs to."""
+
+    intake: Intake
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
+
+    def count_deviation(self, station: str, note: Note) -> None: ...
+
+    async def tell_ended(self, command_id: UUID, status: str) -> None: ...
+
+
+class Waiting(NamedTuple):
+    """The CALL that a station has not answered yet."""
+
+    command: Command
+    answer: "asyncio.Future[rpc.CallResult | rpc.CallError]"
+
+
+class Replay(NamedTuple):
+    """The last recorded message and its answer, should the station send it again."""
+
+    id: rpc.MessageId
+    frame: bytes
+    answer: str
+
+
+class Connection:
+    """A station that is connected, from its handshake to its last frame."""
+
+    __slots__ = (
+        "_busy",
+        "_calls",
+        "_lane",
+        "_late",
+        "_log",
+        "_node",
+        "_noted",
+        "_replay",
+        "_socket",
+        "_triggered",
+        "_waiting",
+        "draining",
+        "id",
+        "opened_at",
+        "profile",
+        "registration",
+        "reported_status",
+        "version",
+    )
+
+    def __init__(self, socket: StationSocket, node: Node, profile: StationProfile, version: Version) -> None:
+        self.id = uuid4()
+        self.profile = profile
+        self.version = version
+        # A station known from before need not boot first (BO-03).
+        self.registration = profile.registration_status
+        self.opened_at = socket.loop.time()
+        self.reported_status = False
+        self.draining = False
+        self._socket = socket
+        self._node = node
+        self._busy = False
+        self._log = logging.LoggerAdapter(logger, {"station": profile.chargepoint_id})
+        self._calls: deque[Command] = deque()
+        self._lane: asyncio.Task[None] | None = None
+        self._waiting: Waiting | None = None
+        # Made when first needed: most of ten thousand idle stations never do.
+        self._late: OrderedDict[str, Command] | None = None
+        self._noted: set[str] | None = None
+        self._triggered: set[str] | None = None
+        self._replay: Replay | None = None
+
+    @property
+    def station(self) -> str:
+        return self.profile.chargepoint_id
+
+    @property
+    def last_frame_at(self) -> float:
+        return self._socket.last_frame_at
+
+    @property
+    def answers_pings(self) -> bool:
+        return self._socket.answers_pings
+
+    async def run(self) -> None:
+        """Serve the station until its connection ends or drains."""
+        try:
+            while not self.draining:
+                raw = await self._socket.recv(decode=False)
+                self._busy = True
+                await self._receive(raw)
+                self._busy = False
+        except ConnectionClosed:
+            pass
+        finally:
+            self._busy = False
+            await self._end_calls()
+        if self.draining:
+            await self._socket.close(CloseCode.SERVICE_RESTART, "the server restarts")
+
+    async def close(self, code: int, reason: str) -> None:
+        await self._socket.close(code, reason)
+
+    async def drain(self) -> None:
+        """Finish what is being served, then close with 1012; the station comes back by itself."""
+        self.draining = True
+        if not self._busy:
+            await self._socket.close(CloseCode.SERVICE_RESTART, "the server restarts")
+
+    async def ping(self) -> None:
+        try:
+            async with asyncio.timeout(settings.OCPP_SEND_TIMEOUT):
+                await self._socket.ping()
+        except (ConnectionClosed, TimeoutError):
+            # The receive lane ends by itself, or the dead-peer check ends it.
+            return
+
+    async def _send(self, frame: str) -> None:
+        if logger.isEnabledFor(logging.DEBUG):
+            self._log.debug("%s < %s", self.station, frame)
+        try:
+            async with asyncio.timeout(settings.OCPP_SEND_TIMEOUT):
+                await self._socket.send(frame)
+        except TimeoutError:
+            # A station that reads nothing would hold its lane for ever.
+            self._log.warning("%s reads nothing, closing", self.station)
+            self._socket.transport.abort()
+
+    # The receive lane.
+
+    async def _receive(self, raw: bytes) -> None:
+        if logger.isEnabledFor(logging.DEBUG):
+            self._log.debug("%s > %s", self.station, raw.decode("utf-8", "replace"))
+        strict = settings.OCPP_VALIDATION == "strict"
+        try:
+            frame, deviations = rpc.parse(raw, strict=strict, repair=settings.OCPP_REPAIR_JSON)
+        except rpc.Malformed as error:
+            await self._refuse_malformed(error, raw)
+            return
+        notes = [Note(deviation, _excerpt(raw)) for deviation in deviations]
+        if isinstance(frame, rpc.Call):
+            await self._serve(frame, raw, notes)
+        else:
+            self._take_answer(frame, notes)
+
+    async def _refuse_malformed(self, error: rpc.Malformed, raw: bytes) -> None:
+        """Answer what cannot be understood, if it was a CALL with an id; an answer never gets an answer."""
+        metrics.MALFORMED.inc()
+        self._log.warning(
+            "%s sent a frame that cannot be understood: %s: %s", self.station, error.reason, _excerpt(raw)
+        )
+        self._note([Note("malformed-frame", f"{error.reason}: {_excerpt(raw)}")])
+        if error.message_id is None:
+            return
+        if error.message_type == rpc.CALL:
+            code = self.version.spell(ErrorCode.FORMAT_VIOLATION)
+            await self._send(rpc.encode_error(error.message_id, code, error.reason))
+        elif error.message_type in (rpc.CALL_RESULT, rpc.CALL_ERROR):
+            unreadable = rpc.CallError(error.message_id, "FormationViolation", "the answer cannot be read", {})
+            self._take_answer(unreadable, [])
+
+    async def _serve(self, call: rpc.Call, raw: bytes, notes: list[Note]) -> None:
+        replay = self._replay
+        if replay is not None and replay.id == call.id and replay.frame == raw:
+            self._note([Note("message-repeated", f"{call.action} {call.id}")])
+            await self._send(replay.answer)
+            return
+        action, result = call.action, "answered"
+        try:
+            action, handler = self._handler(call, notes)
+            answer = rpc.encode_result(call.id, await self._handle(action, handler, call.payload, raw, notes))
+            if handler.records:
+                self._replay = Replay(call.id, raw, answer)
+        except RpcError as error:
+            result = error.code.value
+            self._log.info("%s: %s refused, %s", self.station, call.action[:50], error)
+            answer = rpc.encode_error(call.id, self.version.spell(error.code), error.description)
+        except IntakeUnavailable:
+            result = ErrorCode.INTERNAL_ERROR.value
+            answer = rpc.encode_error(call.id, ErrorCode.INTERNAL_ERROR, "the platform cannot store this now")
+        except Exception:
+            result = ErrorCode.INTERNAL_ERROR.value
+            self._log.exception("%s: %s could not be served", self.station, action)
+            answer = rpc.encode_error(call.id, ErrorCode.INTERNAL_ERROR, "an internal error occurred")
+        metrics.MESSAGES.labels(action if action in self.version.handlers else "other", result).inc()
+        await self._send(answer)
+
+    def _handler(self, call: rpc.Call, notes: list[Note]) -> tuple[str, Handler]:
+        """Find who serves a CALL. Raises RpcError when nobody does, or when the station may not send it yet."""
+        action = call.action
+        handler = self.version.handlers.get(action)
+        if handler is None:
+            action, handler = self._handler_in_other_case(action, notes)
+        if (
+            self.registration != RegistrationStatus.ACCEPTED
+            and action not in self.version.before_accepted
+            and not (self._triggered and action in self._triggered)
+        ):
+            raise RpcError(
+                ErrorCode.SECURITY_ERROR, f"{action} is not allowed while the station is {self.registration}"
+            )
+        return action, handler
+
+    def _handler_in_other_case(self, action: str, notes: list[Note]) -> tuple[str, Handler]:
+        if settings.OCPP_VALIDATION != "strict":
+            folded = action.strip().casefold()
+            for name, handler in self.version.handlers.items():
+                if name.casefold() == folded:
+                    notes.append(Note("action-in-other-case", action))
+                    return name, handler
+        if action in schemas.actions(self.version.name):
+            raise RpcError(ErrorCode.NOT_SUPPORTED, f"{action} is not supported")
+        raise RpcError(ErrorCode.NOT_IMPLEMENTED, f"{action[:100]} is not known")
+
+    async def _handle(self, action: str, handler: Handler, payload: Payload, raw: bytes, notes: list[Note]) -> Payload:
+        """Serve a CALL in three steps: read, store, answer. Raises RpcError."""
+        payload = self._checked(payload, action, "Request", handler.optional, raw, notes)
+        context = self._context(action, notes)
+        value = handler.read(payload, context)
+        work: list[Work] = [(handler.service, value)] if handler.service else []
+        work += self._note_now(notes)
+        results = await self._node.intake.submit(*work) if work else []
+        result = results[0] if handler.service else None
+        if isinstance(result, RegistrationStatus):
+            self.registration = result
+        if action == "StatusNotification":
+            self.reported_status = True
+        answer = handler.answer(result, context)
+        if errors := list(schemas.validator(self.version.name, action, "Response").iter_errors(answer)):
+            raise AssertionError(f"our answer to {action} violates its schema: {errors[0].message}")
+        return answer
+
+    def _checked(
+        self, payload: Payload, action: str, kind: schemas.Kind, optional: Any, raw: bytes, notes: list[Note]
+    ) -> Payload:
+        """Check a payload against its schema and mend what is clear. Raises RpcError."""
+        validator = schemas.validator(self.version.name, action, kind)
+        # Escapes below U+0100 may hide control characters, which a schema allows and no database takes.
+        if validator.is_valid(payload) and b"\\u00" not in raw:
+            return payload
+        if settings.OCPP_VALIDATION == "strict" and (errors := list(validator.iter_errors(payload))):
+            raise repairs.refusal(errors)
+        mended, found = repairs.mend(payload, schemas.schema(self.version.name, action, kind), validator, optional)
+        notes += found
+        return mended
+
+    def _context(self, action: str, notes: list[Note]) -> Context:
+        triggered = self._triggered is not None and action in self._triggered
+        return Context(self.station, datetime.now(UTC), self.profile.time_zone, triggered, notes)
+
+    # Deviations.
+
+    def _note_now(self, notes: list[Note]) -> list[Work]:
+        """Return the work that stores the deviations that are new on this connection; count the others."""
+        if not notes:
+            return []
+        if self._noted is None:
+            self._noted = set()
+        work: list[Work] = []
+        now = datetime.now(UTC)
+        for note in notes:
+            metrics.DEVIATIONS.labels(note.kind).inc()
+            if note.kind in self._noted:
+                self._node.count_deviation(self.station, note)
+            else:
+                self._noted.add(note.kind)
+                example = repairs.clean(note.example)
+                work.append((stations.note_deviations, DeviationNote(self.station, note.kind, example, now)))
+        return work
+
+    def _note(self, notes: list[Note]) -> None:
+        """Store deviations that no message of the station carries along."""
+        if work := self._note_now(notes):
+            self._node.spawn(self._store_quietly(work))
+
+    async def _store_quietly(self, work: list[Work]) -> None:
+        try:
+            await self._node.intake.submit(*work)
+        except IntakeUnavailable:
+            self._log.warning("%s: deviations were not stored", self.station)
+
+    # The call lane.
+
+    def enqueue(self, command: Command) -> bool:
+        """Queue a command behind the others; False when too many wait already."""
+        if len(self._calls) >= settings.OCPP_MAX_QUEUED_CALLS:
+            return False
+        self._calls.append(command)
+        if self._lane is None:
+            self._lane = asyncio.create_task(self._work_off())
+        return True
+
+    async def _work_off(self) -> None:
+        try:
+            while self._calls:
+                command = self._calls.popleft()
+                try:
+                    await self._perform(command)
+                except (IntakeUnavailable, ConnectionClosed) as error:
+                    # The sweep ends it: its row cannot be written, or the connection is gone.
+                    self._log.warning("%s: %s was not completed: %s", self.station, command.action, error)
+        finally:
+            self._lane = None
+
+    async def _perform(self, command: Command) -> None:
+        """Send one command and store how it ended."""
+        seconds = settings.OCPP_TIMEOUT
+        waiting = Waiting(command, asyncio.get_running_loop().create_future())
+        self._waiting = waiting
+        outcome = commands.Outcome(
+            command.pk, CommandStatus.OFFLINE, datetime.now(UTC), error=_error("offline", "the station disconnected")
+        )
+        try:
+            sending = commands.Sending(command.pk, datetime.now(UTC), seconds)
+            (still_wanted,) = await self._node.intake.submit((commands.mark_sent, sending))
+            if not still_wanted:
+                return
+            await self._send(rpc.encode_call(str(command.pk), command.action, command.payload))
+            async with asyncio.timeout(seconds):
+                answer = await waiting.answer
+        except TimeoutError:
+            self._remember_late(command)
+            self._note([Note("call-unanswered", command.action)])
+            outcome = commands.Outcome(
+                command.pk, CommandStatus.TIMEOUT, datetime.now(UTC), error=_error("timeout", "no answer in time")
+            )
+            await self._finish(command, outcome, [])
+        except (asyncio.CancelledError, ConnectionClosed):
+            self._node.spawn(self._finish(command, outcome, []))
+            raise
+        else:
+            await self._store_answer(command, answer)
+        finally:
+            self._waiting = None
+
+    def _remember_late(self, command: Command) -> None:
+        if self._late is None:
+            self._late = OrderedDict()
+        self._late[str(command.pk)] = command
+        while len(self._late) > MAX_LATE:
+            self._late.popitem(last=False)
+
+    def _take_answer(self, answer: rpc.CallResult | rpc.CallError, notes: list[Note]) -> None:
+        """Give an answer to the call that waits for it; a late one is still stored, an unknown one logged."""
+        waiting = self._waiting
+        if waiting is not None and answer.id == str(waiting.command.pk):
+            if not waiting.answer.done():
+                waiting.answer.set_result(answer)
+        elif self._late and (command := self._late.pop(str(answer.id), None)):
+            metrics.UNMATCHED.labels("late").inc()
+            notes.append(Note("late-answer", f"{command.action} {answer.id}"))
+            self._node.spawn(self._store_answer(command, answer))
+        else:
+            metrics.UNMATCHED.labels("unknown").inc()
+            notes.append(Note("answer-to-nobody", str(answer)))
+            self._log.info("%s answers a call nobody made: %.200s", self.station, answer)
+        self._note(notes)
+
+    async def _store_answer(self, command: Command, answer: rpc.CallResult | rpc.CallError) -> None:
+        """Store an answer together with what it changes."""
+        now = datetime.now(UTC)
+        if isinstance(answer, rpc.CallError):
+            error = {"code": answer.code, "description": answer.description, "details": answer.details}
+            await self._finish(command, commands.Outcome(command.pk, CommandStatus.ERROR, now, error=error), [])
+            return
+        notes: list[Note] = []
+        try:
+            payload = self._checked_answer(command.action, answer.payload, notes)
+        except RpcError as error:
+            failure = _error(self.version.spell(error.code), f"the station's answer is not valid: {error.description}")
+            outcome = commands.Outcome(command.pk, CommandStatus.ERROR, now, answer.payload, failure)
+            await self._finish(command, outcome, [])
+            return
+        if command.action == "TriggerMessage" and payload.get("status") == "Accepted":
+            self._expect_triggered(command.payload["requestedMessage"])
+        effect = self.version.effects.get(command.action)
+        context = self._context(command.action, notes)
+        work = list(effect(command.payload, payload, context)) if effect else []
+        outcome = commands.Outcome(command.pk, CommandStatus.ANSWERED, now, payload)
+        await self._finish(command, outcome, work + self._note_now(notes))
+
+    def _checked_answer(self, action: str, payload: Payload, notes: list[Note]) -> Payload:
+        # An answer's text is gone by now; a walk over it costs little, as answers are rare.
+        return self._checked(payload, action, "Response", (), b"\\u00", notes)
+
+    def _expect_triggered(self, action: str) -> None:
+        """Serve a message the station was told to send even before it is accepted (section 4.2)."""
+        if self._triggered is None:
+            self._triggered = set()
+        self._triggered.add(action)
+
+    async def _finish(self, command: Command, outcome: commands.Outcome, work: list[Work]) -> None:
+        try:
+            await self._node.intake.submit((commands.finish, outcome), *work)
+        except IntakeUnavailable:
+            self._log.warning("%s: the end of %s was not stored", self.station, command.action)
+            return
+        metrics.CALLS.labels(command.action, outcome.status.value).inc()
+        await self._node.tell_ended(command.pk, outcome.status)
+
+    async def _end_calls(self) -> None:
+        """End the commands that can no longer reach the station."""
+        if self._lane is not None:
+            self._lane.cancel()
+        error = _error("offline", "the station disconnected")
+        while self._calls:
+            command = self._calls.popleft()
+            outcome = commands.Outcome(command.pk, CommandStatus.OFFLINE, datetime.now(UTC), error=error)
+            self._node.spawn(self._finish(command, outcome, []))
+
+    async def greet(self) -> None:
+        """Ask a station for what it did not tell by itself (BO-03, BO-14)."""
+        if self.registration == RegistrationStatus.REJECTED:
+            return
+        wanted = [] if self.profile.booted_before else ["BootNotification"]
+        if not self.reported_status:
+            wanted.append("StatusNotification")
+        for message in wanted:
+            await self._ask("TriggerMessage", {"requestedMessage": message})
+
+    async def _ask(self, action: str, payload: Payload) -> None:
+        """Send a command of the platform's own, recorded like any other."""
+        row = BY_NAME[self.version.name, action]
+        request = commands.Request(self.station, row, payload, datetime.now(UTC))
+        try:
+            (command,) = await self._node.intake.submit((commands.request, request))
+        except IntakeUnavailable:
+            return
+        self.enqueue(command)
+
+
+def _error(code: str, description: str) -> dict[str, Any]:
+    return {"code": code, "description": description, "details": {}}
+
+
+def _excerpt(raw: bytes) -> str:
+    return repairs.clean(raw[:200].decode("utf-8", "replace"))

@@ -1,0 +1,469 @@
+"""The server: who may connect, which connection is a station's own, and how the node stays known."""
+
+import asyncio
+import base64
+import binascii
+import http
+import logging
+import os
+import re
+import socket
+from collections import Counter
+from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import unquote
+from uuid import UUID, uuid4
+
+import orjson
+from django.conf import settings
+from websockets.asyncio.server import Server as WebSocketServer
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.frames import CloseCode
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from chargers.errors import UnknownStation, WrongCredentials
+from chargers.models.station import IDENTITY_LENGTH
+from chargers.services import stations
+from chargers.values import Connected, DeviationNote, Disconnected, Lookup, NodeReport
+from csms import metrics
+from csms.connection import Connection, StationSocket
+from csms.errors import IntakeUnavailable
+from csms.intake import Intake
+from csms.relay import Relay
+from csms.repairs import Note
+from csms.versions.base import Version
+from csms.versions.v16 import VERSION as V16
+from tasks import commands
+from tasks.models import CommandStatus
+
+logger = logging.getLogger(__name__)
+
+# In the order in which we choose.
+VERSIONS: dict[str, Version] = {V16.name.value: V16}
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+TICK_SECONDS = 1.0
+
+
+class BadIdentity(Exception):
+    """A connection URL that names no station."""
+
+
+def identity_of(path: str, username: str) -> str:
+    """Read a station's identity off the path of its connection URL (OCPP-J 1.6 section 3.1.1).
+
+    It is the last segment, percent-decoded once: stations double slashes, end with one, and
+    append their id to a path that has it already (TR-05, TR-06). Without one the user name of
+    Basic authentication stands in. Raises BadIdentity.
+    """
+    segments = [segment for segment in path.partition("?")[0].split("/") if segment]
+    base = [segment for segment in settings.OCPP_PATH.split("/") if segment]
+    if segments[: len(base)] == base:
+        segments = segments[len(base) :]
+    identity = unquote(segments[-1]).strip() if segments else username
+    if not identity:
+        raise BadIdentity("the URL names no charging station")
+    if len(identity) > IDENTITY_LENGTH:
+        raise BadIdentity(f"an identity has at most {IDENTITY_LENGTH} characters")
+    if _CONTROL.search(identity) or "\ufffd" in identity:
+        raise BadIdentity("an identity has no control characters and is UTF-8")
+    return identity
+
+
+def credentials_of(headers: Headers) -> tuple[str, bytes | None]:
+    """Read user name and password of Basic authentication; no charset is assumed for the password (TR-12)."""
+    scheme, _, encoded = (headers.get_all("Authorization") or [""])[0].partition(" ")
+    if scheme.casefold() != "basic":
+        return "", None
+    try:
+        user, _, password = base64.b64decode(encoded.strip(), validate=False).partition(b":")
+    except binascii.Error:
+        return "", None
+    return user.decode("utf-8", "replace"), password
+
+
+def offered_versions(headers: Headers) -> list[str]:
+    """List the subprotocols a station offers; some write blanks and empty names (TR-03)."""
+    lines = headers.get_all("Sec-WebSocket-Protocol")
+    return [name for line in lines for each in line.split(",") if (name := each.strip())]
+
+
+def complete_upgrade(headers: Headers) -> bool:
+    """Add the upgrade headers that a WebSocket handshake lacks; say whether any was missing (TR-01)."""
+    if "Sec-WebSocket-Key" not in headers:
+        return False
+    missing = False
+    for name, token in (("Connection", "Upgrade"), ("Upgrade", "websocket")):
+        values = ",".join(headers.get_all(name)).casefold()
+        if token.casefold() not in values:
+            headers[name] = token
+            missing = True
+    return missing
+
+
+class OcppServer:
+    """A node: the stations connected to this process, and its lease in the database.
+
+    An async context manager; entering it listens, leaving it drains.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self.node_id = str(uuid4())
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._host, self._port = host, port
+        self._relay = Relay(self.node_id, self._deliver, self._close_taken_over)
+        self.intake = Intake(self._relay.publish)
+        self._stations: dict[str, Connection] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._deviations: Counter[tuple[str, str]] = Counter()
+        self._deviation_examples: dict[tuple[str, str], str] = {}
+        self._draining = False
+        self._ungreeted: set[Connection] = set()
+
+    async def __aenter__(self) -> "OcppServer":
+        await self.intake.__aenter__()
+        await self._relay.__aenter__()
+        await self._report_when_possible()
+        self._server: WebSocketServer = await serve(
+            self._serve_station,
+            self._host,
+            self._port,
+            create_connection=StationSocket,
+            process_request=self._process_request,
+            process_response=_name_version,
+            compression=None,
+            open_timeout=settings.OCPP_HANDSHAKE_TIMEOUT,
+            # Pings and dead peers are looked after by _watch: one timer for all stations.
+            ping_interval=None,
+            close_timeout=5,
+            max_size=settings.OCPP_MAX_MESSAGE_SIZE,
+            backlog=4096,
+            server_header=None,
+        )
+        self._watcher = asyncio.create_task(self._watch())
+        self._reporter = asyncio.create_task(self._report_regularly())
+        logger.info("node %s (%s) listens on %s:%d", self.name, self.node_id, self._host, self.port)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._drain()
+        await self._relay.__aexit__(*exc_info)
+        await self.intake.__aexit__(*exc_info)
+        logger.info("node %s has stopped", self.name)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on, also when it was asked for any."""
+        return int(next(iter(self._server.sockets)).getsockname()[1])
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work beside everything else; what it raises is logged."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("work beside the connections failed", exc_info=error)
+
+    # The handshake.
+
+    async def _process_request(self, websocket: ServerConnection, request: Request) -> Response | None:
+        """Answer health checks, identify the station and choose the version. None lets it in."""
+        path = request.path.partition("?")[0]
+        if path == "/healthz":
+            return self._health()
+        if path == "/metrics":
+            return _response(http.HTTPStatus.OK, metrics.render(), "text/plain; version=0.0.4; charset=utf-8")
+        assert isinstance(websocket, StationSocket)
+        response, result = await self._admit(websocket, request)
+        metrics.HANDSHAKES.labels(result).inc()
+        return response
+
+    async def _admit(self, websocket: StationSocket, request: Request) -> tuple[Response | None, str]:
+        if self._draining:
+            return _refusal(http.HTTPStatus.SERVICE_UNAVAILABLE, "the server restarts"), "draining"
+        username, password = credentials_of(request.headers)
+        try:
+            identity = identity_of(request.path, username)
+        except BadIdentity as error:
+            return _refusal(http.HTTPStatus.NOT_FOUND, str(error)), "bad identity"
+        try:
+            (websocket.profile,) = await self.intake.submit((stations.lookup, Lookup(identity, password)))
+        except UnknownStation as error:
+            logger.warning("unknown station %r from %s refused", identity, _peer(websocket))
+            return _refusal(http.HTTPStatus.NOT_FOUND, str(error)), "unknown station"
+        except WrongCredentials as error:
+            logger.warning("station %r from %s refused: wrong or missing key", identity, _peer(websocket))
+            refusal = _refusal(http.HTTPStatus.UNAUTHORIZED, str(error))
+            refusal.headers["WWW-Authenticate"] = 'Basic realm="O-V2X-MP", charset="UTF-8"'
+            return refusal, "wrong credentials"
+        except IntakeUnavailable:
+            return _refusal(http.HTTPStatus.SERVICE_UNAVAILABLE, "the platform cannot tell stations now"), "unavailable"
+        if complete_upgrade(request.headers):
+            metrics.DEVIATIONS.labels("upgrade-header-missing").inc()
+            self.count_deviation(websocket.profile.chargepoint_id, Note("upgrade-header-missing", request.path))
+        websocket.version = self._choose_version(websocket, request.headers)
+        return None, "accepted" if websocket.version else "no common version"
+
+    def _choose_version(self, websocket: StationSocket, headers: Headers) -> Version | None:
+        """Choose the version by our order; a station that names none speaks 1.6 (TR-02).
+
+        The version belongs to the connection: some stations change it from one to the next (TR-04).
+        """
+        offered = offered_versions(headers)
+        # websockets refuses what it cannot parse, so it does not see the header; _name_version answers it.
+        if "Sec-WebSocket-Protocol" in headers:
+            del headers["Sec-WebSocket-Protocol"]
+        assert websocket.profile is not None
+        if not offered:
+            if settings.OCPP_VALIDATION == "strict":
+                return None
+            self.count_deviation(websocket.profile.chargepoint_id, Note("subprotocol-missing", ""))
+            return V16
+        for name, version in VERSIONS.items():
+            for each in offered:
+                if each.casefold() == name:
+                    # The station's own spelling: it compares.
+                    websocket.chosen_subprotocol = each
+                    return version
+        return None
+
+    def _health(self) -> Response:
+        healthy = self.intake.available and not self._draining
+        state = {
+            "status": "ok" if healthy else "draining" if self._draining else "database unavailable",
+            "node": self.name,
+            "connections": len(self._stations),
+        }
+        status = http.HTTPStatus.OK if healthy else http.HTTPStatus.SERVICE_UNAVAILABLE
+        return _response(status, orjson.dumps(state), "application/json")
+
+    # A connection's life.
+
+    async def _serve_station(self, websocket: ServerConnection) -> None:
+        """Own a connection from its handshake to its end."""
+        assert isinstance(websocket, StationSocket)
+        assert websocket.profile is not None
+        if websocket.version is None:
+            # The handshake is completed without a subprotocol, then closed (OCPP-J 1.6 section 3.2).
+            await websocket.close(CloseCode.PROTOCOL_ERROR, "no OCPP version in common")
+            return
+        connection = Connection(websocket, self, websocket.profile, websocket.version)
+        station = connection.station
+        older = self._stations.get(station)
+        self._stations[station] = connection
+        metrics.CONNECTIONS.set(len(self._stations))
+        try:
+            if older is not None:
+                self._take_over(older)
+            if not await self._connect(connection, _peer(websocket)):
+                await connection.close(CloseCode.TRY_AGAIN_LATER, "the platform cannot register stations now")
+                return
+            if settings.OCPP_GREETING_GRACE:
+                self._ungreeted.add(connection)
+            logger.info("%s connected from %s, %s", station, _peer(websocket), connection.version.name)
+            await connection.run()
+        finally:
+            self._ungreeted.discard(connection)
+            if self._stations.get(station) is connection:
+                del self._stations[station]
+            metrics.CONNECTIONS.set(len(self._stations))
+            await self._disconnect(connection)
+            logger.info("%s disconnected (%s)", station, websocket.close_code)
+
+    def _take_over(self, older: Connection) -> None:
+        """Close a station's older connection; it may be half open, so nobody waits for it (TR-10)."""
+        metrics.TAKEOVERS.inc()
+        logger.info("%s connected anew, its older connection is closed", older.station)
+        self.spawn(older.close(CloseCode.NORMAL_CLOSURE, "the station connected anew"))
+
+    async def _connect(self, connection: Connection, peer: str | None) -> bool:
+        now = datetime.now(UTC)
+        value = Connected(connection.station, connection.id, self.node_id, connection.version.name, peer, now)
+        try:
+            (held,) = await self.intake.submit((stations.connect, value))
+        except IntakeUnavailable:
+            return False
+        if held is not None and held[0] != self.node_id:
+            self.spawn(self._relay.tell_taken_over(*held))
+        return True
+
+    async def _disconnect(self, connection: Connection) -> None:
+        """Mark the station offline, unless another connection of it has taken over by now."""
+        value = Disconnected(connection.station, connection.id, datetime.now(UTC))
+        try:
+            await self.intake.submit((stations.disconnect, value))
+        except IntakeUnavailable:
+            logger.warning("%s: its end was not stored; the node's lease will tell", connection.station)
+
+    def _close_taken_over(self, connection_id: UUID) -> None:
+        """Close a connection whose station has connected to another node."""
+        for connection in self._stations.values():
+            if connection.id == connection_id:
+                self._take_over(connection)
+                return
+
+    # Commands.
+
+    def _deliver(self, command_id: UUID) -> None:
+        self.spawn(self._queue_command(command_id))
+
+    async def _queue_command(self, command_id: UUID) -> None:
+        """Put a command on its station's call lane, or end it where it has none."""
+        try:
+            (command,) = await self.intake.submit((commands.take, command_id))
+        except IntakeUnavailable:
+            logger.warning("command %s cannot be read; the sweep will end it", command_id)
+            return
+        if command is None:
+            return
+        connection = self._stations.get(command.chargepoint_id)
+        if connection is None:
+            await self._end_command(command_id, CommandStatus.OFFLINE, "the station is not connected to this node")
+        elif not connection.enqueue(command):
+            await self._end_command(command_id, CommandStatus.TIMEOUT, "too many commands wait for the station")
+
+    async def _end_command(self, command_id: UUID, status: CommandStatus, reason: str) -> None:
+        error = {"code": status.value, "description": reason, "details": {}}
+        outcome = commands.Outcome(command_id, status, datetime.now(UTC), error=error)
+        try:
+            await self.intake.submit((commands.finish, outcome))
+        except IntakeUnavailable:
+            return
+        await self.tell_ended(command_id, status)
+
+    async def tell_ended(self, command_id: UUID, status: str) -> None:
+        await self._relay.tell_ended(command_id, status)
+
+    # What a node does beside its connections.
+
+    def count_deviation(self, station: str, note: Note) -> None:
+        """Count a deviation; the counts are stored with the node's next report."""
+        self._deviations[station, note.kind] += 1
+        self._deviation_examples[station, note.kind] = note.example
+
+    async def _watch(self) -> None:
+        """Ping stations, close dead peers and greet silent ones, for all connections at once."""
+        loop = asyncio.get_running_loop()
+        tick = min(TICK_SECONDS, settings.OCPP_PING_TIMEOUT / 2, settings.OCPP_PING_INTERVAL / 2 or TICK_SECONDS)
+        next_ping = loop.time() + settings.OCPP_PING_INTERVAL
+        while True:
+            await asyncio.sleep(tick)
+            now = loop.time()
+            self._greet(now)
+            self._close_dead(now)
+            if settings.OCPP_PING_INTERVAL and now >= next_ping:
+                next_ping = now + settings.OCPP_PING_INTERVAL
+                for connection in list(self._stations.values()):
+                    self.spawn(connection.ping())
+
+    def _greet(self, now: float) -> None:
+        due = [each for each in self._ungreeted if now - each.opened_at >= settings.OCPP_GREETING_GRACE]
+        for connection in due:
+            self._ungreeted.discard(connection)
+            self.spawn(connection.greet())
+
+    def _close_dead(self, now: float) -> None:
+        """Close connections without a sign of life.
+
+        Any frame is one. A station that has answered a ping must go on answering; one that never
+        has is given three heartbeats (TR-08, TR-09).
+        """
+        patient = 3.0 * settings.OCPP_HEARTBEAT_INTERVAL
+        strict = settings.OCPP_PING_INTERVAL + settings.OCPP_PING_TIMEOUT
+        for connection in list(self._stations.values()):
+            limit = strict if connection.answers_pings and settings.OCPP_PING_INTERVAL else patient
+            if now - connection.last_frame_at > limit:
+                metrics.DEAD_PEERS.inc()
+                logger.warning("%s gives no sign of life, its connection is closed", connection.station)
+                del self._stations[connection.station]
+                self.spawn(connection.close(CloseCode.GOING_AWAY, "no sign of life"))
+
+    async def _report_when_possible(self) -> None:
+        """Announce the node; without a database it waits, as no station could be served anyway."""
+        while True:
+            try:
+                await self._report()
+                return
+            except IntakeUnavailable:
+                logger.error("the database is away, waiting")
+                await asyncio.sleep(TICK_SECONDS)
+
+    async def _report_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(settings.NODE_LEASE / 3)
+            try:
+                await self._report()
+            except IntakeUnavailable:
+                logger.error("the node's lease was not renewed")
+
+    async def _report(self) -> None:
+        """Renew the node's lease and store what was counted since the last report."""
+        now = datetime.now(UTC)
+        since = asyncio.get_running_loop().time() - settings.NODE_LEASE / 3
+        seen = [each.station for each in self._stations.values() if each.last_frame_at >= since]
+        lease_until = now + timedelta(seconds=settings.NODE_LEASE)
+        report = NodeReport(self.node_id, self.name, now, lease_until, seen)
+        counted, self._deviations = self._deviations, Counter()
+        notes = [
+            (
+                stations.note_deviations,
+                DeviationNote(station, kind, self._deviation_examples[station, kind], now, count),
+            )
+            for (station, kind), count in counted.items()
+        ]
+        self._deviation_examples.clear()
+        try:
+            await self.intake.submit((stations.report_node, report), *notes)
+        except IntakeUnavailable:
+            self._deviations.update(counted)
+            for note in notes:
+                self._deviation_examples.setdefault((note[1].station, note[1].kind), note[1].example)
+            raise
+
+    async def _drain(self) -> None:
+        """Stop in order: no new stations, running handlers finish, stations are told to come back (1012)."""
+        self._draining = True
+        for task in (self._watcher, self._reporter):
+            task.cancel()
+        self._server.close(close_connections=False)
+        logger.info("draining %d connections", len(self._stations))
+        try:
+            async with asyncio.timeout(settings.OCPP_DRAIN_TIMEOUT):
+                await asyncio.gather(*[each.drain() for each in list(self._stations.values())])
+                await self._server.wait_closed()
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+        except TimeoutError:
+            logger.warning("%d connections did not end in time", len(self._stations))
+        try:
+            await self.intake.submit((stations.leave_node, self.node_id))
+        except IntakeUnavailable:
+            logger.warning("the node's end was not stored; its lease will run out")
+
+
+def _name_version(websocket: ServerConnection, request: Request, response: Response) -> None:
+    """Name the chosen version in the handshake's answer."""
+    assert isinstance(websocket, StationSocket)
+    chosen = websocket.chosen_subprotocol
+    if chosen and response.status_code == http.HTTPStatus.SWITCHING_PROTOCOLS:
+        response.headers["Sec-WebSocket-Protocol"] = Subprotocol(chosen)
+
+
+def _peer(websocket: ServerConnection) -> str | None:
+    address = websocket.remote_address
+    return str(address[0]) if isinstance(address, Sequence) and address else None
+
+
+def _refusal(status: http.HTTPStatus, reason: str) -> Response:
+    return _response(status, f"{reason}\n".encode(), "text/plain; charset=utf-8")
+
+
+def _response(status: http.HTTPStatus, body: bytes, content_type: str) -> Response:
+    headers = Headers([("Content-Type", content_type), ("Content-Length", str(len(body))), ("Connection", "close")])
+    return Response(status.value, status.phrase, headers, body)

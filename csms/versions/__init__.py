@@ -1,0 +1,1 @@
+"""The OCPP versions: each translates its payloads to the domain's values and back."""

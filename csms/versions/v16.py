@@ -1,0 +1,461 @@
+"""OCPP 1.6: its payloads and the domain's values.
+
+Connector n of a station is EVSE n, connector 1; connector 0 is the station itself. Section
+numbers are those of the OCPP 1.6 specification, edition 2; ids like TX-01 name the habits of
+real stations listed in ``docs/quirks.md``.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+
+from chargers.choices import Mutability, OcppVersion, RegistrationStatus
+from chargers.services import connectors, idtags, metervalues, security, stations, statuses, transactions, variables
+from chargers.values import (
+    NO_TRANSACTION,
+    Authorization,
+    AuthorizationRequest,
+    AvailabilityChange,
+    Boot,
+    Heartbeat,
+    MeterReport,
+    Reading,
+    Sample,
+    SecurityEventReport,
+    Started,
+    StatusReport,
+    Stopped,
+    TransactionRef,
+    TransactionStart,
+    TransactionStop,
+    VariableReport,
+    VariablesReport,
+)
+from csms import times
+from csms.errors import ErrorCode, RpcError
+from csms.intake import Work
+from csms.repairs import clean
+from csms.versions.base import Context, Handler, Payload, Version
+
+NAME = OcppVersion.V16
+
+# The largest numbers that stations send for "none" (TX-03); every real id is far below.
+MAX_TRANSACTION_ID = 2**63 - 1
+MAX_CONNECTOR_ID = 10_000
+
+REASONS = frozenset(
+    {
+        "DeAuthorized",
+        "EmergencyStop",
+        "EVDisconnected",
+        "HardReset",
+        "Local",
+        "Other",
+        "PowerLoss",
+        "Reboot",
+        "Remote",
+        "SoftReset",
+        "UnlockCommand",
+    }
+)
+ERROR_CODES = frozenset(
+    {
+        "ConnectorLockFailure",
+        "EVCommunicationError",
+        "GroundFailure",
+        "HighTemperature",
+        "InternalError",
+        "LocalListConflict",
+        "NoError",
+        "OtherError",
+        "OverCurrentFailure",
+        "OverVoltage",
+        "PowerMeterFailure",
+        "PowerSwitchFailure",
+        "ReaderFailure",
+        "ResetFailure",
+        "UnderVoltage",
+        "WeakSignal",
+    }
+)
+
+# Other spellings of units seen in the field (MV-04); "Celcius" is the schema's own.
+UNIT_ALIASES = {"Celcius": "Celsius", "Hertz": "Hz", "%": "Percent", "kwh": "kWh", "wh": "Wh", "kw": "kW"}
+# What a sample without a measurand measures, told by its unit (MV-10).
+MEASURAND_OF_UNIT = {
+    "A": "Current.Import",
+    "V": "Voltage",
+    "W": "Power.Active.Import",
+    "kW": "Power.Active.Import",
+    "VA": "Power.Active.Import",
+    "kVA": "Power.Active.Import",
+    "var": "Power.Reactive.Import",
+    "kvar": "Power.Reactive.Import",
+    "varh": "Energy.Reactive.Import.Register",
+    "kvarh": "Energy.Reactive.Import.Register",
+    "Percent": "SoC",
+    "Celsius": "Temperature",
+    "Fahrenheit": "Temperature",
+    "K": "Temperature",
+    "Hz": "Frequency",
+}
+# What a sample without a unit is measured in, told by its measurand (MV-04); energy is in Wh.
+UNIT_OF_MEASURAND = {
+    "Current.Export": "A",
+    "Current.Import": "A",
+    "Current.Offered": "A",
+    "Frequency": "Hz",
+    "Power.Active.Export": "W",
+    "Power.Active.Import": "W",
+    "Power.Offered": "W",
+    "Power.Reactive.Export": "var",
+    "Power.Reactive.Import": "var",
+    "RPM": "RPM",
+    "SoC": "Percent",
+    "Temperature": "Celsius",
+    "Voltage": "V",
+}
+ENERGY = "Energy.Active.Import.Register"
+
+
+def text(payload: Payload, member: str) -> str:
+    """Read an optional text; blank stands for absent (BO-05)."""
+    return str(payload.get(member, "")).strip()
+
+
+def connector_id(payload: Payload) -> int:
+    number = payload["connectorId"]
+    if not isinstance(number, int) or not 0 <= number <= MAX_CONNECTOR_ID:
+        raise RpcError(ErrorCode.PROPERTY_CONSTRAINT, f"connectorId: {number} is no connector")
+    return number
+
+
+def evse_and_connector(payload: Payload) -> tuple[int, int]:
+    number = connector_id(payload)
+    return number, 1 if number else 0
+
+
+def id_tag(payload: Payload, context: Context) -> str:
+    """Read a tag without what readers add to it (ID-01)."""
+    raw = payload.get("idTag", "")
+    tag = clean(raw).strip()[:255]
+    if tag != raw:
+        context.note("id-tag-padded", raw)
+    return tag
+
+
+def register(payload: Payload, member: str, context: Context) -> Decimal | None:
+    """Read a meter register in Wh; None where the station does not know it, which it says with -1 (TX-10)."""
+    raw = payload.get(member)
+    value = metervalues.decimal(str(raw)) if raw is not None else None
+    if value is None or value < 0:
+        context.note("meter-unknown", f"{member}: {raw}")
+        return None
+    return value
+
+
+def fingerprint(*parts: object) -> str:
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()
+
+
+def boot(payload: Payload, context: Context) -> Boot:
+    return Boot(
+        station=context.station,
+        at=context.received_at,
+        vendor=text(payload, "chargePointVendor"),
+        model=text(payload, "chargePointModel"),
+        serial_number=text(payload, "chargePointSerialNumber"),
+        box_serial_number=text(payload, "chargeBoxSerialNumber"),
+        firmware_version=text(payload, "firmwareVersion"),
+        iccid=text(payload, "iccid"),
+        imsi=text(payload, "imsi"),
+        meter_type=text(payload, "meterType"),
+        meter_serial_number=text(payload, "meterSerialNumber"),
+        triggered=context.triggered,
+    )
+
+
+def booted(status: RegistrationStatus, context: Context) -> Payload:
+    return {
+        "status": status.value,
+        "currentTime": times.write(context.received_at),
+        "interval": settings.OCPP_HEARTBEAT_INTERVAL,
+    }
+
+
+def heartbeat(payload: Payload, context: Context) -> Heartbeat:
+    return Heartbeat(context.station, context.received_at)
+
+
+def current_time(result: None, context: Context) -> Payload:
+    return {"currentTime": times.write(context.received_at)}
+
+
+def status(payload: Payload, context: Context) -> StatusReport:
+    """Read a status; what only fills a field and says nothing is left out (BO-10)."""
+    evse, connector = evse_and_connector(payload)
+    moment = context.time(payload["timestamp"]) if "timestamp" in payload else times.Moment(context.received_at)
+    info, vendor_code = text(payload, "info"), text(payload, "vendorErrorCode")
+    error_code = text(payload, "errorCode") or "NoError"
+    if error_code not in ERROR_CODES:
+        # The word is kept where a vendor's own code belongs (BO-07).
+        vendor_code = vendor_code or error_code
+        error_code = "OtherError"
+    if error_code == "NoError" and not vendor_code.removeprefix("0x").strip("0"):
+        vendor_code = ""
+    return StatusReport(
+        station=context.station,
+        ocpp_version=NAME,
+        evse_id=evse,
+        connector_id=connector,
+        status=text(payload, "status"),
+        at=moment.at,
+        at_raw=moment.raw,
+        received_at=context.received_at,
+        error_code=error_code,
+        info="" if info == "null" else info,
+        vendor_id=text(payload, "vendorId"),
+        vendor_error_code=vendor_code,
+    )
+
+
+def authorize(payload: Payload, context: Context) -> AuthorizationRequest:
+    return AuthorizationRequest(context.station, id_tag(payload, context), context.received_at)
+
+
+def id_tag_info(authorization: Authorization) -> Payload:
+    info: Payload = {}
+    if authorization.expiry_date:
+        info["expiryDate"] = times.write(authorization.expiry_date)
+    if authorization.parent and len(authorization.parent) <= idtags.TAG_LENGTH_16:
+        info["parentIdTag"] = authorization.parent
+    # The domain's words are those of AuthorizationStatus (section 7.2).
+    info["status"] = authorization.status.value
+    return info
+
+
+def authorized(result: Authorization, context: Context) -> Payload:
+    return {"idTagInfo": id_tag_info(result)}
+
+
+def start(payload: Payload, context: Context) -> TransactionStart:
+    evse, connector = evse_and_connector(payload)
+    moment = context.time(payload.get("timestamp"))
+    tag = id_tag(payload, context)
+    meter_start = register(payload, "meterStart", context)
+    identity = fingerprint("start", evse, tag, payload.get("timestamp"), payload.get("meterStart"))
+    return TransactionStart(
+        station=context.station,
+        ocpp_version=NAME,
+        evse_id=evse,
+        connector_id=connector,
+        id_token=tag,
+        meter_start=meter_start,
+        at=moment.at,
+        at_raw=moment.raw,
+        received_at=context.received_at,
+        fingerprint=identity if moment.reliable else "",
+        # 0 stands for no reservation (TX-16).
+        reservation_id=payload.get("reservationId") or None,
+    )
+
+
+def started(result: Started, context: Context) -> Payload:
+    return {"idTagInfo": id_tag_info(result.authorization), "transactionId": result.transaction_id}
+
+
+def transaction_ref(payload: Payload) -> TransactionRef:
+    """Read which transaction a message is about.
+
+    Without an id it is about none (MV-14); with 0 or less the station knows that it charges but
+    not under which id (TX-02); the largest number there is means none again (TX-03).
+    """
+    number = payload.get("transactionId")
+    if not isinstance(number, int) or number >= MAX_TRANSACTION_ID:
+        return NO_TRANSACTION
+    return TransactionRef(number=number) if number > 0 else TransactionRef(by_connector=True)
+
+
+def stop(payload: Payload, context: Context) -> TransactionStop:
+    moment = context.time(payload.get("timestamp"))
+    tag = id_tag(payload, context) if "idTag" in payload else ""
+    reason = text(payload, "reason") or "Local"
+    if reason not in REASONS:
+        context.note("unknown-reason", f"transaction {payload.get('transactionId')}: {reason}")
+        reason = "Other"
+    return TransactionStop(
+        station=context.station,
+        ocpp_version=NAME,
+        ref=transaction_ref(payload),
+        id_token=tag,
+        meter_stop=register(payload, "meterStop", context),
+        at=moment.at,
+        at_raw=moment.raw,
+        received_at=context.received_at,
+        fingerprint=fingerprint(
+            "stop", payload.get("transactionId"), tag, payload.get("timestamp"), payload.get("meterStop")
+        ),
+        reason=reason,
+        readings=readings(payload.get("transactionData", ()), context),
+    )
+
+
+def stopped(result: Stopped, context: Context) -> Payload:
+    return {"idTagInfo": id_tag_info(result.authorization)} if result.authorization else {}
+
+
+def readings(elements: Sequence[Payload], context: Context) -> tuple[Reading, ...]:
+    """Read the elements of a MeterValues; those of one moment are one reading (MV-12)."""
+    found: dict[times.Moment, list[Sample]] = {}
+    for element in elements:
+        samples = [read for each in element.get("sampledValue", ()) if (read := sample(each, context)) is not None]
+        if samples:
+            found.setdefault(context.time(element.get("timestamp")), []).extend(samples)
+    return tuple(Reading(moment.at, samples, moment.raw) for moment, samples in found.items())
+
+
+def sample(sent: Payload, context: Context) -> Sample | None:
+    """Read one sampled value; None for an empty one, which is no zero (MV-02).
+
+    A sample that says all it should is taken as it is.
+    """
+    value = sent.get("value", "")
+    measurand, unit = sent.get("measurand"), sent.get("unit")
+    if sent.get("format") == "SignedData":
+        # Signatures cover every byte (MV-16).
+        return sent  # type: ignore[return-value]
+    if not value or value[0] in " \t\r\n" or value[-1] in " \t\r\n":
+        if not value.strip():
+            context.note("empty-value", sent)
+            return None
+        context.note("value-padded", sent)
+        sent = {**sent, "value": value.strip()}
+    if unit in UNIT_ALIASES:
+        unit = UNIT_ALIASES[unit]
+        sent = {**sent, "unit": unit}
+    if measurand is None:
+        measurand = MEASURAND_OF_UNIT.get(unit or "", ENERGY)
+        sent = {**sent, "measurand": measurand}
+    if unit is None:
+        sent = {**sent, "unit": UNIT_OF_MEASURAND.get(measurand, "varh" if "Reactive" in measurand else "Wh")}
+    phase = sent.get("phase", "")
+    if phase[-2:] == "-N" and measurand != "Voltage":
+        # Only a voltage lies between a phase and neutral; stations mean the phase (MV-13).
+        sent = {**sent, "phase": phase[:-2]}
+    return sent  # type: ignore[return-value]
+
+
+def meter_values(payload: Payload, context: Context) -> MeterReport:
+    evse, connector = evse_and_connector(payload)
+    return MeterReport(
+        station=context.station,
+        ocpp_version=NAME,
+        evse_id=evse,
+        connector_id=connector,
+        ref=transaction_ref(payload),
+        readings=readings(payload.get("meterValue", ()), context),
+        received_at=context.received_at,
+    )
+
+
+def nothing(result: Any, context: Context) -> Payload:
+    return {}
+
+
+def data_transfer(payload: Payload, context: Context) -> None:
+    return None
+
+
+def unknown_vendor(result: None, context: Context) -> Payload:
+    """Answer vendor data nobody here understands (section 4.3)."""
+    return {"status": "UnknownVendorId"}
+
+
+def security_event(payload: Payload, context: Context) -> SecurityEventReport:
+    moment = context.time(payload.get("timestamp"))
+    return SecurityEventReport(
+        station=context.station,
+        type=text(payload, "type"),
+        tech_info=text(payload, "techInfo"),
+        at=moment.at,
+        at_raw=moment.raw,
+        received_at=context.received_at,
+    )
+
+
+def keep_configuration(request: Payload, answer: Payload, context: Context) -> list[Work]:
+    told = [
+        VariableReport(
+            variable=each["key"][:255],
+            value=each.get("value"),
+            mutability=Mutability.READ_ONLY if each.get("readonly") else Mutability.READ_WRITE,
+        )
+        for each in answer.get("configurationKey", ())
+        if each.get("key")
+    ]
+    return [
+        (variables.record, VariablesReport(context.station, told, answer.get("unknownKey", ()), context.received_at))
+    ]
+
+
+def keep_changed_key(request: Payload, answer: Payload, context: Context) -> list[Work]:
+    if answer.get("status") not in ("Accepted", "RebootRequired") or request["key"] == "AuthorizationKey":
+        return []
+    told = VariableReport(request["key"], request["value"], Mutability.READ_WRITE)
+    return [(variables.record, VariablesReport(context.station, [told], (), context.received_at))]
+
+
+def keep_availability(request: Payload, answer: Payload, context: Context) -> list[Work]:
+    if answer.get("status") not in ("Accepted", "Scheduled"):
+        return []
+    operative = request["type"] == "Operative"
+    change = AvailabilityChange(context.station, request["connectorId"], operative, context.received_at)
+    return [(connectors.set_availability, change)]
+
+
+VERSION = Version(
+    name=NAME,
+    handlers={
+        "Authorize": Handler(authorize, idtags.authorize, authorized, optional=("idTag",)),
+        "BootNotification": Handler(boot, stations.boot, booted, optional=("chargePointVendor", "chargePointModel")),
+        "DataTransfer": Handler(data_transfer, None, unknown_vendor, optional=("vendorId",)),
+        "Heartbeat": Handler(heartbeat, stations.heartbeat, current_time),
+        "MeterValues": Handler(
+            meter_values,
+            metervalues.record,
+            nothing,
+            records=True,
+            optional=("meterValue", "sampledValue", "timestamp", "value"),
+        ),
+        "SecurityEventNotification": Handler(
+            security_event, security.record, nothing, records=True, optional=("timestamp",)
+        ),
+        "StartTransaction": Handler(
+            start, transactions.start, started, records=True, optional=("idTag", "meterStart", "timestamp")
+        ),
+        "StatusNotification": Handler(
+            status, statuses.record, nothing, records=True, optional=("errorCode", "timestamp")
+        ),
+        "StopTransaction": Handler(
+            stop,
+            transactions.stop,
+            stopped,
+            records=True,
+            optional=("meterStop", "sampledValue", "timestamp", "transactionId", "value"),
+        ),
+    },
+    effects={
+        "ChangeAvailability": keep_availability,
+        "ChangeConfiguration": keep_changed_key,
+        "GetConfiguration": keep_configuration,
+    },
+    # A security event refused is sent again without end (BO-15).
+    before_accepted=frozenset({"BootNotification", "SecurityEventNotification"}),
+    error_codes={
+        ErrorCode.FORMAT_VIOLATION: "FormationViolation",
+        ErrorCode.OCCURRENCE_CONSTRAINT: "OccurenceConstraintViolation",
+    },
+)
