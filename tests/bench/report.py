@@ -24,6 +24,7 @@ PROCESSES = {
     "load": "CPU, load generator (µs a message)",
 }
 TOP_FUNCTIONS = 30
+OWN_PACKAGES = ("csms", "chargers", "tasks")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -117,11 +118,12 @@ def processor() -> str:
 def hot_functions(stacks: collections.Counter[str]) -> str:
     """Format where the samples were: by thread, by package, and the functions with the most time of their own."""
     total = stacks.total()
-    threads, packages, functions = (collections.Counter[str]() for _ in range(3))
+    threads, packages, functions, callers = (collections.Counter[str]() for _ in range(4))
     for stack, samples in stacks.items():
-        thread, *frames = stack.split(";")
+        thread, *frames = (re.sub(r":\d+\)$", ")", frame) for frame in stack.split(";"))
         threads[thread_name(thread)] += samples
-        leaf = re.sub(r":\d+\)$", ")", frames[-1]) if frames else "no Python frame"
+        callers.update(dict.fromkeys((frame for frame in frames if package(frame) in OWN_PACKAGES), samples))
+        leaf = frames[-1] if frames else "no Python frame"
         functions[leaf] += samples
         packages[package(leaf)] += samples
 
@@ -132,7 +134,8 @@ def hot_functions(stacks: collections.Counter[str]) -> str:
         [
             table(["thread", "share"], share(threads, 10)),
             table(["code in", "own time"], share(packages, 15)),
-            table(["function", "own time"], [[f"`{name}`", part] for name, part in share(functions, TOP_FUNCTIONS)]),
+            table(["function", "own time"], share(functions, TOP_FUNCTIONS)),
+            table(["function of the platform", "with all it calls"], share(callers, TOP_FUNCTIONS)),
         ]
     )
 
