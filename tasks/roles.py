@@ -16,16 +16,14 @@ _ORDER = (Role.ADMINISTRATOR, Role.OPERATOR, Role.VIEWER)
 
 
 def role_of(user: AbstractBaseUser | AnonymousUser) -> Role | None:
-    """Return the strongest role of an active user; a superuser is an administrator."""
-    if not user.is_active:
-        return None
+    """Return the strongest role of a user; a superuser is an administrator."""
     if user.is_superuser:
         return Role.ADMINISTRATOR
-    names = set(user.groups.values_list("name", flat=True))
+    names = {group.name for group in user.groups.all()}
     return next((role for role in _ORDER if role in names), None)
 
 
 def may(user: AbstractBaseUser | AnonymousUser, needed: Role) -> bool:
-    """Tell whether a user has a role or a stronger one."""
-    role = role_of(user)
+    """Tell whether an active user has a role or a stronger one."""
+    role = role_of(user) if user.is_active else None
     return role is not None and _ORDER.index(role) <= _ORDER.index(needed)
