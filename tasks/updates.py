@@ -110,11 +110,14 @@ async def send(batch: Batch) -> None:
         await layer.group_send(group(topic), {"type": "updates", "topic": topic, "frames": frames})
 
 
-def publish(changes: Changes) -> None:
-    """Tell the listeners, from synchronous code whose changes are committed."""
-    if not changes:
+def publish(changes: Changes, gone: Batch | None = None) -> None:
+    """Tell the listeners, from synchronous code whose changes are committed.
+
+    `gone` is about rows that were deleted: it was rendered before.
+    """
+    if not (changes or gone):
         return
     try:
-        async_to_sync(send)(render(changes, timezone.now()))
+        async_to_sync(send)([*render(changes, timezone.now()), *(gone or [])])
     except Exception:
         logger.exception("live updates were not sent")
