@@ -14,6 +14,8 @@ from django.conf import settings
 # Longer than any wait for it; what nobody fetched goes away by itself.
 NEWS_LIFETIME = 120
 LIST_LIFETIME = 3600
+# How long a worker counts as alive after it last did its housekeeping, which it does every few seconds.
+WORKER_LIFETIME = 30
 
 RedisError = redis.RedisError
 
@@ -26,6 +28,11 @@ def node_list(node_id: str) -> str:
 def news_list(command_id: UUID | str) -> str:
     """Name the list on which the end of a command is told."""
     return f"{settings.REDIS_PREFIX}:command:{command_id}"
+
+
+def worker_key() -> str:
+    """Name the key that is there while a worker does its housekeeping."""
+    return f"{settings.REDIS_PREFIX}:worker"
 
 
 @functools.cache
@@ -43,6 +50,16 @@ def hand_to_node(node_id: str, command_id: UUID | str) -> None:
         pipe.rpush(node_list(node_id), str(command_id))
         pipe.expire(node_list(node_id), LIST_LIFETIME)
         pipe.execute()
+
+
+def note_worker() -> None:
+    """Say that a worker is alive. Raises RedisError."""
+    client().set(worker_key(), 1, ex=WORKER_LIFETIME)
+
+
+def worker_is_alive() -> bool:
+    """Tell whether a worker did its housekeeping of late. Raises RedisError."""
+    return bool(client().exists(worker_key()))
 
 
 def tell_ended(command_id: UUID | str, status: str) -> None:

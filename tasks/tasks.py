@@ -31,6 +31,7 @@ def relay_command(self: Any, *, command_id: str, **_: Any) -> None:
 
 @shared_task(name="tasks.sweep_commands")
 def sweep_commands(**_: Any) -> None:
+    broker.note_worker()
     changes = Changes()
     if ended := commands.sweep(now=timezone.now(), changes=changes):
         logger.warning("%d commands were ended because their time was over", ended)
