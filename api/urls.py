@@ -1,1 +1,46 @@
-urlpatterns = []
+"""Everything under ``/api/``. A trailing slash may be left out everywhere."""
+
+from django.urls import path, re_path
+from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
+from rest_framework.routers import SimpleRouter
+
+from api import commands, resources, tokens
+from api.health import Health
+from api.openapi import SchemaView
+from api.users import NewUser, UserResource
+from api.views import NothingHere
+from api.viewsets import ANYTHING
+
+router = SimpleRouter(trailing_slash="/?")
+router.register("chargepoint", resources.StationResource, "chargepoint")
+router.register("connector", resources.ConnectorResource, "connector")
+router.register("idtag", resources.IdTagResource, "idtag")
+router.register("transaction", resources.TransactionResource, "transaction")
+router.register("location", resources.LocationResource, "location")
+router.register("variable", resources.VariableResource, "variable")
+router.register("task", resources.CommandResource, "task")
+router.register("user", UserResource, "user")
+
+listed = {"get": "list"}
+
+urlpatterns = [
+    path("", SpectacularSwaggerView.as_view(url_name="schema"), name="swagger"),
+    re_path(r"^schema/?$", SchemaView.as_view(), name="schema"),
+    re_path(r"^redoc/?$", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
+    re_path(r"^health/?$", Health.as_view(), name="health"),
+    re_path(r"^token/?$", tokens.Login.as_view(), name="token"),
+    re_path(r"^token/refresh/?$", tokens.Refresh.as_view(), name="token-refresh"),
+    re_path(r"^token/verify/?$", tokens.Verify.as_view(), name="token-verify"),
+    re_path(r"^user/create/?$", NewUser.as_view({"post": "create"}), name="user-create"),
+    re_path(
+        rf"^sampledvalue/(?P<transaction_id>{ANYTHING})/?$", resources.SampleResource.as_view(listed), name="samples"
+    ),
+    re_path(
+        rf"^statusnotification/(?P<chargepoint_id>{ANYTHING})/?$",
+        resources.StatusResource.as_view(listed),
+        name="statusnotification",
+    ),
+    *commands.urls(),
+    *router.urls,
+    re_path("", NothingHere.as_view(), name="nothing-here"),
+]

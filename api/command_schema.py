@@ -1,0 +1,126 @@
+"""How a command documents itself: from its row and the official schemas of OCPP."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, OpenApiRequest, OpenApiResponse
+
+from api.openapi import Schema, error
+from chargers.choices import OcppVersion
+from tasks import schemas
+
+DESCRIPTION = """The body holds the station, `sync`, and the fields of OCPP's {name}.req in snake_case. With `sync`
+true, which is the default, the answer is the station's; with `sync` false it comes at once, and
+`/api/task/{{task_id}}/` or the live topic `tasks` tell what becomes of the command.
+"""
+ALIASES = "Also accepted, for older clients: {}."
+
+PROBLEMS = {
+    404: "There is no such station.",
+    409: "The station is not connected, speaks another version of OCPP, or may not get this command now.",
+    502: "The station answered with an error, which is in `details`.",
+    503: "The queue or the database does not answer; nothing was sent.",
+    504: "The station did not answer in time.",
+}
+
+# What an example says where the schema does not tell; the rest follows from the type.
+EXAMPLES: dict[str, Any] = {
+    "connector_id": 1,
+    "data": "hello",
+    "id_tag": "04A1B2C3D4E5F6",
+    "key": "HeartbeatInterval",
+    "message_id": "Greeting",
+    "requested_message": "StatusNotification",
+    "value": "300",
+    "vendor_id": "com.example",
+}
+# Shown although they may be left out, since most want them.
+OFTEN_WANTED = frozenset({"connector_id"})
+
+
+def prefix(version: OcppVersion) -> str:
+    """Name a version in a path: ``ocpp1.6`` is ``ocpp16``."""
+    return version.value.replace(".", "")
+
+
+def example(schema: dict[str, Any], name: str = "") -> Any:
+    """Make up a value that fits a schema in REST's spelling, no larger than it must be."""
+    if "enum" in schema:
+        return EXAMPLES[name] if EXAMPLES.get(name) in schema["enum"] else schema["enum"][0]
+    match schema.get("type"):
+        case "object":
+            shown = {*schema.get("required", ()), *OFTEN_WANTED}
+            members = schema.get("properties", {})
+            return {member: example(members[member], member) for member in members if member in shown}
+        case "array":
+            return [example(schema["items"], name)]
+        case "integer":
+            return EXAMPLES.get(name, schema.get("minimum", 1))
+        case "number":
+            return 1.0
+        case "boolean":
+            return True
+    if schema.get("format") == "date-time":
+        return "2030-01-01T00:00:00Z"
+    return EXAMPLES.get(name, "text")
+
+
+class CommandSchema(Schema):
+    @property
+    def request(self) -> dict[str, Any]:
+        return schemas.openapi(schemas.schema(self.view.row.version, self.view.row.name, "Request"))
+
+    @property
+    def response(self) -> dict[str, Any]:
+        return schemas.openapi(schemas.schema(self.view.row.version, self.view.row.name, "Response"))
+
+    def get_operation_id(self) -> str:
+        return f"{prefix(self.view.row.version)}_{self.view.row.path}"
+
+    def get_tags(self) -> list[str]:
+        return [f"commands {self.view.row.version.label}"]
+
+    def get_summary(self) -> str:
+        return self.view.row.summary.rstrip(".")
+
+    def get_description(self) -> str:
+        row = self.view.row
+        text = DESCRIPTION.format(summary=row.summary, name=row.name)
+        if row.renames:
+            text += "\n" + ALIASES.format(", ".join(f"`{old}` for `{new}`" for old, new in row.renames.items()))
+        return text
+
+    def get_request_serializer(self) -> dict[str, OpenApiRequest]:
+        request = self.request
+        body = {
+            "type": "object",
+            "properties": {
+                "chargepoint_id": {"type": "string", "description": "the station's identity"},
+                "sync": {"type": "boolean", "default": True, "description": "wait for the station's answer"},
+                **request.get("properties", {}),
+            },
+            "required": ["chargepoint_id", *request.get("required", [])],
+            "additionalProperties": False,
+        }
+        value = {"chargepoint_id": "CP001", "sync": True, **example(request)}
+        return {"application/json": OpenApiRequest(body, examples=[OpenApiExample(self.view.row.name, value)])}
+
+    def successes(self) -> dict[int, Any]:
+        return {
+            200: OpenApiResponse(_result("RESPONSE_RECEIVED", self.response), "The station's answer."),
+            202: OpenApiResponse(_result("TASK_SUBMITTED", {"type": "string"}), "`sync` was false: it is on its way."),
+        }
+
+    def errors(self) -> dict[int, Any]:
+        return super().errors() | {status: error(meaning) for status, meaning in PROBLEMS.items()}
+
+
+def _result(code: str, message: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "message_code": {"type": "string", "enum": [code]},
+            "message": message,
+            "task_id": {"type": "string", "format": "uuid"},
+        },
+        "required": ["message_code", "message", "task_id"],
+    }

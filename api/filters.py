@@ -1,0 +1,190 @@
+"""What a list can be narrowed to and sorted by. A value that makes no sense is refused, never ignored."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import django_filters as filters
+from django import forms
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import F, Model, Q, QuerySet
+from django_filters.fields import IsoDateTimeField
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework.exceptions import ValidationError
+from rest_framework.filters import OrderingFilter
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from api import identities
+from chargers.choices import ConnectorStatus, OcppVersion, RegistrationStatus, TransactionStatus
+from tasks.models import CommandStatus
+
+# The largest number that a column of either database compares with.
+MAX_NUMBER = 2**31 - 1
+
+
+class Ordering(OrderingFilter):
+    """``ordering=name,-other``; rows without a value come last, equal ones in a fixed order."""
+
+    def get_ordering(self, request: Request, queryset: QuerySet, view: APIView) -> list[Any]:
+        given = request.query_params.get(self.ordering_param)
+        if not given:
+            return [*view.ordering, "pk"]
+        return [*(_term(queryset.model, view, term.strip()) for term in given.split(",")), "pk"]
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        names = [sign + name for name in view.ordering_fields for sign in ("", "-")]
+        return [
+            {
+                "name": self.ordering_param,
+                "in": "query",
+                "required": False,
+                "description": "What to sort by, with `-` before it the other way around.",
+                "schema": {"type": "array", "items": {"type": "string", "enum": names}},
+                "style": "form",
+                "explode": False,
+            }
+        ]
+
+
+def _term(model: type[Model], view: APIView, term: str) -> Any:
+    name = term.removeprefix("-")
+    if name not in view.ordering_fields:
+        raise ValidationError({"ordering": [f"Cannot sort by {name!r}, only by {', '.join(view.ordering_fields)}."]})
+    column = view.columns.get(name, name)
+    # Only where it is needed: the databases' indexes keep their own order of nulls.
+    nulls_last = True if _is_nullable(model, column) else None
+    return F(column).desc(nulls_last=nulls_last) if term != name else F(column).asc(nulls_last=nulls_last)
+
+
+def _is_nullable(model: type[Model], column: str) -> bool:
+    try:
+        return model._meta.get_field(column).null
+    except FieldDoesNotExist:
+        return False
+
+
+class TextFilter(filters.CharFilter):
+    """Text as it was given, blanks around it included."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(strip=False, **options)
+
+
+class StationFilter(TextFilter):
+    """A station's identity, upper and lower case alike."""
+
+    def filter(self, rows: QuerySet, value: str) -> QuerySet:
+        return super().filter(rows, identities.station(value) if value else value)
+
+
+class TagFilter(TextFilter):
+    """An id tag, case and separators aside."""
+
+    def filter(self, rows: QuerySet, value: str) -> QuerySet:
+        return super().filter(rows, identities.tag(value) if value else value)
+
+
+@extend_schema_field(OpenApiTypes.BOOL)
+class FlagFilter(filters.TypedChoiceFilter):
+    """``true`` or ``false``."""
+
+    def __init__(self, **options: Any) -> None:
+        choices = [(word, word) for word in ("true", "false", "True", "False", "1", "0")]
+        super().__init__(choices=choices, coerce=lambda word: word in ("true", "True", "1"), **options)
+
+
+@extend_schema_field(OpenApiTypes.INT)
+class CountFilter(filters.NumberFilter):
+    """A whole number, such as that of a connector."""
+
+    field_class = forms.IntegerField
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=0, max_value=MAX_NUMBER, **options)
+
+
+class MomentField(IsoDateTimeField):
+    def clean(self, value: Any) -> datetime | None:
+        try:
+            moment = super().clean(value)
+            return moment.astimezone(UTC) if moment else None
+        except OverflowError as error:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid") from error
+
+
+class MomentFilter(filters.IsoDateTimeFilter):
+    """A time in ISO 8601, taken as UTC where it names no zone."""
+
+    field_class = MomentField
+
+
+class ConnectorNumberFilter(CountFilter):
+    """The number by which the station names a connector.
+
+    A station of OCPP 1.6 numbers its connectors through, which are its EVSEs here; later ones
+    number the connectors of each EVSE. `version` names the column with the version.
+    """
+
+    def __init__(self, *, version: str) -> None:
+        self.version = version
+        super().__init__(label="The connector's number, as its station counts: of a 1.6 station the EVSE.")
+
+    def filter(self, rows: QuerySet, value: int | None) -> QuerySet:
+        if value is None:
+            return rows
+        is_v16 = Q(**{self.version: OcppVersion.V16})
+        return rows.filter(is_v16 & Q(evse_id=value) | ~is_v16 & Q(connectorid=value))
+
+
+class Stations(filters.FilterSet):
+    chargepoint_status = TextFilter()
+    connected = FlagFilter(label="Connected right now.")
+    ocpp_version = filters.ChoiceFilter(choices=OcppVersion.choices)
+    registration_status = filters.ChoiceFilter(choices=RegistrationStatus.choices)
+    location = filters.UUIDFilter(field_name="location_id")
+
+
+class Connectors(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    evse_id = CountFilter()
+    connector_id = ConnectorNumberFilter(version="chargepoint__ocpp_version")
+    connector_status = filters.ChoiceFilter(choices=ConnectorStatus.choices)
+
+
+class IdTags(filters.FilterSet):
+    username = TextFilter(field_name="user__username")
+    friendly_name = TextFilter()
+
+
+class Transactions(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    evse_id = CountFilter()
+    connector_id = ConnectorNumberFilter(version="ocpp_version")
+    id_token = TagFilter(field_name="id_tag_id")
+    username = TextFilter(field_name="id_tag__user__username", label="Who the id tag belongs to.")
+    transaction_status = filters.ChoiceFilter(choices=TransactionStatus.choices)
+    start_after = MomentFilter(
+        field_name="start_transaction_timestamp", lookup_expr="gte", label="Started at this time or later."
+    )
+    start_before = MomentFilter(
+        field_name="start_transaction_timestamp", lookup_expr="lt", label="Started before this time."
+    )
+
+
+class Variables(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    component = TextFilter()
+    variable = TextFilter()
+
+
+class Statuses(filters.FilterSet):
+    evse_id = CountFilter()
+    connector_id = ConnectorNumberFilter(version="ocpp_version")
+    status = TextFilter()
+
+
+class Commands(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    status = filters.ChoiceFilter(choices=CommandStatus.choices)
+    action = TextFilter()

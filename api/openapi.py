@@ -1,0 +1,135 @@
+"""How the API documents itself, derived from what the views declare anyway."""
+
+import functools
+import inspect
+from typing import Any
+
+import uritemplate
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.errors import ErrorBody
+from chargers.choices import OcppVersion
+
+DESCRIPTION = """The Open Vehicle-To-Grid Management Platform: drive charging stations over OCPP.
+
+**To begin**, log in with *tokens → Log in*, copy the `access` token from the answer, press
+**Authorize** and paste it. *Viewers* may read, *operators* may also change stations and send them
+commands, *administrators* may also manage users.
+
+Lists are `{count, next, previous, results}`. Errors are `{code, message, details}`. Times are UTC,
+energy is in Wh. An identity in a path is percent-encoded.
+
+What happens is told live on `ws://<host>/ws/updates/<topic>/?token=<access>`, where the topic is
+`chargepoint`, `connector`, `transaction`, `metervalues`, `tasks` or `all`.
+"""
+
+# In the order of the page.
+TAGS = {
+    "tokens": "Logging in.",
+    "stations": "Charging stations, and what they told.",
+    "connectors": "The plugs of stations.",
+    "transactions": "Charging sessions and their meter values.",
+    "id tags": "Who may charge.",
+    "locations": "Where stations are.",
+    **{f"commands {version.label}": f"What {version.label} stations can be asked." for version in OcppVersion},
+    "commands": "What became of commands.",
+    "users": "Who may use the platform, for administrators.",
+    "platform": "The platform itself.",
+}
+
+SUMMARIES = {
+    "list": "List {view.tag}",
+    "retrieve": "Read {view.noun}",
+    "create": "Add {view.noun}",
+    "partial_update": "Change {view.noun}",
+    "destroy": "Delete {view.noun}",
+}
+
+FIELDS = OpenApiParameter(
+    "fields",
+    OpenApiTypes.STR,
+    many=True,
+    explode=False,
+    description="The members to answer, separated by commas; all of them unless told.",
+)
+
+
+def error(description: str) -> OpenApiResponse:
+    return OpenApiResponse(ErrorBody, description)
+
+
+class Schema(AutoSchema):
+    """Reads ``tag``, ``noun``, ``summary``, ``input_class`` and ``problems`` off a view.
+
+    `problems` maps, for each action, statuses to what they mean there, besides those that follow
+    from the request.
+    """
+
+    @property
+    def action(self) -> str:
+        return getattr(self.view, "action", self.method.lower())
+
+    def get_tags(self) -> list[str]:
+        return [self.view.tag]
+
+    def get_summary(self) -> str:
+        template = getattr(self.view, "summary", None) or SUMMARIES[self.action]
+        return template.format(view=self.view)
+
+    def get_description(self) -> str:
+        return inspect.getdoc(type(self.view)) or ""
+
+    def get_override_parameters(self) -> list[OpenApiParameter]:
+        return [FIELDS] if self.action in ("list", "retrieve") else []
+
+    def get_request_serializer(self) -> Any:
+        return getattr(self.view, "input_class", None)
+
+    def get_response_serializers(self) -> dict[int, Any]:
+        return {**self.successes(), **self.errors()}
+
+    def successes(self) -> dict[int, Any]:
+        if self.action == "destroy":
+            return {204: OpenApiResponse(description="Done.")}
+        if self.action == "create":
+            return {201: getattr(self.view, "created_class", self.view.serializer_class)}
+        return {200: self.view.serializer_class}
+
+    def errors(self) -> dict[int, Any]:
+        errors = {}
+        if self.action in ("list", "create", "partial_update", "post"):
+            errors[400] = error("The request is no good; `details` names the fields.")
+        if self.view.authentication_classes:
+            errors[401] = error("No valid access token.")
+            errors[403] = error("The user's role does not allow it.")
+        if uritemplate.variables(self.path):
+            errors[404] = error("There is no such thing.")
+        own = getattr(self.view, "problems", {}).get(self.action, {})
+        return errors | {status: error(meaning) for status, meaning in own.items()}
+
+
+@functools.cache
+def document() -> dict[str, Any]:
+    """Build the whole document, once a process: it is the same for everybody."""
+    built = SchemaGenerator().get_schema(public=True)
+    used = {tag for path in built["paths"].values() for operation in path.values() for tag in operation["tags"]}
+    built["info"]["description"] = DESCRIPTION
+    built["tags"] = [{"name": name, "description": text} for name, text in TAGS.items() if name in used]
+    return built
+
+
+class SchemaView(SpectacularAPIView):
+    """The OpenAPI document, as JSON unless YAML is asked for."""
+
+    # YAML takes seconds.
+    renderer_classes = (OpenApiJsonRenderer, OpenApiYamlRenderer)
+
+    def _get_schema_response(self, request: Request) -> Response:
+        return Response(document())

@@ -1,0 +1,230 @@
+"""What the resources look like to clients, declared for OpenAPI.
+
+The objects themselves are spelt in one place, `chargers.representation` and
+`tasks.updates.represent_command`, since live updates send the very same ones. A test compares
+the fields declared here with the keys found there.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from chargers import choices, representation
+from tasks.models import CommandStatus
+from tasks.updates import represent_command
+
+
+# No docstring: it would be every resource's description.
+# Shows a row by calling `represent`; the context's ``fields`` pick some of its members.
+class Representation(serializers.Serializer):
+    represent: ClassVar[Callable[[Any], dict[str, Any]]]
+
+    def to_representation(self, row: Any) -> dict[str, Any]:
+        whole = type(self).represent(row)
+        picked = self.context.get("fields")
+        return {name: whole[name] for name in picked} if picked else whole
+
+
+class Energy(serializers.FloatField):
+    """Energy in Wh; none where it is not known."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_null=True, **options)
+
+
+class Moment(serializers.DateTimeField):
+    """A time in UTC, or none."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_null=True, **options)
+
+
+class Deviation(serializers.Serializer):
+    kind = serializers.CharField()
+    count = serializers.IntegerField()
+    first_seen = serializers.DateTimeField()
+    last_seen = serializers.DateTimeField()
+    example = serializers.CharField()
+
+
+class Station(Representation):
+    represent = staticmethod(representation.chargepoint)
+
+    chargepoint_id = serializers.CharField()
+    chargepoint_vendor = serializers.CharField()
+    chargepoint_model = serializers.CharField()
+    chargepoint_serial_number = serializers.CharField()
+    chargebox_serial_number = serializers.CharField()
+    firmware_version = serializers.CharField()
+    ip_address = serializers.IPAddressField(allow_null=True)
+    connected = serializers.BooleanField(help_text="whether it is connected right now")
+    chargepoint_status = serializers.CharField(help_text="the last status of the station as a whole")
+    ocpp_version = serializers.ChoiceField(
+        choices=choices.OcppVersion.choices, allow_blank=True, help_text="empty before it first connected"
+    )
+    registration_status = serializers.ChoiceField(
+        choices=choices.RegistrationStatus.choices, help_text="what its boot is answered"
+    )
+    security_profile = serializers.ChoiceField(
+        choices=choices.SecurityProfile.choices, help_text="how it proves its identity when it connects"
+    )
+    last_heartbeat = Moment()
+    last_seen = Moment()
+    deviations = Deviation(many=True, help_text="the ways in which it breaks the rules of OCPP")
+    location = serializers.UUIDField(allow_null=True)
+
+
+class NewStation(Station):
+    """A station just registered, with its key."""
+
+    key = serializers.CharField(help_text="the station's password for OCPP, shown only now")
+
+
+class Connector(Representation):
+    represent = staticmethod(representation.connector)
+
+    uuid = serializers.UUIDField()
+    chargepoint = serializers.CharField(help_text="the station's identity")
+    evse_id = serializers.IntegerField(help_text="of a 1.6 station the number of its connector")
+    connectorid = serializers.IntegerField(help_text="counts from 1 on each EVSE")
+    connector_status = serializers.ChoiceField(choices=choices.ConnectorStatus.choices)
+    availability_status = serializers.ChoiceField(choices=choices.AvailabilityStatus.choices)
+    standard = serializers.CharField(help_text="OCPI ConnectorType, such as `IEC_62196_T2_COMBO`")
+    format = serializers.ChoiceField(choices=choices.ConnectorFormat.choices, allow_blank=True)
+    power_type = serializers.ChoiceField(choices=choices.PowerType.choices, allow_blank=True)
+
+
+class IdTag(Representation):
+    represent = staticmethod(representation.idtag)
+
+    idToken = serializers.CharField()
+    friendly_name = serializers.CharField()
+    parent = serializers.CharField(allow_null=True, help_text="the tag whose group this one belongs to")
+    expiry_date = Moment()
+    revoked = serializers.BooleanField(help_text="a revoked tag is answered Blocked")
+    user = serializers.CharField(allow_null=True, help_text="username")
+    max_active_transactions = serializers.IntegerField(
+        allow_null=True, help_text="how many may run at once; null means any number"
+    )
+
+
+class Transaction(Representation):
+    represent = staticmethod(representation.transaction)
+
+    transaction_id = serializers.IntegerField()
+    uuid = serializers.CharField(allow_null=True, help_text="the station's own id, where it has one")
+    connector = Connector(allow_null=True)
+    chargepoint_id = serializers.CharField(allow_null=True)
+    id_tag = serializers.CharField(allow_null=True)
+    authorization_status = serializers.ChoiceField(
+        choices=choices.AuthorizationStatus.choices, allow_blank=True, help_text="what its start was answered"
+    )
+    start_transaction_timestamp = Moment()
+    stop_transaction_timestamp = Moment()
+    wh_meter_start = Energy()
+    wh_meter_last = Energy()
+    wh_meter_last_timestamp = Moment()
+    wh_meter_stop = Energy()
+    energy_wh = Energy(help_text="energy delivered so far, in Wh")
+    reason_stopped = serializers.CharField()
+    transaction_status = serializers.ChoiceField(choices=choices.TransactionStatus.choices)
+    flags = serializers.ListField(
+        child=serializers.ChoiceField(choices=choices.TransactionFlag.choices),
+        help_text="what makes it worth a second look before it is billed",
+    )
+
+
+class SampledValue(Representation):
+    """One sampled value of a transaction, OCPP's defaults filled in."""
+
+    represent = staticmethod(dict)
+
+    timestamp = serializers.DateTimeField()
+    value = serializers.CharField(help_text="as the meter sent it")
+    context = serializers.CharField(help_text="such as `Sample.Periodic`")
+    format = serializers.CharField(help_text="`Raw` or `SignedData`")
+    measurand = serializers.CharField(help_text="such as `Energy.Active.Import.Register`")
+    phase = serializers.CharField(allow_null=True)
+    location = serializers.CharField(help_text="such as `Outlet`")
+    unit = serializers.CharField(allow_null=True)
+
+
+class StatusNotification(Representation):
+    represent = staticmethod(representation.statusnotification)
+
+    chargepoint_id = serializers.CharField()
+    evse_id = serializers.IntegerField(help_text="0 is the station as a whole")
+    connector_id = serializers.IntegerField()
+    status = serializers.CharField()
+    error_code = serializers.CharField()
+    info = serializers.CharField()
+    vendor_id = serializers.CharField()
+    vendor_error_code = serializers.CharField()
+    timestamp = serializers.DateTimeField()
+    timestamp_raw = serializers.CharField(help_text="what the station sent, where it could not be taken as it is")
+    received_at = serializers.DateTimeField()
+
+
+class Coordinates(serializers.Serializer):
+    latitude = serializers.CharField()
+    longitude = serializers.CharField()
+
+
+class Location(Representation):
+    represent = staticmethod(representation.location)
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    address = serializers.CharField()
+    city = serializers.CharField()
+    postal_code = serializers.CharField()
+    country = serializers.CharField(help_text="ISO 3166-1 alpha-3")
+    coordinates = Coordinates(allow_null=True)
+    parking_type = serializers.ChoiceField(choices=choices.ParkingType.choices, allow_blank=True)
+    time_zone = serializers.CharField(help_text="IANA name, such as `Europe/Athens`")
+
+
+class Variable(Representation):
+    represent = staticmethod(representation.variable)
+
+    chargepoint_id = serializers.CharField()
+    component = serializers.CharField(help_text="empty for a configuration key of OCPP 1.6")
+    component_instance = serializers.CharField()
+    evse_id = serializers.IntegerField()
+    connector_id = serializers.IntegerField()
+    variable = serializers.CharField()
+    variable_instance = serializers.CharField()
+    attribute = serializers.CharField()
+    value = serializers.CharField(allow_null=True, help_text="null where it is unset or write-only")
+    mutability = serializers.ChoiceField(choices=choices.Mutability.choices)
+    read_at = serializers.DateTimeField(help_text="when the station last told or accepted it")
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {}})
+class AnyObject(serializers.JSONField):
+    pass
+
+
+class CommandError(serializers.Serializer):
+    code = serializers.CharField(help_text="the error code of the station's CALLERROR, or why there was no answer")
+    description = serializers.CharField()
+    details = AnyObject()
+
+
+class Command(Representation):
+    represent = staticmethod(represent_command)
+
+    task_id = serializers.UUIDField()
+    chargepoint_id = serializers.CharField(allow_null=True)
+    ocpp_version = serializers.ChoiceField(choices=choices.OcppVersion.choices)
+    action = serializers.CharField(help_text="such as `RemoteStartTransaction`")
+    payload = AnyObject(help_text="the request as it goes over the wire")
+    status = serializers.ChoiceField(choices=CommandStatus.choices)
+    response = AnyObject(allow_null=True, help_text="the station's answer as it came")
+    error = CommandError(allow_null=True)
+    requested_by = serializers.CharField(allow_null=True, help_text="username")
+    created_at = serializers.DateTimeField()
+    sent_at = Moment()
+    finished_at = Moment()

@@ -1,0 +1,243 @@
+"""The resources, each a queryset and its name."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api import filters, identities, inputs, representations
+from api.openapi import Schema
+from api.samples import Samples
+from api.viewsets import Changeable, Creatable, Deletable, Listed, Readable, Resource
+from api.work import Work
+from chargers import selectors
+from chargers.changes import Changes
+from chargers.errors import UnknownStation
+from chargers.models import ChargePoint, Connector, IdTag, Location, StatusNotification, Transaction, Variable
+from chargers.models.idtag import tag_key
+from chargers.models.station import identity_key
+from chargers.services import connectors, stations
+from tasks import commands, updates
+from tasks.models import Command
+
+
+class StationResource(Listed, Readable, Creatable, Changeable, Deletable, Resource):
+    """A charging station. What it reports of itself is read-only.
+
+    Adding one registers it before it first connects, and answers its key, this once. Deleting one
+    keeps its transactions; if it may register itself, it is back when it connects again.
+    """
+
+    tag = "stations"
+    noun = "a station"
+    topic = stations.TOPIC
+    serializer_class = representations.Station
+    created_class = representations.NewStation
+    input_class = inputs.StationInput
+    filterset_class = filters.Stations
+    lookup_url_kwarg = "chargepoint_id"
+    lookup = "lookup_key"
+    key = staticmethod(identity_key)
+    ordering = ("chargepoint_id",)
+    ordering_fields = (
+        "chargepoint_id",
+        "chargepoint_vendor",
+        "chargepoint_model",
+        "firmware_version",
+        "connected",
+        "chargepoint_status",
+        "ocpp_version",
+        "registration_status",
+        "last_heartbeat",
+        "last_seen",
+    )
+
+    def get_queryset(self) -> QuerySet[ChargePoint]:
+        return selectors.chargepoints(now=timezone.now())
+
+    def missing(self, given: str) -> Exception:
+        return UnknownStation(given)
+
+    def complete(self, row: ChargePoint) -> dict[str, Any]:
+        return {"key": stations.new_key(row)}
+
+    def note_going(self, work: Work, row: ChargePoint) -> None:
+        work.note_deleted(connectors.TOPIC, row.connectors.values_list("pk", flat=True))
+        super().note_going(work, row)
+
+
+class ConnectorResource(Listed, Readable, Changeable, Resource):
+    """A plug of a station. Connector n of an OCPP 1.6 station is EVSE n, connector 1.
+
+    Connectors are learnt from what stations report; what stations do not tell can be set.
+    """
+
+    tag = "connectors"
+    noun = "a connector"
+    topic = connectors.TOPIC
+    serializer_class = representations.Connector
+    input_class = inputs.ConnectorInput
+    filterset_class = filters.Connectors
+    lookup_url_kwarg = "uuid"
+    key = UUID
+    ordering = ("chargepoint_id", "evse_id", "connectorid")
+    ordering_fields = ("chargepoint", "evse_id", "connectorid", "connector_status", "availability_status")
+
+    def get_queryset(self) -> QuerySet[Connector]:
+        return selectors.connectors()
+
+
+class IdTagResource(Listed, Readable, Creatable, Changeable, Deletable, Resource):
+    """What a driver presents to charge. Case and separators do not matter. Deleting one keeps its transactions."""
+
+    tag = "id tags"
+    noun = "an id tag"
+    serializer_class = representations.IdTag
+    input_class = inputs.IdTagInput
+    filterset_class = filters.IdTags
+    lookup_url_kwarg = "id_token"
+    lookup = "lookup_key"
+    key = staticmethod(tag_key)
+    ordering = ("id_token",)
+    ordering_fields = ("idToken", "friendly_name", "expiry_date")
+    columns = {"idToken": "id_token"}
+
+    def get_queryset(self) -> QuerySet[IdTag]:
+        return selectors.idtags()
+
+
+class TransactionResource(Listed, Readable, Resource):
+    """A charging session. Energy is in Wh; `flags` say what makes it worth a second look."""
+
+    tag = "transactions"
+    noun = "a transaction"
+    serializer_class = representations.Transaction
+    filterset_class = filters.Transactions
+    lookup_url_kwarg = "transaction_id"
+    key = staticmethod(int)
+    ordering = ("-transaction_id",)
+    ordering_fields = (
+        "transaction_id",
+        "chargepoint_id",
+        "id_tag",
+        "start_transaction_timestamp",
+        "stop_transaction_timestamp",
+        "transaction_status",
+    )
+
+    def get_queryset(self) -> QuerySet[Transaction]:
+        return selectors.transactions()
+
+
+class SampleSchema(Schema):
+    def get_override_parameters(self) -> list[OpenApiParameter]:
+        own = [OpenApiParameter(name, OpenApiTypes.STR) for name in SampleResource.members]
+        return [*super().get_override_parameters(), *own]
+
+
+class SampleResource(Resource):
+    """Every sampled value of a transaction, an object each, oldest first."""
+
+    schema = SampleSchema()
+    tag = "transactions"
+    noun = "a transaction"
+    summary = "List the sampled values of a transaction"
+    lookup_url_kwarg = "transaction_id"
+    key = staticmethod(int)
+    serializer_class = representations.SampledValue
+    filter_backends = ()
+    members = ("unit", "measurand")
+
+    def get_queryset(self) -> QuerySet[Transaction]:
+        return Transaction.objects.all()
+
+    def list(self, request: Request, transaction_id: str) -> Response:
+        transaction = self.get_object()
+        wanted = {name: value for name in self.members if (value := request.query_params.get(name))}
+        page = self.paginate_queryset(Samples(transaction, wanted))
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+
+class StatusResource(Listed, Resource):
+    """Every status that a station reported, newest first. A deleted station's are kept."""
+
+    tag = "stations"
+    summary = "List the status history of a station"
+    serializer_class = representations.StatusNotification
+    filterset_class = filters.Statuses
+    ordering = ("-id",)
+    ordering_fields = ("timestamp", "received_at")
+
+    def get_queryset(self) -> QuerySet[StatusNotification]:
+        if getattr(self, "swagger_fake_view", False):
+            return StatusNotification.objects.none()
+        given = self.kwargs["chargepoint_id"]
+        station = identities.station(given)
+        rows = StatusNotification.objects.filter(chargepoint_id=station)
+        if not ChargePoint.objects.filter(pk=station).exists() and not rows.exists():
+            raise UnknownStation(given)
+        return rows
+
+
+class LocationResource(Listed, Readable, Creatable, Changeable, Deletable, Resource):
+    """A place with stations, described as OCPI does."""
+
+    tag = "locations"
+    noun = "a location"
+    serializer_class = representations.Location
+    input_class = inputs.LocationInput
+    lookup_url_kwarg = "id"
+    key = UUID
+    ordering = ("name",)
+    ordering_fields = ("name", "city", "country")
+
+    def get_queryset(self) -> QuerySet[Location]:
+        return Location.objects.all()
+
+    def note_going(self, work: Work, row: Location) -> None:
+        for station in row.chargepoints.values_list("pk", flat=True):
+            work.note(stations.TOPIC, station)
+
+
+class VariableResource(Listed, Resource):
+    """A setting of a station as it last told it: a configuration key of OCPP 1.6, or a variable of 2.x."""
+
+    tag = "stations"
+    summary = "List the variables of stations"
+    serializer_class = representations.Variable
+    filterset_class = filters.Variables
+    ordering = ("chargepoint_id", "component", "variable")
+    ordering_fields = ("chargepoint_id", "component", "variable", "read_at")
+
+    def get_queryset(self) -> QuerySet[Variable]:
+        return Variable.objects.all()
+
+
+class CommandResource(Listed, Readable, Deletable, Resource):
+    """What a station was asked to do, and what came of it. One that is still queued can be cancelled."""
+
+    tag = "commands"
+    noun = "a command"
+    problems = {"destroy": {409: "It is no longer queued."}}
+    serializer_class = representations.Command
+    filterset_class = filters.Commands
+    lookup_url_kwarg = "task_id"
+    key = UUID
+    ordering = ("-created_at",)
+    ordering_fields = ("created_at", "sent_at", "finished_at", "chargepoint_id", "action", "status")
+
+    def get_queryset(self) -> QuerySet[Command]:
+        return Command.objects.select_related("requested_by")
+
+    def destroy(self, request: Request, task_id: str) -> Response:
+        changes = Changes()
+        # Committed before anybody is told: whoever waits for the command reads the row at once.
+        commands.cancel(self.get_object(), now=timezone.now(), changes=changes)
+        updates.publish(changes)
+        return Response(status=status.HTTP_204_NO_CONTENT)

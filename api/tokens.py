@@ -1,0 +1,42 @@
+"""Logging in: access tokens for an hour, refresh tokens for a day, unless set otherwise."""
+
+from typing import Any
+
+from rest_framework_simplejwt import views
+
+from api.openapi import Schema, error
+
+
+class TokenSchema(Schema):
+    def get_request_serializer(self) -> Any:
+        return self.view.get_serializer_class()
+
+    def successes(self) -> dict[int, Any]:
+        return {200: self.view.get_serializer_class()}
+
+    def errors(self) -> dict[int, Any]:
+        return {400: error("A field is missing."), 401: error("Wrong username or password, or no valid token.")}
+
+
+class Login(views.TokenObtainPairView):
+    """Paste the `access` token into *Authorize*, above on the right, to use everything else here."""
+
+    schema = TokenSchema()
+    tag = "tokens"
+    summary = "Log in"
+
+
+class Refresh(views.TokenRefreshView):
+    """A fresh access token for a refresh token."""
+
+    schema = TokenSchema()
+    tag = "tokens"
+    summary = "Get a fresh access token"
+
+
+class Verify(views.TokenVerifyView):
+    """200 for a token that is still good, access or refresh, else 401."""
+
+    schema = TokenSchema()
+    tag = "tokens"
+    summary = "Check a token"
