@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode, Frame, Opcode
 
@@ -80,7 +80,7 @@ class Replay(NamedTuple):
 
     id: rpc.MessageId
     frame: bytes
-    answer: str
+    answer: bytes
 
 
 class Connection:
@@ -96,6 +96,8 @@ class Connection:
         "_noted",
         "_replay",
         "_socket",
+        "_strict",
+        "_trace",
         "_triggered",
         "_waiting",
         "draining",
@@ -119,6 +121,9 @@ class Connection:
         self._socket = socket
         self._node = node
         self._busy = False
+        # Asked for each frame: settings and loggers answer slowly.
+        self._strict = settings.OCPP_VALIDATION == "strict"
+        self._trace = logger.isEnabledFor(logging.DEBUG)
         self._log = logging.LoggerAdapter(logger, {"station": profile.chargepoint_id})
         self._calls: deque[Command] = deque()
         self._lane: asyncio.Task[None] | None = None
@@ -174,12 +179,16 @@ class Connection:
             # The receive lane ends by itself, or the dead-peer check ends it.
             return
 
-    async def _send(self, frame: str) -> None:
-        if logger.isEnabledFor(logging.DEBUG):
-            self._log.debug("%s < %s", self.station, frame)
+    async def _send(self, frame: bytes) -> None:
+        if self._trace:
+            self._log.debug("%s < %s", self.station, frame.decode())
+        if not self._socket.transport.get_write_buffer_size():
+            # A station that reads costs no wait and no timer.
+            broadcast((self._socket,), frame, text=True)
+            return
         try:
             async with asyncio.timeout(settings.OCPP_SEND_TIMEOUT):
-                await self._socket.send(frame)
+                await self._socket.send(frame, text=True)
         except TimeoutError:
             # A station that reads nothing would hold its lane for ever.
             self._log.warning("%s reads nothing, closing", self.station)
@@ -188,11 +197,10 @@ class Connection:
     # The receive lane.
 
     async def _receive(self, raw: bytes) -> None:
-        if logger.isEnabledFor(logging.DEBUG):
+        if self._trace:
             self._log.debug("%s > %s", self.station, raw.decode("utf-8", "replace"))
-        strict = settings.OCPP_VALIDATION == "strict"
         try:
-            frame, deviations = rpc.parse(raw, strict=strict, repair=settings.OCPP_REPAIR_JSON)
+            frame, deviations = rpc.parse(raw, strict=self._strict, repair=settings.OCPP_REPAIR_JSON)
         except rpc.Malformed as error:
             await self._refuse_malformed(error, raw)
             return
@@ -261,7 +269,7 @@ class Connection:
         return action, handler
 
     def _handler_in_other_case(self, action: str, notes: list[Note]) -> tuple[str, Handler]:
-        if settings.OCPP_VALIDATION != "strict":
+        if not self._strict:
             folded = action.strip().casefold()
             for name, handler in self.version.handlers.items():
                 if name.casefold() == folded:
@@ -297,7 +305,7 @@ class Connection:
         # Escapes below U+0100 may hide control characters, which a schema allows and no database takes.
         if validator.is_valid(payload) and b"\\u00" not in raw:
             return payload
-        if settings.OCPP_VALIDATION == "strict" and (errors := list(validator.iter_errors(payload))):
+        if self._strict and (errors := list(validator.iter_errors(payload))):
             raise repairs.refusal(errors)
         mended, found = repairs.mend(payload, schemas.schema(self.version.name, action, kind), validator, optional)
         notes += found

@@ -191,14 +191,14 @@ def _excerpt(value: Any) -> str:
     return repr(value)[:40]
 
 
-def encode_call(message_id: str, action: str, payload: dict[str, Any]) -> str:
-    return orjson.dumps([CALL, message_id, action, payload]).decode()
+def encode_call(message_id: str, action: str, payload: dict[str, Any]) -> bytes:
+    return orjson.dumps([CALL, message_id, action, payload])
 
 
-def encode_result(message_id: MessageId, payload: dict[str, Any]) -> str:
-    return orjson.dumps([CALL_RESULT, message_id, payload]).decode()
+def encode_result(message_id: MessageId, payload: dict[str, Any]) -> bytes:
+    return orjson.dumps([CALL_RESULT, message_id, payload])
 
 
-def encode_error(message_id: MessageId, code: str, description: str) -> str:
+def encode_error(message_id: MessageId, code: str, description: str) -> bytes:
     # Descriptions are at most 255 characters (OCPP-J 2.0.1 section 4.2.3); 1.6 sets no limit.
-    return orjson.dumps([CALL_ERROR, message_id, code, description[:255], {}]).decode()
+    return orjson.dumps([CALL_ERROR, message_id, code, description[:255], {}])

@@ -4,11 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import orjson
 
 from chargers import representation
 from chargers.changes import Changes
 from chargers.choices import TransactionFlag
 from chargers.models import MeterValue, Transaction
+from chargers.sql import insert_rows, update_rows
 from chargers.values import MeterReport, Reading, Sample, TransactionRef
 
 KILO = Decimal(1000)
@@ -22,6 +26,34 @@ PLAUSIBLE_SLACK_WH = 1000
 SESSION_DROP = Decimal("0.1")
 SUSPECT_UNIT_RATIO = 300
 SUSPECT_UNIT_MIN_WH = 50
+
+# What a reading moves, and what it takes to judge one; the rest of a transaction is not read.
+METER_FIELDS = ("wh_meter_start", "wh_meter_last", "wh_meter_last_timestamp", "flags")
+RESOLVED_FIELDS = (
+    *METER_FIELDS,
+    "chargepoint_id",
+    "wh_meter_stop",
+    "start_transaction_timestamp",
+    "stop_transaction_timestamp",
+)
+
+FIELDS = (
+    "chargepoint",
+    "transaction",
+    "evse_id",
+    "connectorid",
+    "timestamp",
+    "timestamp_raw",
+    "received_at",
+    "samples",
+    "energy_wh",
+    "energy_export_wh",
+    "power_w",
+    "current_a",
+    "voltage_v",
+    "soc_percent",
+)
+Row = tuple[Any, ...]
 
 IMPORT = "Energy.Active.Import.Register"
 EXPORT = "Energy.Active.Export.Register"
@@ -103,61 +135,59 @@ def _energy(value: Decimal | None) -> Decimal | None:
 
 def record(values: Sequence[MeterReport], changes: Changes) -> list[None]:
     """Store readings and move their transactions, with a fixed number of statements a batch."""
-    transactions = resolve(values, changes)
-    rows: list[MeterValue] = []
+    rows: list[Row] = []
     moved: dict[int, Transaction] = {}
-    for value, transaction in zip(values, transactions, strict=True):
+    for value, transaction in zip(values, resolve(values, changes), strict=True):
         for reading in value.readings:
-            row = row_of(value, reading, transaction)
-            rows.append(row)
-            if transaction is not None and move(transaction, row):
+            summary = summarise(reading.samples)
+            rows.append(_row(value, reading, summary, transaction))
+            if transaction is not None and move(transaction, reading.at, summary):
                 moved[transaction.pk] = transaction
-            _note(row, changes)
-    MeterValue.objects.bulk_create(rows)
-    save_meters(moved.values())
+            _note(value, reading, transaction, changes)
+    insert_rows(MeterValue, FIELDS, rows)
+    update_rows(moved.values(), METER_FIELDS)
     return [None] * len(values)
 
 
-def row_of(value: MeterReport, reading: Reading, transaction: Transaction | None) -> MeterValue:
-    summary = summarise(reading.samples)
-    return MeterValue(
-        chargepoint_id=value.station,
-        transaction_id=transaction.pk if transaction else None,
-        evse_id=value.evse_id,
-        connectorid=value.connector_id,
-        timestamp=reading.at,
-        timestamp_raw=reading.at_raw,
-        received_at=value.received_at,
-        samples=reading.samples,
-        energy_wh=summary.energy_wh,
-        energy_export_wh=summary.energy_export_wh,
-        power_w=summary.power_w,
-        current_a=summary.current_a,
-        voltage_v=summary.voltage_v,
-        soc_percent=summary.soc_percent,
+def keep(value: MeterReport, transaction: Transaction, changes: Changes) -> None:
+    """Store readings of a transaction that has ended; they move nothing."""
+    insert_rows(
+        MeterValue, FIELDS, [_row(value, each, summarise(each.samples), transaction) for each in value.readings]
+    )
+    for reading in value.readings:
+        _note(value, reading, transaction, changes)
+
+
+def _row(value: MeterReport, reading: Reading, summary: Summary, transaction: Transaction | None) -> Row:
+    """Lay a reading out in the order of FIELDS."""
+    return (
+        value.station,
+        transaction.pk if transaction else None,
+        value.evse_id,
+        value.connector_id,
+        reading.at,
+        reading.at_raw,
+        value.received_at,
+        orjson.dumps(reading.samples).decode(),
+        summary.energy_wh,
+        summary.energy_export_wh,
+        summary.power_w,
+        summary.current_a,
+        summary.voltage_v,
+        summary.soc_percent,
     )
 
 
-def _note(row: MeterValue, changes: Changes) -> None:
+def _note(value: MeterReport, reading: Reading, transaction: Transaction | None, changes: Changes) -> None:
     changes.note_reading(
         representation.reading(
-            transaction_id=row.transaction_id,
-            station=row.chargepoint_id or "",
-            evse_id=row.evse_id,
-            connector_id=row.connectorid,
-            at=row.timestamp,
-            samples=row.samples,
+            transaction_id=transaction.pk if transaction else None,
+            station=value.station,
+            evse_id=value.evse_id,
+            connector_id=value.connector_id,
+            at=reading.at,
+            samples=reading.samples,
         )
-    )
-
-
-def save_meters(transactions: Iterable[Transaction]) -> None:
-    Transaction.objects.bulk_create(
-        transactions,
-        # They all exist: one upsert writes them in one statement on both databases.
-        update_conflicts=True,
-        unique_fields=["transaction_id"],
-        update_fields=["wh_meter_start", "wh_meter_last", "wh_meter_last_timestamp", "flags"],
     )
 
 
@@ -165,7 +195,8 @@ def resolve(values: Sequence[MeterReport], changes: Changes) -> list[Transaction
     """Find the transaction of each report, locked; one that only the station knows is adopted (TX-18)."""
     numbers = {value.ref.number for value in values if value.ref.number is not None}
     # In the order of their keys, so that two nodes cannot wait for each other.
-    found = Transaction.objects.select_for_update().filter(pk__in=numbers).order_by("pk").in_bulk() if numbers else {}
+    locked = Transaction.objects.select_for_update().only(*RESOLVED_FIELDS).order_by("pk")
+    found = {row.pk: row for row in locked.filter(pk__in=numbers)} if numbers else {}
     return [_resolve_one(value, found, changes) for value in values]
 
 
@@ -214,17 +245,17 @@ def on_connector(station: str, evse_id: int) -> Transaction | None:
     )
 
 
-def move(transaction: Transaction, row: MeterValue) -> bool:
+def move(transaction: Transaction, at: datetime, summary: Summary) -> bool:
     """Move a transaction's meter by a reading; say whether anything about it changed.
 
     A reading after the stop, or older than the last one, is kept but moves nothing (TX-14,
     TX-08). What the meter cannot have done is flagged, never corrected.
     """
-    energy = row.energy_wh
+    energy = summary.energy_wh
     if energy is None or (not transaction.is_open and transaction.wh_meter_stop is not None):
         return False
     last_at = transaction.wh_meter_last_timestamp
-    if last_at is not None and row.timestamp < last_at:
+    if last_at is not None and at < last_at:
         return False
     if transaction.wh_meter_start is None:
         transaction.wh_meter_start = energy
@@ -235,9 +266,9 @@ def move(transaction: Transaction, row: MeterValue) -> bool:
         return True
     since = last_at or transaction.start_transaction_timestamp
     if since is not None:
-        _judge_pace(transaction, energy - last, row, since)
+        _judge_pace(transaction, energy - last, summary.power_w, at - since)
     transaction.wh_meter_last = energy
-    transaction.wh_meter_last_timestamp = row.timestamp
+    transaction.wh_meter_last_timestamp = at
     return True
 
 
@@ -252,11 +283,11 @@ def _since_start(transaction: Transaction, energy: Decimal) -> Decimal:
     return start + energy
 
 
-def _judge_pace(transaction: Transaction, gained: Decimal, row: MeterValue, since: datetime) -> None:
+def _judge_pace(transaction: Transaction, gained: Decimal, power_w: float | None, elapsed: timedelta) -> None:
     """Flag a meter that runs faster than any station, or a thousand times slower than its power (MV-08)."""
-    hours = max((row.timestamp - since) / timedelta(hours=1), 0.0)
+    hours = max(elapsed / timedelta(hours=1), 0.0)
     if gained > MAX_POWER_W * hours + PLAUSIBLE_SLACK_WH:
         transaction.flag(TransactionFlag.METER_IMPLAUSIBLE)
-    expected = (row.power_w or 0) * hours
+    expected = (power_w or 0) * hours
     if expected > SUSPECT_UNIT_MIN_WH and 0 < gained * SUSPECT_UNIT_RATIO < expected:
         transaction.flag(TransactionFlag.UNIT_SUSPECT)

@@ -4,8 +4,10 @@ Nothing a station reports is refused here. Repeats change nothing, held by the d
 constraints; contradictions are stored and flagged (`TransactionFlag`).
 """
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Exists, F, OuterRef, Q
@@ -234,30 +236,28 @@ def _keep_readings(transaction: Transaction, value: TransactionStop, changes: Ch
     """Store what the station adds to a stop; a reading it had sent before is not stored twice."""
     if not value.readings:
         return
-    report = MeterReport(
-        value.station,
-        value.ocpp_version,
-        transaction.evse_id,
-        transaction.connectorid,
-        value.ref,
-        value.readings,
-        value.received_at,
-    )
     known = {
         (at, _sample_keys(samples))
         for at, samples in MeterValue.objects.filter(
             transaction=transaction, timestamp__in=[reading.at for reading in value.readings]
         ).values_list("timestamp", "samples")
     }
-    MeterValue.objects.bulk_create(
-        metervalues.row_of(report, reading, transaction)
-        for reading in value.readings
-        if (reading.at, _sample_keys(reading.samples)) not in known
+    new = [reading for reading in value.readings if (reading.at, _sample_keys(reading.samples)) not in known]
+    report = MeterReport(
+        value.station,
+        value.ocpp_version,
+        transaction.evse_id,
+        transaction.connectorid,
+        value.ref,
+        new,
+        value.received_at,
     )
+    metervalues.keep(report, transaction, changes)
 
 
-def _sample_keys(samples: Sequence[object]) -> str:
-    return repr(samples)
+def _sample_keys(samples: Sequence[Any]) -> str:
+    """Spell samples so that equal ones are equal, whatever order the database returns their members in."""
+    return json.dumps(samples, sort_keys=True)
 
 
 def close_abandoned(*, now: datetime, changes: Changes) -> int:

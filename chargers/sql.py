@@ -1,0 +1,67 @@
+"""SQL that the ORM has no word for, the same on SQLite and on PostgreSQL."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import connection, models
+
+
+def insert_rows(model: type[models.Model], fields: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Insert rows of values in the order of `fields`, in one statement; JSON comes as text.
+
+    It costs a third of `bulk_create`, which makes, prepares and inspects an object for each row.
+    """
+    if not rows:
+        return
+    columns: list[models.Field[Any, Any]] = [model._meta.get_field(name) for name in fields]
+    if connection.vendor == "sqlite":
+        # Its driver knows neither times nor decimals; PostgreSQL's knows both.
+        text = [isinstance(column, models.JSONField) for column in columns]
+        rows = [
+            [
+                value if as_it_is else column.get_db_prep_save(value, connection)
+                for value, column, as_it_is in zip(row, columns, text, strict=True)
+            ]
+            for row in rows
+        ]
+    names = ", ".join(connection.ops.quote_name(column.column) for column in columns)
+    placeholders = f"({', '.join(['%s'] * len(columns))})"
+    table = connection.ops.quote_name(model._meta.db_table)
+    statement = f"INSERT INTO {table} ({names}) VALUES {', '.join([placeholders] * len(rows))}"  # noqa: S608 - our names
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [value for row in rows for value in row])
+
+
+def update_rows(rows: Iterable[models.Model], fields: Sequence[str]) -> None:
+    """Write `fields` of rows that exist, in one statement.
+
+    It costs a tenth of `bulk_update`, which builds a CASE expression for each row and field.
+    """
+    rows = list(rows)
+    if not rows:
+        return
+    meta = rows[0]._meta
+    columns = [meta.get_field(name) for name in fields]
+    placeholders = f"({', '.join(['%s'] * (len(columns) + 1))})"
+    names = [f"v{index}" for index in range(len(columns))]
+    # PostgreSQL takes untyped values for text; SQLite's casts would change them.
+    cast = "CAST(v.{name} AS {type})" if connection.vendor == "postgresql" else "v.{name}"
+    assignments = ", ".join(
+        f"{connection.ops.quote_name(field.column)} = {cast.format(name=name, type=field.db_type(connection))}"
+        for name, field in zip(names, columns, strict=True)
+    )
+    table, key = connection.ops.quote_name(meta.db_table), connection.ops.quote_name(meta.pk.column)
+    statement = (
+        f"WITH v(k, {', '.join(names)}) AS (VALUES {', '.join([placeholders] * len(rows))}) "  # noqa: S608 - names of our own
+        f"UPDATE {table} SET {assignments} FROM v WHERE {table}.{key} = v.k"
+    )
+    parameters = [
+        value
+        for row in rows
+        for value in (
+            row.pk,
+            *(field.get_db_prep_save(getattr(row, field.attname), connection) for field in columns),
+        )
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
