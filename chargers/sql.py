@@ -13,7 +13,7 @@ def insert_rows(model: type[models.Model], fields: Sequence[str], rows: Sequence
     """
     if not rows:
         return
-    columns: list[models.Field[Any, Any]] = [model._meta.get_field(name) for name in fields]
+    columns = _columns(model, fields)
     if connection.vendor == "sqlite":
         # Its driver knows neither times nor decimals; PostgreSQL's knows both.
         text = [isinstance(column, models.JSONField) for column in columns]
@@ -32,6 +32,10 @@ def insert_rows(model: type[models.Model], fields: Sequence[str], rows: Sequence
         cursor.execute(statement, [value for row in rows for value in row])
 
 
+def _columns(model: type[models.Model], fields: Sequence[str]) -> list[Any]:
+    return [model._meta.get_field(name) for name in fields]
+
+
 def update_rows(rows: Iterable[models.Model], fields: Sequence[str]) -> None:
     """Write `fields` of rows that exist, in one statement.
 
@@ -41,7 +45,7 @@ def update_rows(rows: Iterable[models.Model], fields: Sequence[str]) -> None:
     if not rows:
         return
     meta = rows[0]._meta
-    columns = [meta.get_field(name) for name in fields]
+    columns = _columns(type(rows[0]), fields)
     placeholders = f"({', '.join(['%s'] * (len(columns) + 1))})"
     names = [f"v{index}" for index in range(len(columns))]
     # PostgreSQL takes untyped values for text; SQLite's casts would change them.
@@ -50,7 +54,8 @@ def update_rows(rows: Iterable[models.Model], fields: Sequence[str]) -> None:
         f"{connection.ops.quote_name(field.column)} = {cast.format(name=name, type=field.db_type(connection))}"
         for name, field in zip(names, columns, strict=True)
     )
-    table, key = connection.ops.quote_name(meta.db_table), connection.ops.quote_name(meta.pk.column)
+    assert meta.pk is not None
+    table, key = connection.ops.quote_name(meta.db_table), connection.ops.quote_name(meta.pk.attname)
     statement = (
         f"WITH v(k, {', '.join(names)}) AS (VALUES {', '.join([placeholders] * len(rows))}) "  # noqa: S608 - names of our own
         f"UPDATE {table} SET {assignments} FROM v WHERE {table}.{key} = v.k"

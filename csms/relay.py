@@ -7,6 +7,7 @@ worker ends what it lost.
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import redis.asyncio as redis
@@ -64,7 +65,7 @@ class Relay:
             if item is not None:
                 self._dispatch(item[1])
 
-    def _dispatch(self, item: bytes) -> None:
+    def _dispatch(self, item: Any) -> None:
         try:
             if item.startswith(CLOSE):
                 self._close(UUID(item.removeprefix(CLOSE).decode()))
@@ -86,7 +87,9 @@ class Relay:
     async def _push(self, name: str, item: str, lifetime: int) -> None:
         try:
             async with asyncio.timeout(settings.REDIS_TIMEOUT), self._redis.pipeline(transaction=False) as pipe:
-                await pipe.rpush(name, item).expire(name, lifetime).execute()
+                pipe.rpush(name, item)
+                pipe.expire(name, lifetime)
+                await pipe.execute()
         except (redis.RedisError, OSError) as error:
             logger.warning("redis does not answer, %s was not told: %s", name, error)
 

@@ -182,10 +182,9 @@ def database_url() -> str:
 
 
 def database() -> dict[str, object]:
-    config = dict(dj_database_url.parse(database_url(), conn_max_age=60, conn_health_checks=True))
+    parsed = dj_database_url.parse(database_url(), conn_max_age=60, conn_health_checks=True)
+    config: dict[str, object] = dict(parsed)
     if config["ENGINE"] == "django.db.backends.sqlite3":
-        # A file for the tests too: threads that share a database in memory lock each other out.
-        config["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
         config["OPTIONS"] = {
             "timeout": DATABASE_TIMEOUT,
             # Take the write lock at BEGIN: a reader that turns writer would fail at once.
@@ -195,7 +194,7 @@ def database() -> dict[str, object]:
         }
     elif config["ENGINE"] == "django.db.backends.postgresql":
         config["OPTIONS"] = {
-            **config.get("OPTIONS", {}),
+            **parsed.get("OPTIONS", {}),
             "connect_timeout": DATABASE_TIMEOUT,
             "options": f"-c statement_timeout={DATABASE_TIMEOUT * 1000}",
         }

@@ -43,7 +43,7 @@ def _stations_own_transaction_id(station: ChargePoint, payload: Payload) -> Payl
         pk=payload["transactionId"], chargepoint=station, uuid__isnull=False
     ).values_list("uuid", flat=True)
     for uuid in foreign:
-        if uuid.isdecimal():
+        if uuid and uuid.isdecimal():
             return {**payload, "transactionId": int(uuid)}
     return payload
 

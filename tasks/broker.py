@@ -36,7 +36,7 @@ def worker_key() -> str:
 
 
 @functools.cache
-def client() -> "redis.Redis[bytes]":
+def client() -> redis.Redis:
     return redis.Redis.from_url(
         settings.REDIS_URL,
         socket_timeout=settings.REDIS_TIMEOUT,

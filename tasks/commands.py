@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
@@ -50,7 +50,7 @@ def create(
     station: ChargePoint,
     action: Action,
     payload: dict[str, Any],
-    requested_by: AbstractBaseUser | None,
+    requested_by: User | None,
     now: datetime,
     changes: Changes,
 ) -> Command:

@@ -43,7 +43,8 @@ def schema(version: OcppVersion, action: str, kind: Kind) -> Schema:
     """Load an official schema; its references are resolved in place."""
     path = resources.files("ocpp") / _PACKAGES[version] / "schemas" / _file_name(version, action, kind)
     loaded = json.loads(path.read_text(encoding="utf-8-sig"))
-    return _resolve(loaded, loaded.get("definitions", {}))
+    resolved: Schema = _resolve(loaded, loaded.get("definitions", {}))
+    return resolved
 
 
 def _resolve(node: Any, definitions: Schema) -> Any:
@@ -83,7 +84,7 @@ def to_wire(version: OcppVersion, action: str, body: dict[str, Any]) -> dict[str
     Raises InvalidBody with every unknown field and every violation of the schema.
     """
     unknown: dict[str, list[str]] = {}
-    payload = _rename(schema(version, action, "Request"), body, "", unknown)
+    payload: dict[str, Any] = _rename(schema(version, action, "Request"), body, "", unknown)
     if unknown:
         raise InvalidBody(unknown)
     problems: dict[str, list[str]] = {}

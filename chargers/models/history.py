@@ -5,7 +5,7 @@ from typing import Any
 from django.db import models
 
 
-class HistoryKey(models.ForeignKey):
+class HistoryKey(models.ForeignKey[Any, Any]):
     """A foreign key without a constraint: the row keeps the key when what it names is deleted.
 
     Deleting a station or a tag must never delete or blank its transactions. The column is

@@ -1,5 +1,5 @@
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import Exists, OuterRef
@@ -20,7 +20,7 @@ class ChargePointQuerySet(models.QuerySet["ChargePoint"]):
     def with_connected(self, now: datetime) -> "ChargePointQuerySet":
         """Annotate ``connected``: held by a node whose lease is fresh."""
         alive = CsmsNode.objects.filter(node_id=OuterRef("node_id"), lease_until__gt=now)
-        return self.annotate(connected=Exists(alive))
+        return self.annotate(connected=Exists(alive))  # type: ignore[no-redef]
 
     def by_identity(self, identity: str) -> "ChargePointQuerySet":
         return self.filter(lookup_key=identity_key(identity))
@@ -28,6 +28,10 @@ class ChargePointQuerySet(models.QuerySet["ChargePoint"]):
 
 class ChargePoint(models.Model):
     """A charging station, named by the identity in its connection URL."""
+
+    if TYPE_CHECKING:
+        # Only on rows read by `with_connected`.
+        connected: bool
 
     chargepoint_id = models.CharField(max_length=IDENTITY_LENGTH, primary_key=True)
     lookup_key = models.CharField(max_length=3 * IDENTITY_LENGTH, unique=True, editable=False)

@@ -1,5 +1,5 @@
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.models import Q
@@ -11,7 +11,14 @@ from chargers.models.idtag import IdTag
 from chargers.models.station import ChargePoint
 
 
-class EnergyField(models.DecimalField):
+if TYPE_CHECKING:
+    OptionalDecimal = models.DecimalField[Decimal | None, Decimal | None]
+else:
+    # The generic type exists for the type checker only.
+    OptionalDecimal = models.DecimalField
+
+
+class EnergyField(OptionalDecimal):
     """Energy in Wh, with the decimals the meter sent."""
 
     def __init__(self, **options: Any) -> None:

@@ -101,8 +101,10 @@ def connect(values: Sequence[Connected], changes: Changes) -> list[tuple[str, UU
     held_by: list[tuple[str, UUID] | None] = []
     for value in values:
         station = stations.get(value.station)
-        held = station is not None and station.node_id is not None and station.connection_id is not None
-        held_by.append((station.node_id, station.connection_id) if held else None)
+        if station is not None and station.node_id is not None and station.connection_id is not None:
+            held_by.append((station.node_id, station.connection_id))
+        else:
+            held_by.append(None)
         ChargePoint.objects.filter(pk=value.station).update(
             node_id=value.node_id,
             connection_id=value.connection_id,
