@@ -11,7 +11,14 @@ from api.users import NewUser, UserResource
 from api.views import NothingHere
 from api.viewsets import ANYTHING
 
-router = SimpleRouter(trailing_slash="/?")
+
+class Router(SimpleRouter):
+    def __init__(self) -> None:
+        super().__init__()
+        self.trailing_slash = "/?"
+
+
+router = Router()
 router.register("chargepoint", resources.StationResource, "chargepoint")
 router.register("connector", resources.ConnectorResource, "connector")
 router.register("idtag", resources.IdTagResource, "idtag")

@@ -1,15 +1,27 @@
 """What every test may use."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from channels.layers import channel_layers
+from django.conf import settings as project_settings
+from django.contrib.auth.models import Group, User
 from pytest_django.fixtures import Settings
+from rest_framework.test import APIClient
+from rest_framework_simplejwt.tokens import AccessToken
 
 from tasks import broker
+from tasks.roles import Role
 
 pytest_plugins = ["tests.fixtures_redis"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_root() -> None:
+    """Whitenoise warns of a directory that is missing, and warnings are errors here."""
+    Path(project_settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture
@@ -30,3 +42,61 @@ def redis_settings(redis_url: str, settings: Settings) -> Iterator[str]:
     broker.client().close()
     broker.client.cache_clear()
     channel_layers.backends = {}
+
+
+def person(name: str, role: Role | None) -> User:
+    user = User.objects.create(username=name)
+    if role:
+        user.groups.add(Group.objects.get(name=role))
+    return user
+
+
+def client_of(user: User) -> APIClient:
+    """Return a client that presents a user's access token."""
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(user)}")
+    return client
+
+
+@pytest.fixture
+def victor(db: None) -> User:
+    """A viewer."""
+    return person("victor", Role.VIEWER)
+
+
+@pytest.fixture
+def olga(db: None) -> User:
+    """An operator."""
+    return person("olga", Role.OPERATOR)
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    """An administrator."""
+    return person("ada", Role.ADMINISTRATOR)
+
+
+@pytest.fixture
+def norman(db: None) -> User:
+    """Somebody without a role."""
+    return person("norman", None)
+
+
+@pytest.fixture
+def viewer(victor: User) -> APIClient:
+    return client_of(victor)
+
+
+@pytest.fixture
+def operator(olga: User) -> APIClient:
+    return client_of(olga)
+
+
+@pytest.fixture
+def administrator(ada: User) -> APIClient:
+    return client_of(ada)
+
+
+@pytest.fixture
+def anonymous(db: None) -> APIClient:
+    return APIClient()

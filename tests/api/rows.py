@@ -1,0 +1,93 @@
+"""Rows for tests, each with no more said than the test cares for."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from chargers.choices import OcppVersion
+from chargers.models import (
+    ChargePoint,
+    Connector,
+    CsmsNode,
+    Deviation,
+    IdTag,
+    Location,
+    MeterValue,
+    StatusNotification,
+    Transaction,
+    Variable,
+)
+from tasks.models import Command
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def node(node_id: str = "node-1", *, alive: bool = True) -> CsmsNode:
+    now = timezone.now()
+    lease = timedelta(minutes=5)
+    row, _ = CsmsNode.objects.get_or_create(
+        node_id=node_id,
+        defaults={"name": "host 1", "started_at": now, "lease_until": now + lease if alive else now - lease},
+    )
+    return row
+
+
+def station(identity: str = "CP001", *, connected: bool = False, **fields: Any) -> ChargePoint:
+    if connected:
+        fields = {"node": node(), "ocpp_version": OcppVersion.V16, **fields}
+    return ChargePoint.objects.create(chargepoint_id=identity, **fields)
+
+
+def deviation(of: ChargePoint, kind: str = "kind") -> Deviation:
+    return Deviation.objects.create(chargepoint=of, kind=kind, count=2, first_seen=NOON, last_seen=NOON)
+
+
+def connector(of: ChargePoint, evse_id: int = 1, connectorid: int = 1, **fields: Any) -> Connector:
+    return Connector.objects.create(chargepoint=of, evse_id=evse_id, connectorid=connectorid, **fields)
+
+
+def tag(id_token: str = "TAG1", **fields: Any) -> IdTag:
+    return IdTag.objects.create(id_token=id_token, **fields)
+
+
+def location(name: str = "Depot", **fields: Any) -> Location:
+    return Location.objects.create(name=name, **fields)
+
+
+def transaction(of: ChargePoint, **fields: Any) -> Transaction:
+    defaults = {"ocpp_version": OcppVersion.V16, "received_at": NOON, "start_transaction_timestamp": NOON}
+    return Transaction.objects.create(chargepoint=of, **{**defaults, **fields})
+
+
+def reading(of: Transaction, samples: list[dict[str, str]], minute: int = 0) -> MeterValue:
+    at = NOON + timedelta(minutes=minute)
+    return MeterValue.objects.create(
+        chargepoint=of.chargepoint,
+        transaction=of,
+        evse_id=1,
+        connectorid=1,
+        timestamp=at,
+        received_at=at,
+        samples=samples,
+    )
+
+
+def status(of: ChargePoint, word: str = "Available", **fields: Any) -> StatusNotification:
+    defaults = {"ocpp_version": OcppVersion.V16, "evse_id": 1, "connectorid": 1, "timestamp": NOON, "received_at": NOON}
+    return StatusNotification.objects.create(chargepoint=of, status=word, **{**defaults, **fields})
+
+
+def variable(of: ChargePoint, name: str = "HeartbeatInterval", value: str | None = "300", **fields: Any) -> Variable:
+    return Variable.objects.create(chargepoint=of, variable=name, value=value, read_at=NOON, **fields)
+
+
+def command(of: ChargePoint, action: str = "Reset", **fields: Any) -> Command:
+    now = timezone.now()
+    defaults = {
+        "ocpp_version": OcppVersion.V16,
+        "payload": {"type": "Soft"},
+        "created_at": now,
+        "expires_at": now + timedelta(minutes=1),
+    }
+    return Command.objects.create(chargepoint=of, action=action, **{**defaults, **fields})
