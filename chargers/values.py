@@ -5,7 +5,7 @@ receipt where its own time was absent or absurd; `at_raw` then holds what it sen
 Wh. EVSE 0 is the station as a whole; connector n of OCPP 1.6 is EVSE n, connector 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -25,6 +25,7 @@ class Sample(TypedDict, total=False):
     phase: str
     location: str
     unit: str
+    signed_meter_value: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,3 +280,31 @@ class NodeReport:
     at: datetime
     lease_until: datetime
     seen: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionEvent:
+    """A step of a charging session, as 2.x stations tell it: numbered, under an id of their own.
+
+    `evse_id` and `connector_id` are 0 while unknown. `id_token` is None where the event names no
+    tag. `free` marks a token that stands for no driver, such as a start button's.
+    """
+
+    station: str
+    ocpp_version: OcppVersion
+    uuid: str
+    kind: str
+    seq_no: int
+    trigger: str
+    at: datetime
+    received_at: datetime
+    at_raw: str = ""
+    offline: bool = False
+    evse_id: int = 0
+    connector_id: int = 0
+    charging_state: str = ""
+    id_token: str | None = None
+    free: bool = False
+    reason: str = ""
+    reservation_id: int | None = None
+    readings: Sequence[Reading] = ()

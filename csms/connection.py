@@ -477,7 +477,7 @@ class Connection:
 
     async def greet(self) -> None:
         """Ask a station for what it did not tell by itself (BO-03, BO-14)."""
-        if self.registration == RegistrationStatus.REJECTED:
+        if self.registration == RegistrationStatus.REJECTED or (self.version.name, "TriggerMessage") not in BY_NAME:
             return
         wanted = [] if self.profile.booted_before else ["BootNotification"]
         if not self.reported_status:

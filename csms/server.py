@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 import http
 import logging
 import os
@@ -36,13 +35,14 @@ from csms.relay import Relay
 from csms.repairs import Note
 from csms.versions.base import Version
 from csms.versions.v16 import VERSION as V16
+from csms.versions.v201 import VERSION as V201
 from tasks import commands
 from tasks.models import CommandStatus
 
 logger = logging.getLogger(__name__)
 
-# In the order in which we choose.
-VERSIONS: dict[str, Version] = {V16.name.value: V16}
+# In the order in which we choose: what a station may be told decides, not how new its version is.
+VERSIONS: dict[str, Version] = {version.name.value: version for version in (V16, V201)}
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 TICK_SECONDS = 1.0
@@ -80,7 +80,8 @@ def credentials_of(headers: Headers) -> tuple[str, bytes | None]:
         return "", None
     try:
         user, _, password = base64.b64decode(encoded.strip(), validate=False).partition(b":")
-    except binascii.Error:
+    except ValueError:
+        # Also what binascii raises.
         return "", None
     return user.decode("utf-8", "replace"), password
 
@@ -93,8 +94,6 @@ def offered_versions(headers: Headers) -> list[str]:
 
 def complete_upgrade(headers: Headers) -> bool:
     """Add the upgrade headers that a WebSocket handshake lacks; say whether any was missing (TR-01)."""
-    if "Sec-WebSocket-Key" not in headers:
-        return False
     missing = False
     for name, token in (("Connection", "Upgrade"), ("Upgrade", "websocket")):
         values = ",".join(headers.get_all(name)).casefold()
@@ -180,6 +179,11 @@ class OcppServer:
         if path == "/metrics":
             return _response(http.HTTPStatus.OK, metrics.render(), "text/plain; version=0.0.4; charset=utf-8")
         assert isinstance(websocket, StationSocket)
+        if "Sec-WebSocket-Key" not in request.headers:
+            # A browser or a crawler, which must not become a station by asking.
+            response = _refusal(http.HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket server for charging stations")
+            response.headers["Upgrade"] = "websocket"
+            return response
         response, result = await self._admit(websocket, request)
         metrics.HANDSHAKES.labels(result).inc()
         return response

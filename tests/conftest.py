@@ -24,6 +24,16 @@ def static_root() -> None:
     Path(project_settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Keep SQLite's test database in a file: threads that share one in memory meet locks that do not wait."""
+    database = project_settings.DATABASES["default"]
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+
+
 @pytest.fixture
 def redis_settings(redis_url: str, settings: Settings) -> Iterator[str]:
     """Point the platform at the tests' redis, under a prefix that no other test uses."""

@@ -9,6 +9,7 @@ from chargers.models.securityevent import SecurityEvent
 from chargers.models.station import ChargePoint, Deviation
 from chargers.models.status import StatusNotification
 from chargers.models.transaction import Transaction
+from chargers.models.transactionevent import TransactionEvent
 from chargers.models.variable import Variable
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "SecurityEvent",
     "StatusNotification",
     "Transaction",
+    "TransactionEvent",
     "Variable",
 ]

@@ -10,7 +10,6 @@ from chargers.models.history import HistoryKey
 from chargers.models.idtag import IdTag
 from chargers.models.station import ChargePoint
 
-
 if TYPE_CHECKING:
     OptionalDecimal = models.DecimalField[Decimal | None, Decimal | None]
 else:

@@ -117,6 +117,15 @@ def summarise(samples: Iterable[Sample]) -> Summary:
     return summary
 
 
+def register_of(readings: Sequence[Reading], context: str) -> Decimal | None:
+    """Return the import register in Wh of the readings taken in `context`, such as Transaction.Begin."""
+    for reading in readings:
+        samples = [sample for sample in reading.samples if sample.get("context") == context]
+        if samples and (energy := summarise(samples).energy_wh) is not None:
+            return energy
+    return None
+
+
 def decimal(text: str) -> Decimal | None:
     """Read a finite number; a lone comma is the decimal sign (MV-05)."""
     try:

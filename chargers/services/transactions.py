@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef
 
 from chargers.changes import Changes
 from chargers.choices import AuthorizationStatus, ConnectorStatus, TransactionFlag, TransactionStatus
@@ -44,17 +44,16 @@ def start(values: Sequence[TransactionStart], changes: Changes) -> list[Started]
 
 def _start(value: TransactionStart, changes: Changes) -> Started:
     tag = idtags.find([value.id_token])[value.id_token]
+    id_tag = tag.pk if tag else value.id_token
     request = AuthorizationRequest(value.station, value.id_token, value.received_at)
-    if repeated := _repeated_start(value):
-        besides = [repeated.pk, *_running_before(value)]
-        authorization = idtags.judge_start(request, tag, besides=besides, at=value.received_at)
+    repeated = _repeated_start(value, id_tag)
+    running = _running_before(value.station, value.evse_id, value.at, besides=repeated.pk if repeated else None)
+    besides = [repeated.pk, *running] if repeated else running
+    authorization = idtags.judge_start(request, tag, besides=besides, at=value.received_at)
+    if repeated:
         return Started(repeated.pk, authorization)
 
-    superseded = _running_before(value)
-    authorization = idtags.judge_start(request, tag, besides=superseded, at=value.received_at)
-    for key in superseded:
-        _close(Transaction.objects.select_for_update().get(pk=key), value.at, TransactionFlag.SUPERSEDED, changes)
-
+    _supersede(running, value.at, changes)
     place = (value.station, value.evse_id, value.connector_id)
     accepted = authorization.status == AuthorizationStatus.ACCEPTED
     transaction = Transaction(
@@ -63,7 +62,7 @@ def _start(value: TransactionStart, changes: Changes) -> Started:
         evse_id=value.evse_id,
         connectorid=value.connector_id,
         ocpp_version=value.ocpp_version,
-        id_tag_id=tag.pk if tag else value.id_token,
+        id_tag_id=id_tag,
         authorization_status=authorization.status,
         transaction_status=TransactionStatus.STARTED if accepted else TransactionStatus.UNAUTHORIZED,
         start_transaction_timestamp=value.at,
@@ -83,7 +82,7 @@ def _start(value: TransactionStart, changes: Changes) -> Started:
     return Started(transaction.pk, authorization)
 
 
-def _repeated_start(value: TransactionStart) -> Transaction | None:
+def _repeated_start(value: TransactionStart, id_tag: str) -> Transaction | None:
     """Find the transaction that this start has already opened."""
     mine = Transaction.objects.filter(chargepoint=value.station)
     if value.fingerprint:
@@ -92,7 +91,7 @@ def _repeated_start(value: TransactionStart) -> Transaction | None:
     return mine.filter(
         evse_id=value.evse_id,
         connectorid=value.connector_id,
-        id_tag=value.id_token,
+        id_tag=id_tag,
         wh_meter_start=value.meter_start,
         fingerprint__isnull=True,
         uuid__isnull=True,
@@ -100,22 +99,33 @@ def _repeated_start(value: TransactionStart) -> Transaction | None:
     ).first()
 
 
-def _running_before(value: TransactionStart) -> list[int]:
-    """Name the open transactions of the EVSE that this start ends (TX-07).
+def _running_before(station: str, evse_id: int, at: datetime, *, besides: int | None) -> list[int]:
+    """Name the open transactions of an EVSE that a start at `at` ends (TX-07).
 
-    One that began later stays: this start is an old one, told only now (TX-08).
+    One that began later stays: the start is an old one, told only now (TX-08).
     """
-    return list(
-        Transaction.objects.filter(
-            chargepoint=value.station,
-            evse_id=value.evse_id,
-            connectorid=value.connector_id,
-            stop_transaction_timestamp__isnull=True,
-            start_transaction_timestamp__lte=value.at,
-        )
-        .exclude(Q(fingerprint=value.fingerprint) if value.fingerprint else Q(pk=None))
-        .values_list("pk", flat=True)
-    )
+    if not evse_id:
+        return []
+    running = Transaction.objects.filter(
+        chargepoint=station,
+        evse_id=evse_id,
+        stop_transaction_timestamp__isnull=True,
+        start_transaction_timestamp__lte=at,
+    ).values_list("pk", flat=True)
+    return [key for key in running if key != besides]
+
+
+def _supersede(running: Sequence[int], at: datetime, changes: Changes) -> None:
+    for transaction in Transaction.objects.select_for_update().filter(pk__in=running).order_by("pk"):
+        _close(transaction, at, TransactionFlag.SUPERSEDED, changes)
+
+
+def supersede(transaction: Transaction, changes: Changes) -> None:
+    """Close what else is open on the EVSE where a transaction has just begun."""
+    at = transaction.start_transaction_timestamp
+    if at is not None:
+        running = _running_before(transaction.chargepoint_id or "", transaction.evse_id, at, besides=transaction.pk)
+        _supersede(running, at, changes)
 
 
 def _close(transaction: Transaction, at: datetime, flag: TransactionFlag, changes: Changes) -> None:
@@ -190,14 +200,14 @@ def _stopped_one(value: TransactionStop, id_tag: str) -> Transaction | None:
 
 def _orphan(value: TransactionStop, id_tag: str) -> Transaction:
     """Make a transaction of a stop whose start was never seen, as far as its readings tell."""
-    begin = next((r for r in value.readings if any(s.get("context") == "Transaction.Begin" for s in r.samples)), None)
+    begin = [each for each in value.readings if any(s.get("context") == "Transaction.Begin" for s in each.samples)]
     transaction = Transaction(
         chargepoint_id=value.station,
         uuid=metervalues.own_id(value.ref),
         ocpp_version=value.ocpp_version,
         id_tag_id=id_tag or None,
-        start_transaction_timestamp=begin.at if begin else None,
-        wh_meter_start=metervalues.summarise(begin.samples).energy_wh if begin else None,
+        start_transaction_timestamp=begin[0].at if begin else None,
+        wh_meter_start=metervalues.register_of(value.readings, "Transaction.Begin"),
         fingerprint=value.fingerprint,
         received_at=value.received_at,
     )
