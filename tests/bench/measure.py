@@ -20,7 +20,9 @@ from tests.bench.targets import Target
 FIRST_STATIONS = 100
 # Seconds until freed memory and late work have settled.
 SETTLE = 3
+# Of the profile: samples a second, and seconds beyond its duration until it must be written.
 SAMPLES_PER_SECOND = 200
+PROFILE_TIMEOUT = 60
 
 
 @dataclass(frozen=True)
@@ -175,19 +177,19 @@ def profile(target: Target, options: LoadOptions, directory: Path) -> collection
     command = load_command(
         target,
         *("--prefix", "PROFILE-", "--stations", str(options.stations)),
-        *("--warm-up", str(options.warm_up), "--seconds", str(options.seconds + SETTLE)),
+        # Stopped when the profile is complete, which takes longer than its samples.
+        *("--warm-up", str(options.warm_up), "--seconds", str(options.seconds + PROFILE_TIMEOUT)),
     )
     with target.serving() as server, running("the load generator", command, directory / "load.log", talks=True) as load:
         read_event(load, "measuring")
         record = [
             *(recorder, "record", "--pid", str(server.pid), "--duration", str(round(options.seconds))),
-            *("--rate", str(SAMPLES_PER_SECOND), "--format", "raw", "--function", "--threads"),
+            # Threads that wait for the interpreter's lock would count as busy.
+            *("--rate", str(SAMPLES_PER_SECOND), "--format", "raw", "--function", "--threads", "--gil"),
             *("--output", str(output)),
         ]
         with running("py-spy", record, directory / "py-spy.log") as spy:
-            if spy.popen.wait(options.seconds + 60) != 0:
-                spy.check()
-        read_event(load, "result")
+            spy.finish(options.seconds + PROFILE_TIMEOUT)
     return parse_stacks(output.read_text())
 
 

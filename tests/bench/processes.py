@@ -72,6 +72,15 @@ class Process:
         if (code := self.popen.poll()) is not None:
             raise BenchError(f"{self.name} ended with exit code {code}:\n{self.tail()}")
 
+    def finish(self, timeout: float) -> None:
+        """Wait for the end; raise `BenchError` if it takes more than `timeout` s or fails."""
+        try:
+            code = self.popen.wait(timeout)
+        except subprocess.TimeoutExpired as expired:
+            raise BenchError(f"{self.name} takes more than {timeout:.0f} s:\n{self.tail()}") from expired
+        if code != 0:
+            self.check()
+
     def tail(self, lines: int = 25) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 

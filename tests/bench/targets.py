@@ -27,6 +27,7 @@ from tests.bench.processes import (
     wait_until,
 )
 
+MANAGE_TIMEOUT = 120  # seconds
 ADMIN, PASSWORD = "bench", "only-for-this-benchmark"
 
 
@@ -182,14 +183,9 @@ def platform(database: Database, directory: Path) -> Iterator[Platform]:
 
 def manage(*arguments: str, env: dict[str, str], directory: Path) -> None:
     """Run a management command; raise `BenchError` if it fails."""
-    process = Process(
-        f"manage.py {arguments[0]}", [sys.executable, "manage.py", *arguments], directory / "manage.log", env
-    )
-    try:
-        if process.popen.wait(120) != 0:
-            process.check()
-    finally:
-        process.stop()
+    command = [sys.executable, "manage.py", *arguments]
+    with running(f"manage.py {arguments[0]}", command, directory / "manage.log", env) as process:
+        process.finish(MANAGE_TIMEOUT)
 
 
 @contextlib.contextmanager

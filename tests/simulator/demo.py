@@ -40,6 +40,7 @@ LOCATION = {
     "city": "Piraeus",
     "postal_code": "18531",
     "country": "GRC",
+    "coordinates": {"latitude": "37.942000", "longitude": "23.646500"},
     "parking_type": "PARKING_LOT",
     "time_zone": "Europe/Athens",
 }
