@@ -6,6 +6,7 @@ a word the schema does not know is for the handler to place; a missing or unread
 CALLERROR. Nothing here runs for a payload that is valid.
 """
 
+import math
 import re
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
@@ -13,10 +14,17 @@ from typing import Any, NamedTuple
 import orjson
 
 from csms.errors import ErrorCode, RpcError
+from csms.rpc import excerpt, kind
 from tasks.schemas import Schema
 
 # Control characters but tab, line feed and carriage return: no database and no page shows them.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
+
+# What can be kept of JSON that no schema describes.
+MAX_DEPTH = 20
+# A broken list may break its rule a thousand times over; nobody reads more than the first.
+MAX_NOTES = 50
 
 # The OCPP error a violation amounts to, the gravest first; any other is a matter of the value.
 _CODES = {
@@ -26,7 +34,7 @@ _CODES = {
     "MinItems": ErrorCode.OCCURRENCE_CONSTRAINT,
     "MaxItems": ErrorCode.OCCURRENCE_CONSTRAINT,
 }
-_GRAVITY = {kind: rank for rank, kind in enumerate(_CODES)}
+_GRAVITY = {name: rank for rank, name in enumerate(_CODES)}
 
 # What handlers can place by themselves, with the deviation it is noted as: they keep long texts
 # whole, know unknown words for "other", do nothing for an empty list and read times leniently.
@@ -46,38 +54,53 @@ class Note(NamedTuple):
     example: str
 
 
-def _kind(error: Any) -> str:
+class Notes(list[Note]):
+    """Deviations of one message, as many as anyone cares for."""
+
+    def add(self, kind: str, path: str, value: Any = "") -> None:
+        if len(self) < MAX_NOTES:
+            self.append(Note(kind, f"{path}: {excerpt(value, 200)}" if value != "" else path))
+
+
+def _violation(error: Any) -> str:
     return type(error.kind).__name__
 
 
 def refusal(errors: Iterable[Any]) -> RpcError:
     """Make the CALLERROR for violations of a schema: the gravest one, with the member's name."""
-    error = min(errors, key=lambda each: _GRAVITY.get(_kind(each), len(_GRAVITY)))
-    where = ".".join(map(str, error.instance_path))
-    code = _CODES.get(_kind(error), ErrorCode.PROPERTY_CONSTRAINT)
+    error = min(errors, key=lambda each: _GRAVITY.get(_violation(each), len(_GRAVITY)))
+    where = _path(error)
+    code = _CODES.get(_violation(error), ErrorCode.PROPERTY_CONSTRAINT)
     return RpcError(code, f"{where}: {error.message}" if where else error.message)
 
 
-def mend(
-    payload: dict[str, Any], schema: Schema, validator: Any, optional: Collection[str]
-) -> tuple[dict[str, Any], list[Note]]:
+def _path(error: Any) -> str:
+    return ".".join(map(str, error.instance_path))
+
+
+def mend(payload: Any, schema: Schema, validator: Any, optional: Collection[str]) -> tuple[dict[str, Any], list[Note]]:
     """Return a payload that a handler understands, and the deviations found.
 
     `optional` names required members that the handler can do without. Raises RpcError with the
     gravest violation that leaves the intent unclear.
     """
-    notes: list[Note] = []
-    mended = _mend(payload, schema, "", notes)
+    notes = Notes()
+    mended = _mend_object(payload, schema, "", notes)
+    if not isinstance(mended, dict):
+        if schema.get("required"):
+            raise RpcError(ErrorCode.FORMAT_VIOLATION, f"the payload is a JSON object, not {kind(payload)}")
+        # A Heartbeat says what it has to say by its name.
+        mended = {}
     unclear = []
     for error in validator.iter_errors(mended):
-        kind = _kind(error)
-        if kind == "Required" and error.kind.property in optional:
-            notes.append(Note("member-missing", error.kind.property))
-        elif kind in _PLACEABLE:
-            notes.append(Note(_PLACEABLE[kind], _example(error)))
-        elif kind == "Type" and isinstance(error.instance, float) and "integer" in error.kind.types:
+        violation = _violation(error)
+        if violation == "Required" and error.kind.property in optional:
+            notes.add("member-missing", error.kind.property)
+        elif violation in _PLACEABLE:
+            notes.add(_PLACEABLE[violation], _path(error), error.instance)
+        elif violation == "Type" and isinstance(error.instance, float) and "integer" in error.kind.types:
             # Meters have fractions where the schema wants whole numbers (MV-09).
-            notes.append(Note("fraction-for-integer", _example(error)))
+            notes.add("fraction-for-integer", _path(error), error.instance)
         else:
             unclear.append(error)
     if unclear:
@@ -85,11 +108,7 @@ def mend(
     return mended, notes
 
 
-def _example(error: Any) -> str:
-    return f"{'.'.join(map(str, error.instance_path))}: {str(error.instance)[:200]}"
-
-
-def _mend(value: Any, schema: Schema, path: str, notes: list[Note]) -> Any:
+def _mend(value: Any, schema: Schema, path: str, notes: Notes) -> Any:
     expected = schema.get("type")
     if expected == "object":
         return _mend_object(value, schema, path, notes)
@@ -101,91 +120,133 @@ def _mend(value: Any, schema: Schema, path: str, notes: list[Note]) -> Any:
         return _mend_number(value, path, notes)
     if expected == "boolean":
         return _mend_boolean(value, path, notes)
-    return value
+    return clean_json(value)
 
 
-def _mend_object(value: Any, schema: Schema, path: str, notes: list[Note]) -> Any:
+def _mend_object(value: Any, schema: Schema, path: str, notes: Notes) -> Any:
     if isinstance(value, list) and len(value) == 1:
-        notes.append(Note("list-for-object", path))
+        notes.add("list-for-object", path)
         value = value[0]
-    if not isinstance(value, dict) or "properties" not in schema:
+    if not isinstance(value, dict):
         return value
+    if "properties" not in schema:
+        return clean_json(value)
+    prefix = f"{path}." if path else ""
     members = dict(value)
-    by_folded_name = {name.casefold(): name for name in members}
+    folded = {name.strip().casefold(): name for name in members}
     mended = {}
     for name, member in schema["properties"].items():
         if name not in members:
-            other = by_folded_name.get(name.casefold())
+            other = folded.get(name.casefold())
             if other is None or other in schema["properties"]:
                 continue
-            notes.append(Note("member-in-other-case", f"{path}{other}"))
+            notes.add("member-in-other-case", f"{prefix}{clean(other)}")
             members[name] = members.pop(other)
         found = members.pop(name)
-        if found is None:
-            notes.append(Note("null-member", f"{path}{name}"))
-            continue
-        mended[name] = _mend(found, member, f"{path}{name}.", notes)
-    notes.extend(Note("extra-member", f"{path}{name}") for name in members)
+        if _is_blank(found, member):
+            notes.add("empty-member", f"{prefix}{name}")
+        else:
+            mended[name] = _mend(found, member, f"{prefix}{name}", notes)
+    for name, extra in members.items():
+        notes.add("extra-member", f"{prefix}{excerpt(clean(name), 100)}", extra)
     return mended
 
 
-def _mend_array(value: Any, schema: Schema, path: str, notes: list[Note]) -> Any:
+def _is_blank(value: Any, schema: Schema) -> bool:
+    """Tell whether a member says nothing: null, or blanks where no text is due, stand for absent (BO-05)."""
+    if isinstance(value, str) and not value.strip():
+        return schema.get("type") != "string" or "enum" in schema
+    return value is None
+
+
+def _mend_array(value: Any, schema: Schema, path: str, notes: Notes) -> Any:
     if not isinstance(value, list):
-        notes.append(Note("object-for-list", path.rstrip(".")))
+        notes.add("object-for-list", path)
         value = [value]
     items = schema.get("items", {})
-    return [_mend(each, items, path, notes) for each in value if each is not None]
+    return [_mend(each, items, f"{path}.{index}", notes) for index, each in enumerate(value) if each is not None]
 
 
-def _mend_text(value: Any, schema: Schema, path: str, notes: list[Note]) -> Any:
-    if isinstance(value, bool):
-        text = "true" if value else "false"
-    elif isinstance(value, int | float):
-        text = str(value)
-    elif isinstance(value, dict | list):
-        text = orjson.dumps(value).decode()
-    else:
+def _mend_text(value: Any, schema: Schema, path: str, notes: Notes) -> Any:
+    if isinstance(value, str):
         text = clean(value)
         if text != value:
-            notes.append(Note("control-characters", f"{path.rstrip('.')}: {text}"))
+            notes.add("control-characters", path, text)
+    elif "enum" in schema:
+        # A number or an object is no word of any list.
+        return value
+    elif isinstance(value, bool | int | float):
+        text = orjson.dumps(value).decode()
+    elif isinstance(value, dict | list) and "maxLength" not in schema:
+        text = _spell(value)
+        if not text:
+            return value
+    else:
+        return value
     if not isinstance(value, str):
-        notes.append(Note("value-for-text", f"{path.rstrip('.')}: {text[:200]}"))
+        notes.add("value-for-text", path, text)
     return _known_word(text, schema["enum"], path, notes) if "enum" in schema else text
 
 
-def _known_word(text: str, words: list[str], path: str, notes: list[Note]) -> str:
+def _spell(value: Any) -> str:
+    """Write JSON where a text of any length is due; nothing where that is too deep."""
+    try:
+        return clean(orjson.dumps(clean_json(value)).decode())
+    except TypeError:
+        return ""
+
+
+def _known_word(text: str, words: list[str], path: str, notes: Notes) -> str:
     if text in words:
         return text
     folded = text.strip().casefold()
     for word in words:
         if word.casefold() == folded:
-            notes.append(Note("word-in-other-case", f"{path.rstrip('.')}: {text[:200]}"))
+            notes.add("word-in-other-case", path, text)
             return word
     return text
 
 
-def _mend_number(value: Any, path: str, notes: list[Note]) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
-    try:
-        number: int | float = int(text) if re.fullmatch(r"[+-]?\d{1,19}", text) else float(text)
-    except ValueError:
-        return value
-    notes.append(Note("text-for-number", f"{path.rstrip('.')}: {value[:200]}"))
+def _mend_number(value: Any, path: str, notes: Notes) -> Any:
+    """Read a number; one that has no fraction and that a database can hold is an integer."""
+    number = value
+    if isinstance(value, str):
+        if not _NUMBER.fullmatch(value.strip()):
+            return value
+        number = float(value.strip().replace(",", "."))
+        if value.strip().lstrip("+-").isdecimal() and len(value.strip()) < 19:
+            number = int(value)
+        notes.add("text-for-number", path, value)
+    if isinstance(number, float) and number.is_integer() and abs(number) < 2**53:
+        if not isinstance(value, str):
+            notes.add("fraction-for-integer", path, value)
+        return int(number)
     return number
 
 
-def _mend_boolean(value: Any, path: str, notes: list[Note]) -> Any:
-    folded = str(value).strip().casefold()
+def _mend_boolean(value: Any, path: str, notes: Notes) -> Any:
+    folded = str(value).strip().casefold() if isinstance(value, str | int) else ""
     if isinstance(value, bool) or folded not in ("true", "false", "1", "0"):
         return value
-    notes.append(Note("value-for-boolean", f"{path.rstrip('.')}: {value}"))
+    notes.add("value-for-boolean", path, value)
     return folded in ("true", "1")
 
 
 def clean(text: str) -> str:
     """Drop what no database takes: control characters and lone surrogates (FR-06, ID-01)."""
     return _CONTROL.sub("", text)
+
+
+def clean_json(value: Any, depth: int = MAX_DEPTH) -> Any:
+    """Drop what no database takes from JSON of any shape."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict | list) and depth == 0:
+        return excerpt(value)
+    if isinstance(value, dict):
+        return {clean(name): clean_json(each, depth - 1) for name, each in value.items()}
+    if isinstance(value, list):
+        return [clean_json(each, depth - 1) for each in value]
+    return value

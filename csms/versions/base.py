@@ -15,6 +15,7 @@ from csms import times
 from csms.errors import ErrorCode
 from csms.intake import Service, Work
 from csms.repairs import Note
+from csms.rpc import excerpt
 
 Payload = dict[str, Any]
 
@@ -30,7 +31,7 @@ class Context:
     notes: list[Note] = field(default_factory=list)
 
     def note(self, kind: str, example: object) -> None:
-        self.notes.append(Note(kind, str(example)[:200]))
+        self.notes.append(Note(kind, excerpt(example, 200)))
 
     def time(self, text: Any, member: str = "timestamp") -> times.Moment:
         """Read a time of the station and note what is wrong with it."""

@@ -8,6 +8,7 @@ real stations listed in ``docs/quirks.md``.
 import hashlib
 from collections.abc import Sequence
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from django.conf import settings
@@ -42,8 +43,10 @@ from csms.versions.base import Context, Handler, Payload, Version
 
 NAME = OcppVersion.V16
 
-# The largest numbers that stations send for "none" (TX-03); every real id is far below.
+# The largest numbers of their kind, which stations send for "none" (TX-03).
+NO_TRANSACTION_IDS = frozenset({2**31 - 1, 2**32 - 1, 2**53 - 1})
 MAX_TRANSACTION_ID = 2**63 - 1
+MAX_RESERVATION_ID = 2**31 - 1
 MAX_CONNECTOR_ID = 10_000
 
 REASONS = frozenset(
@@ -82,8 +85,40 @@ ERROR_CODES = frozenset(
     }
 )
 
-# Other spellings of units seen in the field (MV-04); "Celcius" is the schema's own.
-UNIT_ALIASES = {"Celcius": "Celsius", "Hertz": "Hz", "%": "Percent", "kwh": "kWh", "wh": "Wh", "kw": "kW"}
+# The words for units, and other spellings of them in lower case (MV-04). "Celcius" and "Hertz" are the schema's own.
+UNITS = frozenset(
+    {
+        "A",
+        "Celsius",
+        "Fahrenheit",
+        "Hz",
+        "K",
+        "Percent",
+        "RPM",
+        "V",
+        "VA",
+        "W",
+        "Wh",
+        "kVA",
+        "kW",
+        "kWh",
+        "kvar",
+        "kvarh",
+        "var",
+        "varh",
+    }
+)
+UNIT_ALIASES = {unit.casefold(): unit for unit in UNITS} | {
+    "%": "Percent",
+    "c": "Celsius",
+    "celcius": "Celsius",
+    "deg c": "Celsius",
+    "f": "Fahrenheit",
+    "hertz": "Hz",
+    "rpm": "RPM",
+    "\N{DEGREE SIGN}c": "Celsius",
+    "\N{DEGREE SIGN}f": "Fahrenheit",
+}
 # What a sample without a measurand measures, told by its unit (MV-10).
 MEASURAND_OF_UNIT = {
     "A": "Current.Import",
@@ -121,14 +156,26 @@ UNIT_OF_MEASURAND = {
 ENERGY = "Energy.Active.Import.Register"
 
 
+# What stations write into a text they have nothing to say in (BO-10).
+NOTHINGS = frozenset({"null", "(null)", "none", "n/a"})
+
+
 def text(payload: Payload, member: str) -> str:
     """Read an optional text; blank stands for absent (BO-05)."""
     return str(payload.get(member, "")).strip()
 
 
+def remark(payload: Payload, member: str) -> str:
+    """Read a text meant for people; one that only fills a field is left out (BO-10)."""
+    found = text(payload, member)
+    return "" if found.casefold() in NOTHINGS else found
+
+
 def connector_id(payload: Payload) -> int:
     number = payload["connectorId"]
-    if not isinstance(number, int) or not 0 <= number <= MAX_CONNECTOR_ID:
+    if not isinstance(number, int):
+        raise RpcError(ErrorCode.TYPE_CONSTRAINT, f"connectorId: {number} is no integer")
+    if not 0 <= number <= MAX_CONNECTOR_ID:
         raise RpcError(ErrorCode.PROPERTY_CONSTRAINT, f"connectorId: {number} is no connector")
     return number
 
@@ -155,6 +202,15 @@ def register(payload: Payload, member: str, context: Context) -> Decimal | None:
         context.note("meter-unknown", f"{member}: {raw}")
         return None
     return value
+
+
+def reservation(payload: Payload, context: Context) -> int | None:
+    """Read which reservation a start uses up; 0 or less stands for none (TX-16)."""
+    number = payload.get("reservationId", 0)
+    if isinstance(number, int) and number <= MAX_RESERVATION_ID:
+        return number if number > 0 else None
+    context.note("reservation-unknown", number)
+    return None
 
 
 def fingerprint(*parts: object) -> str:
@@ -198,7 +254,7 @@ def status(payload: Payload, context: Context) -> StatusReport:
     """Read a status; what only fills a field and says nothing is left out (BO-10)."""
     evse, connector = evse_and_connector(payload)
     moment = context.time(payload["timestamp"]) if "timestamp" in payload else times.Moment(context.received_at)
-    info, vendor_code = text(payload, "info"), text(payload, "vendorErrorCode")
+    vendor_code = remark(payload, "vendorErrorCode")
     error_code = text(payload, "errorCode") or "NoError"
     if error_code not in ERROR_CODES:
         # The word is kept where a vendor's own code belongs (BO-07).
@@ -216,7 +272,7 @@ def status(payload: Payload, context: Context) -> StatusReport:
         at_raw=moment.raw,
         received_at=context.received_at,
         error_code=error_code,
-        info="" if info == "null" else info,
+        info=remark(payload, "info"),
         vendor_id=text(payload, "vendorId"),
         vendor_error_code=vendor_code,
     )
@@ -258,8 +314,7 @@ def start(payload: Payload, context: Context) -> TransactionStart:
         at_raw=moment.raw,
         received_at=context.received_at,
         fingerprint=identity if moment.reliable else "",
-        # 0 stands for no reservation (TX-16).
-        reservation_id=payload.get("reservationId") or None,
+        reservation_id=reservation(payload, context),
     )
 
 
@@ -271,10 +326,10 @@ def transaction_ref(payload: Payload) -> TransactionRef:
     """Read which transaction a message is about.
 
     Without an id it is about none (MV-14); with 0 or less the station knows that it charges but
-    not under which id (TX-02); the largest number there is means none again (TX-03).
+    not under which id (TX-02); the largest number of its kind means none again (TX-03).
     """
     number = payload.get("transactionId")
-    if not isinstance(number, int) or number >= MAX_TRANSACTION_ID:
+    if not isinstance(number, int) or number in NO_TRANSACTION_IDS or number >= MAX_TRANSACTION_ID:
         return NO_TRANSACTION
     return TransactionRef(number=number) if number > 0 else TransactionRef(by_connector=True)
 
@@ -322,19 +377,18 @@ def sample(sent: Payload, context: Context) -> Sample | None:
 
     A sample that says all it should is taken as it is.
     """
-    value = sent.get("value", "")
-    measurand, unit = sent.get("measurand"), sent.get("unit")
     if sent.get("format") == "SignedData":
         # Signatures cover every byte (MV-16).
         return sent  # type: ignore[return-value]
-    if not value or value[0] in " \t\r\n" or value[-1] in " \t\r\n":
-        if not value.strip():
-            context.note("empty-value", sent)
+    value = sent.get("value", "")
+    measurand, unit = sent.get("measurand"), sent.get("unit")
+    if value != value.strip() or not is_number(value):
+        value = odd_value(value, context)
+        if not value:
             return None
-        context.note("value-padded", sent)
-        sent = {**sent, "value": value.strip()}
-    if unit in UNIT_ALIASES:
-        unit = UNIT_ALIASES[unit]
+        sent = {**sent, "value": value}
+    if unit is not None and unit not in UNITS:
+        unit = UNIT_ALIASES.get(unit.strip().casefold(), unit)
         sent = {**sent, "unit": unit}
     if measurand is None:
         measurand = MEASURAND_OF_UNIT.get(unit or "", ENERGY)
@@ -346,6 +400,27 @@ def sample(sent: Payload, context: Context) -> Sample | None:
         # Only a voltage lies between a phase and neutral; stations mean the phase (MV-13).
         sent = {**sent, "phase": phase[:-2]}
     return sent  # type: ignore[return-value]
+
+
+def is_number(value: str) -> bool:
+    try:
+        return isfinite(float(value))
+    except ValueError:
+        return False
+
+
+def odd_value(value: str, context: Context) -> str:
+    """Read a value that is not plainly a number; one that is none is kept as it is (MV-03, MV-05)."""
+    trimmed = value.strip()
+    if not trimmed:
+        context.note("empty-value", value)
+    elif metervalues.decimal(trimmed) is None:
+        context.note("value-not-a-number", value)
+    elif "," in trimmed:
+        context.note("decimal-comma", value)
+    else:
+        context.note("value-padded", value)
+    return trimmed
 
 
 def meter_values(payload: Payload, context: Context) -> MeterReport:
