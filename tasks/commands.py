@@ -18,9 +18,9 @@ from django.db import connection
 from django.utils import timezone
 
 from chargers.changes import Changes
-from chargers.choices import RegistrationStatus
+from chargers.choices import OcppVersion, RegistrationStatus
 from chargers.models import ChargePoint
-from tasks import broker
+from tasks import broker, schemas
 from tasks.actions import Action
 from tasks.errors import NotAccepted, NotCancellable, StationOffline, VersionMismatch
 from tasks.models import OPEN, Command, CommandStatus
@@ -208,6 +208,8 @@ def request(values: Sequence[Request], changes: Changes) -> list[Command]:
 def take(values: Sequence[UUID], changes: Changes) -> list[Command | None]:
     """Read commands that a node was told to send; none for one that is no longer queued."""
     found = Command.objects.filter(pk__in=values, status=CommandStatus.QUEUED).in_bulk()
+    for row in found.values():
+        row.payload = schemas.in_order(OcppVersion(row.ocpp_version), row.action, row.payload)
     return [found.get(value) for value in values]
 
 

@@ -110,6 +110,22 @@ def _rename(schema: Schema, body: Any, path: str, unknown: dict[str, list[str]])
     return body
 
 
+def in_order(version: OcppVersion, action: str, payload: dict[str, Any]) -> dict[str, Any]:
+    """Put the members of a request in the order of the schema again: PostgreSQL keeps its own."""
+    ordered: dict[str, Any] = _in_order(schema(version, action, "Request"), payload)
+    return ordered
+
+
+def _in_order(schema: Schema, value: Any) -> Any:
+    if isinstance(value, dict) and "properties" in schema:
+        members = schema["properties"]
+        known = {name: _in_order(members[name], value[name]) for name in members if name in value}
+        return known | {name: value[name] for name in value if name not in known}
+    if isinstance(value, list) and isinstance(schema.get("items"), dict):
+        return [_in_order(schema["items"], each) for each in value]
+    return value
+
+
 def _field(error: Any) -> str:
     """Name the field an error is about the way the body spells it; a missing one by its own name."""
     path = [part if isinstance(part, int) else snake(part) for part in error.instance_path]
