@@ -62,8 +62,7 @@ class CommandEndpoint(APIView):
         try:
             relay_command.apply_async(kwargs={"command_id": str(command.pk)}, retry=False)
         except BrokerError:
-            end_unsent(command)
-            return failure(command, *QUEUE_DOWN)
+            return failure(end_unsent(command), *QUEUE_DOWN)
         if envelope["sync"]:
             return outcome(wait(command))
         return success(command, 202, "TASK_SUBMITTED", f"{command} is on its way; its task tells what comes of it.")
@@ -124,10 +123,12 @@ def store(row: Action, identity: str, payload: Payload, user: AbstractBaseUser) 
         return commands.create(station=station, action=row, payload=payload, requested_by=user, now=now, changes=work)
 
 
-def end_unsent(command: Command) -> None:
+def end_unsent(command: Command) -> Command:
     changes = Changes()
     commands.end(command.pk, CommandStatus.ERROR, now=timezone.now(), changes=changes, reason=QUEUE_DOWN[2])
     updates.publish(changes)
+    command.refresh_from_db()
+    return command
 
 
 def wait(command: Command) -> Command:

@@ -1,0 +1,119 @@
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+from rest_framework.test import APIClient
+
+from tasks.roles import Role, role_of
+from tests.api import rows
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def fast_passwords(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+def test_a_user_is_added_with_a_role(administrator: APIClient) -> None:
+    body = {"username": "olive", "email": "olive@example.com", "first_name": "Olive", "role": "operators"}
+    created = administrator.post("/api/user/create/", {**body, "password": PASSWORD})
+    assert created.status_code == 201
+    assert body.items() <= created.json().items()
+    assert created.json() == administrator.get("/api/user/olive/").json()
+
+    token = APIClient().post("/api/token/", {"username": "olive", "password": PASSWORD}).json()["access"]
+    olive = APIClient(headers={"Authorization": f"Bearer {token}"})
+    assert olive.post("/api/location/", {"name": "Depot"}).status_code == 201
+    assert olive.get("/api/user/").status_code == 403
+
+
+def test_a_new_user_is_a_viewer_unless_told(administrator: APIClient) -> None:
+    created = administrator.post("/api/user/create/", {"username": "eve", "password": PASSWORD}).json()
+    assert (created["role"], created["is_staff"], created["is_active"]) == ("viewers", False, True)
+
+
+@pytest.mark.parametrize("path", ["/api/user/", "/api/user/olga/"])
+def test_no_answer_holds_a_password(path: str, administrator: APIClient, olga: User) -> None:
+    olga.set_password(PASSWORD)
+    olga.save()
+    text = administrator.get(path).content.decode()
+    assert "olga" in text
+    assert "password" not in text
+    assert olga.password not in text
+    assert administrator.get("/api/user/?fields=password").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"password": PASSWORD}, "username"),
+        ({"username": "eve"}, "password"),
+        ({"username": "eve", "password": "short"}, "password"),
+        ({"username": "eve", "password": "1234567890123"}, "password"),
+        ({"username": "evelyn.adams", "password": "evelyn.adams"}, "password"),
+        ({"username": "olga", "password": PASSWORD}, "username"),
+        ({"username": "a/b", "password": PASSWORD}, "username"),
+        ({"username": "create", "password": PASSWORD}, "username"),
+        ({"username": "eve", "password": PASSWORD, "role": "kings"}, "role"),
+        ({"username": "eve", "password": PASSWORD, "email": "nowhere"}, "email"),
+        ({"username": "eve", "password": PASSWORD, "is_superuser": True}, "is_superuser"),
+    ],
+)
+def test_a_bad_user_is_refused_by_field(body: dict[str, Any], field: str, administrator: APIClient, olga: User) -> None:
+    refused = administrator.post("/api/user/create/", body)
+    assert refused.status_code == 400
+    assert refused.json()["details"].keys() == {field}
+
+
+def test_a_password_is_not_told_back_when_it_is_refused(administrator: APIClient) -> None:
+    refused = administrator.post("/api/user/create/", {"username": "eve", "password": "sesame"})
+    assert "sesame" not in refused.content.decode()
+
+
+def test_a_user_is_changed(administrator: APIClient, olga: User) -> None:
+    changed = administrator.patch("/api/user/olga/", {"role": "viewers", "last_name": "Ivanova", "is_staff": True})
+    assert changed.status_code == 200
+    assert (changed.json()["role"], changed.json()["last_name"]) == ("viewers", "Ivanova")
+    assert role_of(User.objects.get(pk=olga.pk)) == Role.VIEWER
+
+    assert administrator.patch("/api/user/olga/", {"password": PASSWORD}).status_code == 200
+    assert User.objects.get(pk=olga.pk).check_password(PASSWORD)
+    assert administrator.patch("/api/user/olga/", {"username": "helga"}).status_code == 400
+
+
+def test_an_inactive_user_keeps_the_role_but_cannot_log_in(administrator: APIClient, olga: User) -> None:
+    administrator.patch("/api/user/olga/", {"password": PASSWORD, "is_active": False})
+    assert administrator.get("/api/user/olga/").json()["role"] == "operators"
+    assert APIClient().post("/api/token/", {"username": "olga", "password": PASSWORD}).status_code == 401
+
+
+def test_a_role_leaves_other_groups_alone(administrator: APIClient, olga: User) -> None:
+    olga.groups.add(Group.objects.create(name="night shift"))
+    administrator.patch("/api/user/olga/", {"role": "administrators"})
+    assert {group.name for group in olga.groups.all()} == {"administrators", "night shift"}
+
+
+def test_a_superuser_who_is_given_another_role_is_no_superuser_any_more(administrator: APIClient) -> None:
+    User.objects.create(username="root", is_superuser=True)
+    assert administrator.get("/api/user/root/").json()["role"] == "administrators"
+    assert administrator.patch("/api/user/root/", {"role": "viewers"}).json()["role"] == "viewers"
+    assert not User.objects.get(username="root").is_superuser
+
+
+def test_nobody_locks_themselves_out(administrator: APIClient) -> None:
+    assert administrator.patch("/api/user/ada/", {"role": "viewers"}).json()["details"].keys() == {"role"}
+    assert administrator.patch("/api/user/ada/", {"is_active": False}).json()["details"].keys() == {"is_active"}
+    refused = administrator.delete("/api/user/ada/")
+    assert (refused.status_code, refused.json()["code"]) == (409, "OWN_USER")
+    assert administrator.patch("/api/user/ada/", {"email": "ada@example.com"}).status_code == 200
+
+
+def test_deleting_a_user_keeps_what_they_asked_for(administrator: APIClient, olga: User) -> None:
+    command = rows.command(rows.station(), requested_by=olga)
+    tag = rows.tag(user=olga)
+    assert administrator.delete("/api/user/olga/").status_code == 204
+    assert administrator.get(f"/api/task/{command.pk}/").json()["requested_by"] is None
+    assert administrator.get(f"/api/idtag/{tag.pk}/").json()["user"] is None
