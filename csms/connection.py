@@ -32,6 +32,8 @@ from tasks.models import Command, CommandStatus
 
 logger = logging.getLogger(__name__)
 
+# What a station is asked for when it does not tell it.
+GREETED = ("BootNotification", "StatusNotification")
 # Calls whose time was over and whose answer is still worth something when it comes (FR-10).
 MAX_LATE = 20
 
@@ -76,10 +78,10 @@ class Waiting(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """The last recorded message and its answer, should the station send it again."""
+    """The last message of its action that was recorded, and its answer, should the station send it again."""
 
     id: rpc.MessageId
-    frame: bytes
+    frame_hash: int
     answer: bytes
 
 
@@ -94,9 +96,10 @@ class Connection:
         "_log",
         "_node",
         "_noted",
-        "_replay",
+        "_replays",
         "_socket",
         "_strict",
+        "_told",
         "_trace",
         "_triggered",
         "_waiting",
@@ -105,7 +108,6 @@ class Connection:
         "opened_at",
         "profile",
         "registration",
-        "reported_status",
         "version",
     )
 
@@ -116,7 +118,8 @@ class Connection:
         # A station known from before need not boot first (BO-03).
         self.registration = profile.registration_status
         self.opened_at = socket.loop.time()
-        self.reported_status = False
+        # Which of GREETED the station has told by itself.
+        self._told: frozenset[str] = frozenset()
         self.draining = False
         self._socket = socket
         self._node = node
@@ -132,7 +135,7 @@ class Connection:
         self._late: OrderedDict[str, Command] | None = None
         self._noted: set[str] | None = None
         self._triggered: set[str] | None = None
-        self._replay: Replay | None = None
+        self._replays: dict[str, Replay] | None = None
 
     @property
     def station(self) -> str:
@@ -227,8 +230,8 @@ class Connection:
             self._take_answer(unreadable, [])
 
     async def _serve(self, call: rpc.Call, raw: bytes, notes: list[Note]) -> None:
-        replay = self._replay
-        if replay is not None and replay.id == call.id and replay.frame == raw:
+        replay = self._replays.get(call.action) if self._replays else None
+        if replay is not None and replay.id == call.id and replay.frame_hash == hash(raw):
             self._note([Note("message-repeated", f"{call.action} {call.id}")])
             await self._send(replay.answer)
             return
@@ -237,9 +240,11 @@ class Connection:
             action, handler = self._handler(call, notes)
             answer = rpc.encode_result(call.id, await self._handle(action, handler, call.payload, raw, notes))
             if handler.records:
-                self._replay = Replay(call.id, raw, answer)
+                self._remember(action, Replay(call.id, hash(raw), answer))
         except RpcError as error:
             result = error.code.value
+            if error.code != ErrorCode.SECURITY_ERROR:
+                self._note([*notes, Note("message-refused", f"{action[:100]}: {error}")])
             self._log.info("%s: %s refused, %s", self.station, call.action[:50], error)
             answer = rpc.encode_error(call.id, self.version.spell(error.code), error.description)
         except IntakeUnavailable:
@@ -251,6 +256,11 @@ class Connection:
             answer = rpc.encode_error(call.id, ErrorCode.INTERNAL_ERROR, "an internal error occurred")
         metrics.MESSAGES.labels(action if action in self.version.handlers else "other", result).inc()
         await self._send(answer)
+
+    def _remember(self, action: str, replay: Replay) -> None:
+        if self._replays is None:
+            self._replays = {}
+        self._replays[action] = replay
 
     def _handler(self, call: rpc.Call, notes: list[Note]) -> tuple[str, Handler]:
         """Find who serves a CALL. Raises RpcError when nobody does, or when the station may not send it yet."""
@@ -281,7 +291,9 @@ class Connection:
 
     async def _handle(self, action: str, handler: Handler, payload: Payload, raw: bytes, notes: list[Note]) -> Payload:
         """Serve a CALL in three steps: read, store, answer. Raises RpcError."""
-        payload = self._checked(payload, action, "Request", handler.optional, raw, notes)
+        # What had to be read leniently, and escapes below U+0100, may hide control characters.
+        suspect = bool(notes) or b"\\u00" in raw
+        payload = self._checked(payload, action, "Request", handler.optional, suspect, notes)
         context = self._context(action, notes)
         value = handler.read(payload, context)
         work: list[Work] = [(handler.service, value)] if handler.service else []
@@ -290,21 +302,24 @@ class Connection:
         result = results[0] if handler.service else None
         if isinstance(result, RegistrationStatus):
             self.registration = result
-        if action == "StatusNotification":
-            self.reported_status = True
+        if action in GREETED:
+            self._told |= {action}
         answer = handler.answer(result, context)
         if errors := list(schemas.validator(self.version.name, action, "Response").iter_errors(answer)):
             raise AssertionError(f"our answer to {action} violates its schema: {errors[0].message}")
         return answer
 
     def _checked(
-        self, payload: Payload, action: str, kind: schemas.Kind, optional: Any, raw: bytes, notes: list[Note]
+        self, payload: Any, action: str, kind: schemas.Kind, optional: Any, suspect: bool, notes: list[Note]
     ) -> Payload:
-        """Check a payload against its schema and mend what is clear. Raises RpcError."""
+        """Check a payload against its schema and mend what is clear. Raises RpcError.
+
+        `suspect` says that it may hold what a schema allows and no database takes.
+        """
         validator = schemas.validator(self.version.name, action, kind)
-        # Escapes below U+0100 may hide control characters, which a schema allows and no database takes.
-        if validator.is_valid(payload) and b"\\u00" not in raw:
-            return payload
+        if not suspect and validator.is_valid(payload):
+            valid: Payload = payload
+            return valid
         if self._strict and (errors := list(validator.iter_errors(payload))):
             raise repairs.refusal(errors)
         mended, found = repairs.mend(payload, schemas.schema(self.version.name, action, kind), validator, optional)
@@ -366,6 +381,9 @@ class Connection:
                 except (IntakeUnavailable, ConnectionClosed) as error:
                     # The sweep ends it: its row cannot be written, or the connection is gone.
                     self._log.warning("%s: %s was not completed: %s", self.station, command.action, error)
+                except Exception:
+                    # The calls behind it must not wait for ever.
+                    self._log.exception("%s: %s failed", self.station, command.action)
         finally:
             self._lane = None
 
@@ -419,15 +437,17 @@ class Connection:
             self._node.spawn(self._store_answer(command, answer))
         else:
             metrics.UNMATCHED.labels("unknown").inc()
-            notes.append(Note("answer-to-nobody", str(answer)))
-            self._log.info("%s answers a call nobody made: %.200s", self.station, answer)
+            notes.append(Note("answer-to-nobody", f"{type(answer).__name__} {rpc.excerpt(answer.id, 100)}"))
+            self._log.info("%s answers a call nobody made, %s", self.station, rpc.excerpt(answer.id, 100))
         self._note(notes)
 
     async def _store_answer(self, command: Command, answer: rpc.CallResult | rpc.CallError) -> None:
         """Store an answer together with what it changes."""
         now = datetime.now(UTC)
         if isinstance(answer, rpc.CallError):
-            error = {"code": answer.code, "description": answer.description, "details": answer.details}
+            error = repairs.clean_json(
+                {"code": answer.code, "description": answer.description, "details": answer.details}
+            )
             await self._finish(command, commands.Outcome(command.pk, CommandStatus.ERROR, now, error=error), [])
             return
         notes: list[Note] = []
@@ -435,7 +455,8 @@ class Connection:
             payload = self._checked_answer(command.action, answer.payload, notes)
         except RpcError as error:
             failure = _error(self.version.spell(error.code), f"the station's answer is not valid: {error.description}")
-            outcome = commands.Outcome(command.pk, CommandStatus.ERROR, now, answer.payload, failure)
+            response = repairs.clean_json(answer.payload)
+            outcome = commands.Outcome(command.pk, CommandStatus.ERROR, now, response, failure)
             await self._finish(command, outcome, [])
             return
         if command.action == "TriggerMessage" and payload.get("status") == "Accepted":
@@ -448,7 +469,7 @@ class Connection:
 
     def _checked_answer(self, action: str, payload: Payload, notes: list[Note]) -> Payload:
         # An answer's text is gone by now; a walk over it costs little, as answers are rare.
-        return self._checked(payload, action, "Response", (), b"\\u00", notes)
+        return self._checked(payload, action, "Response", (), True, notes)
 
     def _expect_triggered(self, action: str) -> None:
         """Serve a message the station was told to send even before it is accepted (section 4.2)."""
@@ -479,11 +500,10 @@ class Connection:
         """Ask a station for what it did not tell by itself (BO-03, BO-14)."""
         if self.registration == RegistrationStatus.REJECTED or (self.version.name, "TriggerMessage") not in BY_NAME:
             return
-        wanted = [] if self.profile.booted_before else ["BootNotification"]
-        if not self.reported_status:
-            wanted.append("StatusNotification")
-        for message in wanted:
-            await self._ask("TriggerMessage", {"requestedMessage": message})
+        for message in GREETED:
+            known = message == "BootNotification" and self.profile.booted_before
+            if not known and message not in self._told:
+                await self._ask("TriggerMessage", {"requestedMessage": message})
 
     async def _ask(self, action: str, payload: Payload) -> None:
         """Send a command of the platform's own, recorded like any other."""

@@ -405,6 +405,9 @@ class OcppServer:
                 await self._report()
             except IntakeUnavailable:
                 logger.error("the node's lease was not renewed")
+            except Exception:
+                # Whatever it was: without its lease the node's stations would count as offline.
+                logger.exception("the node's report failed")
 
     async def _report(self) -> None:
         """Renew the node's lease and store what was counted since the last report."""

@@ -177,8 +177,11 @@ def heartbeat(values: Sequence[Heartbeat], changes: Changes) -> list[None]:
 
 
 def note_deviations(values: Sequence[DeviationNote], changes: Changes) -> list[None]:
-    """Count the ways in which stations break the rules."""
+    """Count the ways in which stations break the rules; one that was deleted meanwhile has none."""
+    known = set(ChargePoint.objects.filter(pk__in=[value.station for value in values]).values_list("pk", flat=True))
     for value in values:
+        if value.station not in known:
+            continue
         example = value.example[:EXAMPLE_LENGTH]
         counted = Deviation.objects.filter(chargepoint=value.station, kind=value.kind).update(
             count=F("count") + value.count, last_seen=value.at, example=example
