@@ -10,6 +10,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import AuthenticationFailed, InvalidToken
 
+from chargers.models.station import identity_key
 from tasks import updates
 from tasks.roles import Role, may
 
@@ -40,7 +41,7 @@ class UpdatesConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         query = parse_qs(self.scope["query_string"].decode("latin-1"))
         topic = self.scope["url_route"]["kwargs"]["topic"]
-        self.station = query.get("chargepoint_id", [""])[0]
+        self.station = identity_key(query.get("chargepoint_id", [""])[0])
         self.expiry: asyncio.Task[None] | None = None
         self.topics = updates.TOPICS if topic == updates.ALL else (topic,)
 
@@ -50,7 +51,7 @@ class UpdatesConsumer(AsyncWebsocketConsumer):
         if lifetime is None:
             await self.close(UNAUTHENTICATED, "a valid access token is needed in ?token=")
         elif topic not in (*updates.TOPICS, updates.ALL):
-            await self.close(UNKNOWN_TOPIC, f"no topic {topic}")
+            await self.close(UNKNOWN_TOPIC, "no such topic")
         else:
             for each in self.topics:
                 await self.channel_layer.group_add(updates.group(each), self.channel_name)
@@ -68,5 +69,5 @@ class UpdatesConsumer(AsyncWebsocketConsumer):
 
     async def updates(self, message: dict[str, Any]) -> None:
         for station, frame in message["frames"]:
-            if not self.station or station == self.station:
+            if not self.station or identity_key(station) == self.station:
                 await self.send(frame)
