@@ -1,0 +1,219 @@
+"""Live updates over a WebSocket and a real channel layer."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+from django.contrib.auth.models import User
+from django.db import connection
+from django.utils import timezone
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
+
+from api.resources import ConnectorResource
+from chargers import representation
+from chargers.changes import Changes
+from ov2xmp.asgi import application
+from tasks import updates
+from tasks.roles import Role
+from tests.api import rows
+from tests.conftest import client_of, person
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("transactional_db", "redis_settings")]
+
+
+async def off_loop(work: Callable[[], Any]) -> Any:
+    """Work with the database in a thread, and leave no connection behind."""
+
+    def run() -> Any:
+        try:
+            return work()
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(run)
+
+
+def token(role: Role | None = Role.VIEWER, lifetime: timedelta = timedelta(minutes=5)) -> str:
+    access = AccessToken.for_user(person(f"somebody-{role}", role))
+    access.set_exp(lifetime=lifetime)
+    return str(access)
+
+
+@asynccontextmanager
+async def listening(path: str) -> AsyncIterator[WebsocketCommunicator]:
+    socket = WebsocketCommunicator(application, path)
+    connected, _ = await socket.connect()
+    assert connected
+    try:
+        # Until it answers nothing it has not yet joined its groups.
+        assert await socket.receive_nothing(0.2)
+        yield socket
+    finally:
+        await socket.disconnect()
+
+
+async def close_code(path: str) -> int:
+    socket = WebsocketCommunicator(application, path)
+    await socket.connect()
+    message = await socket.receive_output(2)
+    assert message["type"] == "websocket.close"
+    await socket.disconnect()
+    return message["code"]
+
+
+def note(topic: str, *keys: Any) -> Changes:
+    changes = Changes()
+    for key in keys:
+        changes.note(topic, key)
+    return changes
+
+
+async def publish(changes: Changes) -> None:
+    await updates.send(await off_loop(lambda: updates.render(changes, timezone.now())))
+
+
+async def test_without_a_valid_token_the_socket_is_closed_with_4401() -> None:
+    def tokens() -> list[str]:
+        gone = token(Role.OPERATOR)
+        User.objects.get(username="somebody-operators").delete()
+        expired = token(lifetime=-timedelta(seconds=1))
+        nobody = token(None)
+        refresh = RefreshToken.for_user(person("refresher", Role.VIEWER))
+        return ["", "rubbish", gone, expired, nobody, str(refresh)]
+
+    for each in await off_loop(tokens):
+        assert await close_code(f"/ws/updates/all/?token={each}") == 4401
+    assert await close_code("/ws/updates/all/") == 4401
+
+
+async def test_a_token_that_runs_out_ends_the_updates() -> None:
+    short = await off_loop(lambda: token(lifetime=timedelta(seconds=1.5)))
+    assert await close_code(f"/ws/updates/all/?token={short}") == 4401
+
+
+@pytest.mark.parametrize("topic", ["nonsense", "x" * 200])
+async def test_a_topic_that_is_none_is_refused(topic: str) -> None:
+    access = await off_loop(token)
+    assert await close_code(f"/ws/updates/{topic}/?token={access}") == 4404
+
+
+async def test_a_topic_brings_its_own_updates_only() -> None:
+    def prepare() -> tuple[str, Any]:
+        return token(), rows.connector(rows.station()).pk
+
+    access, connector = await off_loop(prepare)
+    async with (
+        listening(f"/ws/updates/connector/?token={access}") as one,
+        listening(f"/ws/updates/all/?token={access}") as everything,
+    ):
+        await publish(note("chargepoint", "CP001"))
+        await publish(note("connector", connector))
+        assert (await one.receive_json_from(2))["topic"] == "connector"
+        assert await one.receive_nothing()
+        assert [(await everything.receive_json_from(2))["topic"] for _ in range(2)] == ["chargepoint", "connector"]
+
+
+async def test_updates_are_narrowed_to_a_station() -> None:
+    def prepare() -> str:
+        for identity in ("CP/1 ü", "CP2"):
+            rows.station(identity)
+        return token()
+
+    access = await off_loop(prepare)
+    path = f"/ws/updates/chargepoint?token={access}&chargepoint_id={quote('cp/1 Ü', safe='')}"
+    async with listening(path) as socket:
+        await publish(note("chargepoint", "CP2", "CP/1 ü"))
+        assert (await socket.receive_json_from(2))["data"]["chargepoint_id"] == "CP/1 ü"
+        assert await socket.receive_nothing()
+
+
+async def test_an_update_carries_the_very_object_that_rest_answers() -> None:
+    def prepare() -> tuple[str, dict[str, tuple[Any, str]]]:
+        station = rows.station("CP001", connected=True)
+        rows.deviation(station)
+        connector = rows.connector(station)
+        transaction = rows.transaction(station, connector=connector, id_tag=rows.tag())
+        command = rows.command(station)
+        return token(), {
+            "chargepoint": ("CP001", "/api/chargepoint/CP001/"),
+            "connector": (connector.pk, f"/api/connector/{connector.pk}/"),
+            "transaction": (transaction.pk, f"/api/transaction/{transaction.pk}/"),
+            "tasks": (command.pk, f"/api/task/{command.pk}/"),
+        }
+
+    def read(paths: list[str]) -> list[Any]:
+        client = client_of(User.objects.get())
+        return [client.get(path).json() for path in paths]
+
+    access, noted = await off_loop(prepare)
+    bodies = await off_loop(lambda: read([path for _, path in noted.values()]))
+    async with listening(f"/ws/updates/all/?token={access}") as socket:
+        for (topic, (key, _)), body in zip(noted.items(), bodies, strict=True):
+            await publish(note(topic, key))
+            update = await socket.receive_json_from(2)
+            assert list(update) == ["topic", "event", "at", "data"]
+            assert (update["topic"], update["event"], update["data"]) == (topic, "updated", body)
+            assert update["at"].endswith("Z")
+    assert noted.keys() | {"metervalues"} == set(updates.TOPICS)
+    assert ConnectorResource.topic in updates.TOPICS
+
+
+async def test_readings_are_told_as_they_are() -> None:
+    access = await off_loop(token)
+    reading = representation.reading(
+        transaction_id=7, station="CP001", evse_id=2, connector_id=1, at=rows.NOON, samples=[{"value": "1"}]
+    )
+    changes = Changes()
+    changes.note_reading(reading)
+    async with listening(f"/ws/updates/metervalues/?token={access}") as socket:
+        await publish(changes)
+        update = await socket.receive_json_from(2)
+    assert (update["event"], update["data"]) == ("created", reading)
+    assert {"transaction_id", "chargepoint_id", "connector_id", "timestamp", "sampled_value"} <= reading.keys()
+
+
+async def test_publishing_from_synchronous_code_reaches_the_listeners() -> None:
+    def prepare() -> str:
+        rows.station()
+        return token()
+
+    access = await off_loop(prepare)
+    async with listening(f"/ws/updates/all/?token={access}") as socket:
+        await sync_to_async(updates.publish, thread_sensitive=False)(note("chargepoint", "CP001"))
+        assert (await socket.receive_json_from(2))["data"]["chargepoint_id"] == "CP001"
+
+
+async def test_what_a_listener_says_is_passed_over() -> None:
+    access = await off_loop(token)
+    async with listening(f"/ws/updates/all/?token={access}") as socket:
+        await socket.send_to(text_data="hello")
+        await socket.send_to(bytes_data=b"\x00")
+        assert await socket.receive_nothing()
+
+
+def test_without_redis_nothing_is_told_and_nothing_fails(settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    layer = settings.CHANNEL_LAYERS["default"]
+    settings.CHANNEL_LAYERS = {"default": {**layer, "CONFIG": {**layer["CONFIG"], "hosts": ["redis://127.0.0.1:1"]}}}
+    rows.station()
+    updates.publish(note("chargepoint", "CP001"))
+    assert "live updates were not sent" in caplog.text
+
+
+def test_a_frame_is_json_with_the_update() -> None:
+    rows.station()
+    [(topic, [(station, frame)])] = updates.render(note("chargepoint", "CP001"), rows.NOON)
+    assert (topic, station) == ("chargepoint", "CP001")
+    assert json.loads(frame)["at"] == "2026-03-01T12:00:00Z"
+
+
+@pytest.mark.parametrize("path", ["/ws/ocpp/CP001", "/ws/updates/", "/ws/updates/all/more/", "/"])
+async def test_a_path_that_leads_nowhere_is_refused_at_the_handshake(path: str) -> None:
+    connected, _ = await WebsocketCommunicator(application, path).connect()
+    assert not connected
