@@ -30,7 +30,7 @@ ADMIN = "admin"
 # Seconds: for an answer of the platform, between attempts to reconnect at least and at most, for
 # a driver to leave and the next one to come, and for the stations to end their sessions.
 HTTP_TIMEOUT = 10
-BACKOFF = (1, 30)
+BACKOFF = (1, 8)
 NEXT_DRIVER = (20, 60)
 STOP_TIMEOUT = 15
 
