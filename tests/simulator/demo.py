@@ -150,10 +150,8 @@ class DemoStation(Station16):
         )
         super().begin_session(connector, id_tag, authorize=authorize)
 
-    async def restart(self, reason: str) -> None:
-        """End the sessions and hang up: `live` connects and boots again."""
-        await self.end_sessions(reason)
-        await self.disconnect()
+    async def come_back(self) -> None:
+        """Leave it to `live`, which waits for the end of the connection."""
 
     def answered(self, call: Call, answer: Answer) -> None:
         self.say(f"{call.action} {dumps(call.payload)}: {outcome(answer)}")

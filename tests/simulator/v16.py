@@ -179,13 +179,15 @@ class Station16(Station):
         self.meter_interval = meter_interval
         self.retry_after = retry_after
         self.clock = clock
+        self.accepted = False
         self._heartbeat: asyncio.Task[None] | None = None
 
     # Requests of the station
 
     async def boot(self) -> Payload:
         answer = await self.call("BootNotification", self.boot_payload)
-        if answer["status"] == "Accepted" and answer["interval"] > 0:
+        self.accepted = answer["status"] == "Accepted"
+        if self.accepted and answer["interval"] > 0:
             self.configuration["HeartbeatInterval"].value = str(answer["interval"])
         return answer
 
@@ -332,9 +334,14 @@ class Station16(Station):
     # A life of its own
 
     async def start_up(self) -> None:
-        """Boot until accepted, report each connector, and keep sending heartbeats if autonomous."""
-        while (answer := await self.boot())["status"] != "Accepted":
-            await asyncio.sleep(answer["interval"] or self.retry_after)
+        """Boot until accepted, report each connector, and keep sending heartbeats if autonomous.
+
+        A station that only lost its connection does not boot again (OCPP-J 1.6, section 5.4).
+        """
+        while not self.accepted:
+            interval = (await self.boot())["interval"]
+            if not self.accepted:
+                await asyncio.sleep(interval or self.retry_after)
         for number in (0, *self.connectors):
             await self.status(number)
         if self.autonomous:
@@ -345,7 +352,12 @@ class Station16(Station):
     async def restart(self, reason: str) -> None:
         """End the sessions with `reason`, then reconnect and boot."""
         await self.end_sessions(reason)
+        self.accepted = False
         await self.disconnect()
+        await self.come_back()
+
+    async def come_back(self) -> None:
+        """Connect again after a restart."""
         await self.connect()
         await self.start_up()
 
