@@ -10,7 +10,7 @@ from django.db.models import Model
 from rest_framework import serializers
 
 from api import identities
-from chargers import choices, models
+from chargers import models
 
 
 # No docstring: it would be every body's description.
@@ -63,16 +63,6 @@ class StationInput(Input):
     class Meta:
         model = models.ChargePoint
         fields = ("chargepoint_id", "registration_status", "location", "security_profile")
-
-    def validate_chargepoint_id(self, identity: str) -> str:
-        if models.ChargePoint.objects.by_identity(identity).exists():
-            raise serializers.ValidationError("There is a charging station with this identity already.")
-        return identity
-
-    def validate_security_profile(self, profile: int) -> int:
-        if self.instance and profile != choices.SecurityProfile.NONE and not self.instance.key_hash:
-            raise serializers.ValidationError("The station has no key yet, so it could never connect.")
-        return profile
 
 
 class ConnectorInput(Input):

@@ -1,6 +1,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Exists, OuterRef
 
@@ -77,6 +78,14 @@ class ChargePoint(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.lookup_key = identity_key(self.chargepoint_id)
         super().save(*args, **kwargs)
+
+    def clean(self) -> None:
+        """Refuse an identity that differs from another only in case, and locking a station out."""
+        if self._state.adding:
+            if ChargePoint.objects.by_identity(self.chargepoint_id).exists():
+                raise ValidationError({"chargepoint_id": "There is a charging station with this identity already."})
+        elif self.security_profile != SecurityProfile.NONE and not self.key_hash:
+            raise ValidationError({"security_profile": "The station has no key yet, so it could never connect."})
 
 
 class Deviation(models.Model):
