@@ -2,6 +2,11 @@
 
 from typing import Any
 
+from django.dispatch import Signal
+
+# Sent with `changes` after the commit by the admin site, which knows no listeners; `tasks` passes it on.
+committed = Signal()
+
 
 class Changes:
     """Collects changes of one unit of work, each row once.
