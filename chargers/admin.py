@@ -1,0 +1,589 @@
+"""The admin site of the domain, made for somebody who must know at night what is going on."""
+
+import json
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import quote
+from django.core.paginator import Paginator
+from django.db import transaction
+from django.db.models import Count, Exists, IntegerField, Model, OuterRef, QuerySet, Subquery, TextField
+from django.db.models.functions import Cast, Coalesce
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from chargers.changes import Changes, committed
+from chargers.choices import RegistrationStatus, TransactionFlag
+from chargers.models import (
+    ChargePoint,
+    Connector,
+    CsmsNode,
+    Deviation,
+    IdTag,
+    Location,
+    MeterValue,
+    SecurityEvent,
+    StatusNotification,
+    Transaction,
+    TransactionEvent,
+    Variable,
+)
+from chargers.services import connectors, stations
+
+# Nobody pages further; searching and filtering lead there.
+MOST_COUNTED = 10_000
+
+
+class CappedPaginator(Paginator):
+    """Counts no further than anybody pages: counting millions of readings takes the database seconds."""
+
+    @cached_property
+    def count(self) -> int:
+        return self.object_list[:MOST_COUNTED].count()
+
+
+class LargeTable(admin.ModelAdmin):
+    """A list of rows that may be many."""
+
+    paginator = CappedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+
+
+class ReadOnly(LargeTable):
+    """Rows that tell what was; nobody writes them by hand."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class Editable(admin.ModelAdmin):
+    """Rows that operators share with stations: only what was changed is written, and listeners hear of it."""
+
+    topic: str | None = None
+
+    def save_model(self, request: HttpRequest, obj: Model, form: ModelForm, change: bool) -> None:
+        obj.save(update_fields=form.changed_data if change else None)
+        self.note([obj.pk], "updated" if change else "created")
+
+    def note(self, keys: Iterable[Any], event: str = "updated") -> None:
+        changes = Changes()
+        for key in keys if self.topic else ():
+            changes.note(self.topic, key, event)
+        transaction.on_commit(lambda: committed.send(type(self), changes=changes))
+
+
+def pretty(value: Any) -> SafeString:
+    """Show JSON as a person reads it."""
+    return format_html("<pre style='margin: 0'>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def link(to: type[Model], key: Any, text: str = "") -> SafeString:
+    """Link to a row that may be gone by now."""
+    if key is None:
+        return SafeString("-")
+    name = f"admin:{to._meta.app_label}_{to._meta.model_name}_change"
+    return format_html('<a href="{}">{}</a>', reverse(name, args=[quote(key)]), text or key)
+
+
+@admin.display(description="station", ordering="chargepoint_id")
+def station(row: Any) -> SafeString:
+    return link(ChargePoint, row.chargepoint_id)
+
+
+@admin.display(description="transaction", ordering="transaction_id")
+def of_transaction(row: Any) -> SafeString:
+    return link(Transaction, row.transaction_id)
+
+
+def kilo(name: str, unit: str, description: str) -> Callable[[Any], str | None]:
+    """Show a column in thousands, as people read it: kWh for Wh, kW for W."""
+
+    @admin.display(description=description, ordering=None if name == "energy_wh" else name)
+    def show(row: Any) -> str | None:
+        value = getattr(row, name)
+        return None if value is None else f"{float(value) / 1000:.3f} {unit}"
+
+    return show
+
+
+class ConnectedFilter(admin.SimpleListFilter):
+    title = parameter_name = "connected"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "Yes"), ("0", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(connected=self.value() == "1") if self.value() else queryset
+
+
+class DeviatesFilter(admin.SimpleListFilter):
+    title = "breaks the rules of OCPP"
+    parameter_name = "deviates"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "Yes"), ("0", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        found = Exists(Deviation.objects.filter(chargepoint=OuterRef("pk")))
+        return queryset.filter(found if self.value() == "1" else ~found) if self.value() else queryset
+
+
+class FlagFilter(admin.SimpleListFilter):
+    title = parameter_name = "flag"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("any", "Any"), *TransactionFlag.choices]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if not self.value():
+            return queryset
+        if self.value() == "any":
+            return queryset.exclude(flags=[])
+        # As text: SQLite cannot look into a list.
+        return queryset.alias(text=Cast("flags", TextField())).filter(text__contains=json.dumps(self.value()))
+
+
+class OpenFilter(admin.SimpleListFilter):
+    title = parameter_name = "running"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "Yes"), ("0", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(stop_transaction_timestamp__isnull=self.value() == "1") if self.value() else queryset
+
+
+class ConnectorInline(admin.TabularInline):
+    model = Connector
+    extra = 0
+    can_delete = False
+    show_change_link = True
+    fields = ("evse_id", "connectorid", "connector_status", "error_code", "status_timestamp", "availability_status")
+    readonly_fields = fields
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class DeviationInline(admin.TabularInline):
+    model = Deviation
+    verbose_name_plural = "deviations: how it breaks the rules of OCPP"
+    extra = 0
+    can_delete = False
+    fields = ("kind", "count", "first_seen", "last_seen", "example")
+    readonly_fields = fields
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+def register_as(status: RegistrationStatus) -> Callable[..., None]:
+    """Make the action that gives stations a registration status."""
+
+    @admin.action(description=f"Set registration status: {status.label}", permissions=["change"])
+    def act(self: "StationAdmin", request: HttpRequest, queryset: QuerySet[ChargePoint]) -> None:
+        keys = list(queryset.exclude(registration_status=status).values_list("pk", flat=True))
+        with transaction.atomic():
+            ChargePoint.objects.filter(pk__in=keys).update(registration_status=status)
+            self.note(keys)
+        for row in ChargePoint.objects.filter(pk__in=keys):
+            self.log_change(request, row, f"Set the registration status to {status.label}.")
+        self.message_user(request, f"{len(keys)} changed to {status.label}.", messages.SUCCESS)
+
+    act.__name__ = f"register_as_{status.name.lower()}"
+    return act
+
+
+@admin.register(ChargePoint)
+class StationAdmin(Editable):
+    topic = stations.TOPIC
+    list_display = (
+        "chargepoint_id",
+        "is_connected",
+        "status",
+        "ocpp_version",
+        "make",
+        "firmware_version",
+        "registration_status",
+        "last_seen",
+        "deviation_kinds",
+        "location",
+    )
+    list_filter = (
+        ConnectedFilter,
+        "registration_status",
+        "ocpp_version",
+        "security_profile",
+        DeviatesFilter,
+        ("location", admin.RelatedOnlyFieldListFilter),
+    )
+    list_per_page = 50
+    search_fields = (
+        "chargepoint_id",
+        "chargepoint_vendor",
+        "chargepoint_model",
+        "chargepoint_serial_number",
+        "chargebox_serial_number",
+        "location__name",
+    )
+    autocomplete_fields = ("location",)
+    inlines = (ConnectorInline, DeviationInline)
+    actions = ("give_new_keys", *(register_as(status) for status in RegistrationStatus))
+    told = (
+        "chargepoint_vendor",
+        "chargepoint_model",
+        "chargepoint_serial_number",
+        "chargebox_serial_number",
+        "firmware_version",
+        "meter_type",
+        "meter_serial_number",
+        "iccid",
+        "imsi",
+    )
+    now = (
+        "is_connected",
+        "connected_since",
+        "node",
+        "ip_address",
+        "ocpp_version",
+        "chargepoint_status",
+        "chargepoint_status_timestamp",
+        "last_boot",
+        "last_heartbeat",
+        "last_seen",
+    )
+    fieldsets = (
+        (None, {"fields": ("chargepoint_id", "registration_status", "location", "security_profile", "has_key")}),
+        ("Right now", {"fields": (*now, "history")}),
+        ("What it says of itself", {"fields": (*told, "created_at")}),
+    )
+    add_fieldsets = ((None, {"fields": ("chargepoint_id", "registration_status", "location", "security_profile")}),)
+
+    def get_fieldsets(self, request: HttpRequest, obj: ChargePoint | None = None) -> Any:
+        return self.fieldsets if obj else self.add_fieldsets
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ChargePoint | None = None) -> Any:
+        return ("chargepoint_id", *self.now, *self.told, "has_key", "history", "created_at") if obj else ()
+
+    def get_inlines(self, request: HttpRequest, obj: ChargePoint | None) -> Any:
+        return self.inlines if obj else ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ChargePoint]:
+        kinds = Deviation.objects.filter(chargepoint=OuterRef("pk")).order_by().values("chargepoint")
+        counted = Subquery(kinds.annotate(number=Count("pk")).values("number"), output_field=IntegerField())
+        rows = super().get_queryset(request).with_connected(timezone.now())
+        return rows.annotate(deviating=Coalesce(counted, 0)).select_related("location").prefetch_related("connectors")
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Let a station take with it what is its own, though that cannot be deleted by itself."""
+        going, counts, _, protected = super().get_deleted_objects(objs, request)
+        return going, counts, set(), protected
+
+    @admin.display(description="connected", boolean=True, ordering="connected")
+    def is_connected(self, row: ChargePoint) -> bool:
+        return row.connected
+
+    @admin.display(description="status", ordering="chargepoint_status")
+    def status(self, row: ChargePoint) -> SafeString | str:
+        """Tell the station's own status and that of each connector."""
+        told = [("", row.chargepoint_status)] if row.chargepoint_status else []
+        told += [(f"{each.evse_id}.{each.connectorid} ", each.connector_status) for each in row.connectors.all()]
+        return format_html_join(", ", "{}{}", told) or "-"
+
+    @admin.display(description="make", ordering="chargepoint_vendor")
+    def make(self, row: ChargePoint) -> str:
+        return f"{row.chargepoint_vendor} {row.chargepoint_model}".strip() or "-"
+
+    @admin.display(description="deviations", ordering="deviating")
+    def deviation_kinds(self, row: ChargePoint) -> str:
+        return str(row.deviating or "-")
+
+    @admin.display(description="has a key", boolean=True)
+    def has_key(self, row: ChargePoint) -> bool:
+        return bool(row.key_hash)
+
+    @admin.display(description="history")
+    def history(self, row: ChargePoint) -> SafeString:
+        """Link to the rows of the station elsewhere."""
+        models = {Transaction: "transactions", StatusNotification: "statuses", MeterValue: "meter values"}
+        models |= {Variable: "variables", SecurityEvent: "security events"}
+        query = urlencode({"chargepoint__exact": row.pk})
+        links = [
+            (reverse(f"admin:chargers_{to._meta.model_name}_changelist"), query, text) for to, text in models.items()
+        ]
+        links.append((reverse("admin:tasks_command_changelist"), query, "commands"))
+        return format_html_join(" · ", '<a href="{}?{}">{}</a>', links)
+
+    @admin.action(description="Give new keys, shown once", permissions=["change"])
+    def give_new_keys(self, request: HttpRequest, queryset: QuerySet[ChargePoint]) -> HttpResponse:
+        """Ask first: a station with an old key is turned away when it connects next."""
+        chosen = list(queryset)
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "New keys", "stations": chosen}
+        if "confirmed" in request.POST:
+            with transaction.atomic():
+                context["keys"] = [(row, stations.new_key(row)) for row in chosen]
+            for row in chosen:
+                self.log_change(request, row, "Gave a new key.")
+        return TemplateResponse(request, "admin/chargers/chargepoint/keys.html", context)
+
+
+@admin.register(Connector)
+class ConnectorAdmin(Editable):
+    topic = connectors.TOPIC
+    list_display = (
+        "__str__",
+        "connector_status",
+        "error_code",
+        "status_timestamp",
+        "availability_status",
+        "standard",
+        "power_type",
+    )
+    list_filter = ("connector_status", "availability_status", "power_type")
+    list_per_page = 50
+    search_fields = ("chargepoint__chargepoint_id", "chargepoint__location__name")
+    told = (
+        station,
+        "evse_id",
+        "connectorid",
+        "connector_status",
+        "status_timestamp",
+        "error_code",
+        "availability_status",
+        "uuid",
+    )
+    fields = (*told, "standard", "format", "power_type")
+    readonly_fields = told
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(IdTag)
+class IdTagAdmin(Editable):
+    list_display = ("id_token", "friendly_name", "user", "parent", "revoked", "expiry_date", "max_active_transactions")
+    list_filter = ("revoked", ("expiry_date", admin.EmptyFieldListFilter))
+    list_select_related = ("user", "parent")
+    list_per_page = 50
+    search_fields = ("id_token", "friendly_name", "user__username")
+    autocomplete_fields = ("user", "parent")
+    readonly_fields = ("created_at",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: IdTag | None = None) -> Any:
+        return ("id_token", *self.readonly_fields) if obj else self.readonly_fields
+
+
+@admin.register(Location)
+class LocationAdmin(Editable):
+    list_display = ("name", "city", "country", "time_zone", "number_of_stations")
+    search_fields = ("name", "address", "city")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Location]:
+        return super().get_queryset(request).annotate(number=Count("chargepoints"))
+
+    @admin.display(description="stations", ordering="number")
+    def number_of_stations(self, row: Location) -> SafeString:
+        url = reverse("admin:chargers_chargepoint_changelist")
+        return format_html('<a href="{}?{}">{}</a>', url, urlencode({"location__id__exact": row.pk}), row.number)
+
+
+@admin.register(Transaction)
+class TransactionAdmin(ReadOnly):
+    list_display = (
+        "transaction_id",
+        station,
+        "evse_id",
+        "tag",
+        "start_transaction_timestamp",
+        "stop_transaction_timestamp",
+        kilo("energy_wh", "kWh", "energy"),
+        "transaction_status",
+        "reason_stopped",
+        "flagged",
+    )
+    list_filter = (
+        OpenFilter,
+        "transaction_status",
+        FlagFilter,
+        "ocpp_version",
+        "authorization_status",
+        "start_transaction_timestamp",
+    )
+    search_fields = ("chargepoint__chargepoint_id", "id_tag__id_token", "uuid", "transaction_id__exact")
+    search_help_text = "Station, id tag, number, or the station's own id."
+    fieldsets = (
+        (
+            None,
+            {"fields": ("transaction_id", "uuid", station, "evse_id", "connectorid", "ocpp_version", "readings")},
+        ),
+        ("Who", {"fields": ("tag", "authorization_status", "stop_id_tag", "reservation_id")}),
+        (
+            "When",
+            {"fields": ("start_transaction_timestamp", "stop_transaction_timestamp", "reason_stopped", "received_at")},
+        ),
+        (
+            "Energy",
+            {
+                "fields": (
+                    kilo("energy_wh", "kWh", "energy"),
+                    "wh_meter_start",
+                    "wh_meter_last",
+                    "wh_meter_last_timestamp",
+                    "wh_meter_stop",
+                )
+            },
+        ),
+        ("State", {"fields": ("transaction_status", "flagged_why")}),
+    )
+
+    @admin.display(description="id tag", ordering="id_tag_id")
+    def tag(self, row: Transaction) -> SafeString:
+        return link(IdTag, row.id_tag_id)
+
+    @admin.display(description="flags")
+    def flagged(self, row: Transaction) -> str:
+        return ", ".join(row.flags) or "-"
+
+    @admin.display(description="flags")
+    def flagged_why(self, row: Transaction) -> SafeString | str:
+        """Explain each flag."""
+        labels = dict(TransactionFlag.choices)
+        return format_html_join("", "<div>{}: {}</div>", [(flag, labels.get(flag, "")) for flag in row.flags]) or "-"
+
+    @admin.display(description="history")
+    def readings(self, row: Transaction) -> SafeString:
+        query = urlencode({"transaction__exact": row.pk})
+        links = [
+            (reverse("admin:chargers_metervalue_changelist"), query, "meter values"),
+            (reverse("admin:chargers_transactionevent_changelist"), query, "events"),
+        ]
+        return format_html_join(" · ", '<a href="{}?{}">{}</a>', links)
+
+
+@admin.register(TransactionEvent)
+class TransactionEventAdmin(ReadOnly):
+    list_display = (of_transaction, "seq_no", "kind", "trigger", "charging_state", "timestamp", "offline")
+    search_fields = ("transaction__transaction_id__exact",)
+    search_help_text = "Number of the transaction."
+    ordering = ("-id",)
+
+
+@admin.register(MeterValue)
+class MeterValueAdmin(ReadOnly):
+    list_display = (
+        "timestamp",
+        station,
+        "evse_id",
+        of_transaction,
+        kilo("energy_wh", "kWh", "energy"),
+        kilo("power_w", "kW", "power"),
+        "current_a",
+        "voltage_v",
+        "soc_percent",
+    )
+    search_fields = ("chargepoint__chargepoint_id__exact", "transaction__transaction_id__exact")
+    search_help_text = "Station's identity, or number of the transaction, in full."
+    ordering = ("-id",)
+    fields = (
+        station,
+        "evse_id",
+        "connectorid",
+        of_transaction,
+        "timestamp",
+        "timestamp_raw",
+        "received_at",
+        "sampled_values",
+    )
+
+    @admin.display(description="sampled values")
+    def sampled_values(self, row: MeterValue) -> SafeString:
+        return pretty(row.samples)
+
+
+@admin.register(StatusNotification)
+class StatusNotificationAdmin(ReadOnly):
+    list_display = (
+        "timestamp",
+        station,
+        "evse_id",
+        "connectorid",
+        "status",
+        "error_code",
+        "info",
+        "vendor_error_code",
+        "received_at",
+    )
+    search_fields = ("chargepoint__chargepoint_id__exact", "error_code", "vendor_error_code")
+    search_help_text = "Station's identity in full, or an error code."
+    ordering = ("-id",)
+    fields = (
+        station,
+        "ocpp_version",
+        "evse_id",
+        "connectorid",
+        "status",
+        "error_code",
+        "info",
+        "vendor_id",
+        "vendor_error_code",
+        "timestamp",
+        "timestamp_raw",
+        "received_at",
+    )
+
+
+@admin.register(Variable)
+class VariableAdmin(ReadOnly):
+    list_display = (station, "component", "variable", "value", "mutability", "read_at")
+    list_filter = ("mutability",)
+    search_fields = ("chargepoint__chargepoint_id__exact", "variable", "component")
+    search_help_text = "Station's identity in full, or part of the variable's name."
+
+
+@admin.register(Deviation)
+class DeviationAdmin(ReadOnly):
+    list_display = ("kind", station, "count", "first_seen", "last_seen", "example")
+    list_filter = ("kind",)
+    search_fields = ("chargepoint__chargepoint_id", "kind", "example")
+
+
+@admin.register(SecurityEvent)
+class SecurityEventAdmin(ReadOnly):
+    list_display = ("timestamp", station, "type", "tech_info", "received_at")
+    search_fields = ("chargepoint__chargepoint_id__exact", "type")
+    search_help_text = "Station's identity in full, or part of the event's type."
+    fields = (station, "type", "tech_info", "timestamp", "timestamp_raw", "received_at")
+
+
+@admin.register(CsmsNode)
+class CsmsNodeAdmin(ReadOnly):
+    list_display = ("name", "is_alive", "number_of_stations", "started_at", "lease_until", "node_id")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CsmsNode]:
+        return super().get_queryset(request).annotate(number=Count("chargepoints"))
+
+    @admin.display(description="alive", boolean=True, ordering="lease_until")
+    def is_alive(self, row: CsmsNode) -> bool:
+        return row.is_alive(timezone.now())
+
+    @admin.display(description="stations", ordering="number")
+    def number_of_stations(self, row: CsmsNode) -> int:
+        return row.number

@@ -1,0 +1,326 @@
+"""The admin site, with each role."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.admin.utils import quote
+from django.contrib.auth.models import User
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from chargers import models
+from chargers.admin import FlagFilter, ReadOnly
+from chargers.choices import TransactionFlag
+from chargers.models import ChargePoint, Connector, IdTag, Transaction
+from chargers.services import stations
+from tasks import updates
+from tasks.models import Command
+from tests.api import rows
+
+pytestmark = pytest.mark.django_db
+
+REGISTERED = [model for model in admin.site._registry if model._meta.app_label in ("chargers", "tasks")]
+WRITTEN_BY_HAND = {models.ChargePoint, models.Connector, models.IdTag, models.Location}
+STRANGE = "depot/row 3 ü_1"
+
+News = list[tuple[str, str, dict[str, Any]]]
+
+
+def login(user: User) -> Client:
+    user.is_staff = True
+    user.save()
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def as_viewer(victor: User) -> Client:
+    return login(victor)
+
+
+@pytest.fixture
+def as_operator(olga: User) -> Client:
+    return login(olga)
+
+
+@pytest.fixture
+def as_administrator(ada: User) -> Client:
+    return login(ada)
+
+
+def url(model: type[Model], page: str, *keys: Any) -> str:
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}"
+    return reverse(name, args=[quote(key) for key in keys])
+
+
+def fill(number: int = 0) -> None:
+    """Make a row of everything."""
+    owner = User.objects.create(username=f"owner{number}")
+    station = rows.station(f"{STRANGE} {number}", connected=True, location=rows.location(f"L{number}"))
+    rows.deviation(station)
+    tag = rows.tag(f"TAG{number}", user=owner, parent=rows.tag(f"PARENT{number}"))
+    transaction = rows.transaction(station, connector=rows.connector(station), id_tag=tag, flags=["offline"])
+    transaction.events.create(
+        seq_no=1, kind="Started", trigger="CablePluggedIn", timestamp=rows.NOON, received_at=rows.NOON
+    )
+    rows.reading(transaction, [{"value": "<b>1</b>"}])
+    rows.status(station)
+    rows.variable(station)
+    rows.command(station, requested_by=owner, error={"code": "GenericError", "description": "no", "details": {}})
+    rows.node(f"node-{number}")
+    models.SecurityEvent.objects.create(chargepoint=station, type="x", timestamp=rows.NOON, received_at=rows.NOON)
+
+
+def test_everything_that_is_stored_can_be_seen() -> None:
+    ours = (apps.get_app_config(label) for label in ("chargers", "tasks"))
+    assert set(REGISTERED) == {model for app in ours for model in app.get_models()}
+    read_only = {model for model in REGISTERED if isinstance(admin.site._registry[model], ReadOnly)}
+    assert set(REGISTERED) - read_only == WRITTEN_BY_HAND
+
+
+@pytest.mark.parametrize("model", REGISTERED)
+def test_list_costs_the_same_queries_for_one_row_and_for_twenty(
+    model: type[Model], as_administrator: Client, django_assert_num_queries: Any, django_assert_max_num_queries: Any
+) -> None:
+    fill()
+    with django_assert_max_num_queries(15) as one:
+        assert as_administrator.get(url(model, "changelist")).status_code == 200
+    for number in range(1, 20):
+        fill(number)
+    with django_assert_num_queries(len(one)):
+        as_administrator.get(url(model, "changelist"))
+
+
+@pytest.mark.parametrize("model", REGISTERED)
+def test_every_filter_order_and_search_works(model: type[Model], as_viewer: Client) -> None:
+    fill()
+    page = as_viewer.get(url(model, "changelist"))
+    changelist = page.context["cl"]
+    for spec in changelist.filter_specs:
+        for choice in spec.choices(changelist):
+            assert as_viewer.get(url(model, "changelist") + choice["query_string"]).status_code == 200
+    for number in range(1, len(changelist.list_display) + 1):
+        assert as_viewer.get(url(model, "changelist"), {"o": f"-{number}"}).status_code == 200
+    if changelist.search_fields:
+        for text in ("TAG0", STRANGE, "1", "9" * 30, "'"):
+            assert as_viewer.get(url(model, "changelist"), {"q": text}).status_code == 200
+
+
+@pytest.mark.parametrize("model", REGISTERED)
+def test_every_role_sees_a_row_and_changes_what_is_theirs(
+    model: type[Model], as_viewer: Client, as_operator: Client, as_administrator: Client
+) -> None:
+    fill()
+    key = model._default_manager.first().pk
+    for client in (as_viewer, as_operator, as_administrator):
+        page = client.get(url(model, "change", key))
+        assert page.status_code == 200
+        may_change = model in WRITTEN_BY_HAND and client is not as_viewer
+        assert page.context["has_change_permission"] is may_change
+        assert b"<b>1</b>" not in page.content
+
+    may_add = model in WRITTEN_BY_HAND - {Connector}
+    assert as_viewer.get(url(model, "add")).status_code == 403
+    assert as_operator.get(url(model, "add")).status_code == (200 if may_add else 403)
+    assert as_administrator.get(url(model, "delete", key)).status_code == (200 if may_add else 403)
+
+
+def test_without_a_role_or_without_being_staff_nobody_sees_anything(norman: User, victor: User) -> None:
+    fill()
+    assert login(norman).get(url(ChargePoint, "changelist")).status_code == 403
+    outsider = Client()
+    outsider.force_login(victor)
+    assert outsider.get(url(ChargePoint, "changelist")).status_code == 302
+
+
+def shown(client: Client, model: type[Model], **query: str) -> set[Any]:
+    return {row.pk for row in client.get(url(model, "changelist"), query).context["cl"].result_list}
+
+
+def test_stations_are_found_by_what_matters_at_night(as_viewer: Client) -> None:
+    rows.station("ON", connected=True, chargepoint_serial_number="SN 7")
+    rows.deviation(rows.station("ODD"))
+    rows.station("OUT", registration_status="Pending")
+    assert shown(as_viewer, ChargePoint, connected="1") == {"ON"}
+    assert shown(as_viewer, ChargePoint, connected="0") == {"ODD", "OUT"}
+    assert shown(as_viewer, ChargePoint, deviates="1") == {"ODD"}
+    assert shown(as_viewer, ChargePoint, registration_status__exact="Pending") == {"OUT"}
+    assert shown(as_viewer, ChargePoint, q="sn 7") == {"ON"}
+
+
+def test_transactions_are_found_by_flag_and_state(as_viewer: Client) -> None:
+    station = rows.station()
+    plain = rows.transaction(station, pk=4711, stop_transaction_timestamp=rows.NOON + timedelta(hours=1)).pk
+    odd = rows.transaction(station, flags=["late_stop", "offline"]).pk
+    foreign = rows.transaction(rows.station("CP2"), flags=["foreign"]).pk
+    assert shown(as_viewer, Transaction, flag="any") == {odd, foreign}
+    assert shown(as_viewer, Transaction, flag="offline") == {odd}
+    assert shown(as_viewer, Transaction, running="1") == {odd, foreign}
+    assert shown(as_viewer, Transaction, running="0") == {plain}
+    assert shown(as_viewer, Transaction, q="CP2") == {foreign}
+    assert shown(as_viewer, Transaction, q="4711") == {plain}
+    assert {value for value, _ in FlagFilter.lookups(None, None, None)} == {"any", *TransactionFlag}  # type: ignore[arg-type]
+
+
+def test_history_of_a_deleted_station_is_still_readable(as_viewer: Client) -> None:
+    fill()
+    ChargePoint.objects.all().delete()
+    IdTag.objects.all().delete()
+    for model in (Transaction, models.MeterValue, models.StatusNotification, Command, models.SecurityEvent):
+        row = model._default_manager.get()
+        assert f"{STRANGE} 0" in as_viewer.get(url(model, "changelist")).content.decode()
+        page = as_viewer.get(url(model, "change", row.pk))
+        assert page.status_code == 200
+        assert f"{STRANGE} 0" in page.content.decode()
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any) -> Callable[..., News]:
+    """Return a function that does something and tells what listeners then hear."""
+
+    def told(act: Callable[[], Any]) -> News:
+        news: News = []
+
+        async def send(batch: updates.Batch) -> None:
+            for topic, frames in batch:
+                decoded = [json.loads(frame) for _, frame in frames]
+                news.extend((topic, each["event"], each["data"]) for each in decoded)
+
+        monkeypatch.setattr(updates, "send", send)
+        with django_capture_on_commit_callbacks(execute=True):
+            act()
+        return news
+
+    return told
+
+
+def test_an_operator_adds_and_changes_a_station_and_listeners_hear_of_it(
+    as_operator: Client, told: Callable[..., News], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = {"chargepoint_id": STRANGE, "registration_status": "Pending", "security_profile": "0", "location": ""}
+    [(topic, event, data)] = told(lambda: as_operator.post(url(ChargePoint, "add"), form))
+    assert (topic, event, data["chargepoint_id"]) == ("chargepoint", "created", STRANGE)
+
+    page = url(ChargePoint, "change", STRANGE)
+    inlines = {f"{name}-{kind}_FORMS": "0" for name in ("connectors", "deviations") for kind in ("TOTAL", "INITIAL")}
+    form = {"registration_status": "Accepted", "security_profile": "0", "location": "", **inlines}
+    save = ChargePoint.save
+
+    def save_later(row: ChargePoint, **options: Any) -> None:
+        ChargePoint.objects.update(firmware_version="written meanwhile")
+        save(row, **options)
+
+    monkeypatch.setattr(ChargePoint, "save", save_later)
+    [(_, event, data)] = told(lambda: as_operator.post(page, form))
+    assert (event, data["registration_status"], data["firmware_version"]) == (
+        "updated",
+        "Accepted",
+        "written meanwhile",
+    )
+
+
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        ({"chargepoint_id": "cp001", "registration_status": "Accepted", "security_profile": "0"}, "chargepoint_id"),
+        ({"chargepoint_id": "", "registration_status": "Accepted", "security_profile": "0"}, "chargepoint_id"),
+        ({"chargepoint_id": "X", "registration_status": "Maybe", "security_profile": "0"}, "registration_status"),
+    ],
+)
+def test_a_bad_station_is_refused_by_field(form: dict[str, str], field: str, as_operator: Client) -> None:
+    rows.station("CP001")
+    page = as_operator.post(url(ChargePoint, "add"), form)
+    assert page.status_code == 200
+    assert page.context["adminform"].form.errors.keys() == {field}
+
+
+def test_registration_status_is_set_for_many_at_once(as_operator: Client, told: Callable[..., News]) -> None:
+    rows.station("A")
+    rows.station("B", registration_status="Rejected")
+    form = {"action": "register_as_rejected", "_selected_action": ["A", "B"]}
+    [(_, event, data)] = told(lambda: as_operator.post(url(ChargePoint, "changelist"), form))
+    assert (event, data["chargepoint_id"], data["registration_status"]) == ("updated", "A", "Rejected")
+    assert LogEntry.objects.get().object_id == "A"
+
+
+def test_new_keys_are_given_after_a_question_and_shown_once(as_operator: Client) -> None:
+    station = rows.station(STRANGE)
+    form = {"action": "give_new_keys", "_selected_action": [STRANGE]}
+    question = as_operator.post(url(ChargePoint, "changelist"), form)
+    assert STRANGE in question.content.decode()
+    station.refresh_from_db()
+    assert not station.key_hash
+
+    answer = as_operator.post(url(ChargePoint, "changelist"), {**form, "confirmed": "1"})
+    [(_, key)] = answer.context["keys"]
+    assert key in answer.content.decode()
+    assert "no-store" in answer["Cache-Control"]
+    station.refresh_from_db()
+    assert stations.key_matches(key.encode(), station.key_hash)
+    assert key not in as_operator.get(url(ChargePoint, "change", STRANGE)).content.decode()
+
+
+@pytest.mark.parametrize("action", ["give_new_keys", "register_as_rejected"])
+def test_a_viewer_has_no_actions(action: str, as_viewer: Client) -> None:
+    rows.station()
+    as_viewer.post(url(ChargePoint, "changelist"), {"action": action, "_selected_action": ["CP001"], "confirmed": "1"})
+    station = ChargePoint.objects.get()
+    assert (station.key_hash, station.registration_status) == ("", "Accepted")
+
+
+def test_an_operator_deletes_a_station_with_all_that_is_its_own(as_operator: Client) -> None:
+    fill()
+    page = url(ChargePoint, "delete", f"{STRANGE} 0")
+    assert b"Are you sure" in as_operator.get(page).content
+    assert as_operator.post(page, {"post": "yes"}).status_code == 302
+    assert not Connector.objects.exists()
+    assert Transaction.objects.get().chargepoint_id == f"{STRANGE} 0"
+
+
+def test_an_operator_says_what_stations_do_not_tell_of_connectors(
+    as_operator: Client, told: Callable[..., News]
+) -> None:
+    connector = rows.connector(rows.station())
+    form = {"standard": "IEC_62196_T2", "format": "CABLE", "power_type": "DC"}
+    [(topic, _, data)] = told(lambda: as_operator.post(url(Connector, "change", connector.pk), form))
+    assert (topic, data["standard"], data["format"]) == ("connector", "IEC_62196_T2", "CABLE")
+
+
+def test_a_tag_keeps_its_token_and_refuses_a_twin(as_operator: Client) -> None:
+    rows.tag("04A1")
+    page = as_operator.post(url(IdTag, "add"), {"id_token": "04-a1", "max_active_transactions": "1"})
+    assert page.context["adminform"].form.errors.keys() == {"id_token"}
+    assert as_operator.post(url(IdTag, "change", "04A1"), {"id_token": "X", "revoked": "on"}).status_code == 302
+    assert IdTag.objects.get().revoked
+
+
+def test_a_station_leads_to_its_history(as_viewer: Client) -> None:
+    fill()
+    fill(1)
+    page = as_viewer.get(url(ChargePoint, "change", f"{STRANGE} 0")).content.decode()
+    query = urlencode({"chargepoint__exact": f"{STRANGE} 0"})
+    for model in (Transaction, models.StatusNotification, models.MeterValue, models.Variable, Command):
+        path = f"{url(model, 'changelist')}?{query}"
+        assert path in page
+        assert len(as_viewer.get(path).context["cl"].result_list) == 1
+
+
+def test_a_command_shows_what_was_asked_and_answered(as_viewer: Client) -> None:
+    now = timezone.now()
+    command = rows.command(
+        rows.station(), response={"status": "Accepted"}, status="answered", created_at=now, finished_at=now
+    )
+    page = as_viewer.get(url(Command, "change", command.pk)).content.decode()
+    assert "&quot;type&quot;: &quot;Soft&quot;" in page
+    assert "&quot;status&quot;: &quot;Accepted&quot;" in page
+    assert "0.0 s" in page
