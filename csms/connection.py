@@ -50,6 +50,12 @@ class StationSocket(ServerConnection):
         self.version: Version | None = None
         self.chosen_subprotocol = ""
 
+    @property
+    def peer(self) -> str | None:
+        """The address the station connects from."""
+        address = self.remote_address
+        return str(address[0]) if isinstance(address, tuple) and address else None
+
     def process_event(self, event: Any) -> None:
         if isinstance(event, Frame):
             self.last_frame_at = self.loop.time()
@@ -107,6 +113,7 @@ class Connection:
         "id",
         "opened_at",
         "profile",
+        "registered",
         "registration",
         "version",
     )
@@ -118,6 +125,8 @@ class Connection:
         # A station known from before need not boot first (BO-03).
         self.registration = profile.registration_status
         self.opened_at = socket.loop.time()
+        # Whether the database knows this connection as the station's own.
+        self.registered = False
         # Which of GREETED the station has told by itself.
         self._told: frozenset[str] = frozenset()
         self.draining = False
@@ -140,6 +149,10 @@ class Connection:
     @property
     def station(self) -> str:
         return self.profile.chargepoint_id
+
+    @property
+    def peer(self) -> str | None:
+        return self._socket.peer
 
     @property
     def last_frame_at(self) -> float:

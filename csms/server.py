@@ -8,7 +8,7 @@ import os
 import re
 import socket
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
@@ -181,9 +181,9 @@ class OcppServer:
         assert isinstance(websocket, StationSocket)
         if "Sec-WebSocket-Key" not in request.headers:
             # A browser or a crawler, which must not become a station by asking.
-            response = _refusal(http.HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket server for charging stations")
-            response.headers["Upgrade"] = "websocket"
-            return response
+            refusal = _refusal(http.HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket server for charging stations")
+            refusal.headers["Upgrade"] = "websocket"
+            return refusal
         response, result = await self._admit(websocket, request)
         metrics.HANDSHAKES.labels(result).inc()
         return response
@@ -199,10 +199,10 @@ class OcppServer:
         try:
             (websocket.profile,) = await self.intake.submit((stations.lookup, Lookup(identity, password)))
         except UnknownStation as error:
-            logger.warning("unknown station %r from %s refused", identity, _peer(websocket))
+            logger.warning("unknown station %r from %s refused", identity, websocket.peer)
             return _refusal(http.HTTPStatus.NOT_FOUND, str(error)), "unknown station"
         except WrongCredentials as error:
-            logger.warning("station %r from %s refused: wrong or missing key", identity, _peer(websocket))
+            logger.warning("station %r from %s refused: wrong or missing key", identity, websocket.peer)
             refusal = _refusal(http.HTTPStatus.UNAUTHORIZED, str(error))
             refusal.headers["WWW-Authenticate"] = 'Basic realm="O-V2X-MP", charset="UTF-8"'
             return refusal, "wrong credentials"
@@ -265,12 +265,12 @@ class OcppServer:
         try:
             if older is not None:
                 self._take_over(older)
-            if not await self._connect(connection, _peer(websocket)):
+            if not await self._connect(connection):
                 await connection.close(CloseCode.TRY_AGAIN_LATER, "the platform cannot register stations now")
                 return
             if settings.OCPP_GREETING_GRACE:
                 self._ungreeted.add(connection)
-            logger.info("%s connected from %s, %s", station, _peer(websocket), connection.version.name)
+            logger.info("%s connected from %s, %s", station, connection.peer, connection.version.name)
             await connection.run()
         finally:
             self._ungreeted.discard(connection)
@@ -286,15 +286,18 @@ class OcppServer:
         logger.info("%s connected anew, its older connection is closed", older.station)
         self.spawn(older.close(CloseCode.NORMAL_CLOSURE, "the station connected anew"))
 
-    async def _connect(self, connection: Connection, peer: str | None) -> bool:
+    async def _connect(self, connection: Connection) -> bool:
+        """Make a connection its station's only one in the database; False when that is away."""
         now = datetime.now(UTC)
-        value = Connected(connection.station, connection.id, self.node_id, connection.version.name, peer, now)
+        version = connection.version.name
+        value = Connected(connection.station, connection.id, self.node_id, version, connection.peer, now)
         try:
             (held,) = await self.intake.submit((stations.connect, value))
         except IntakeUnavailable:
             return False
         if held is not None and held[0] != self.node_id:
             self.spawn(self._relay.tell_taken_over(*held))
+        connection.registered = True
         return True
 
     async def _disconnect(self, connection: Connection) -> None:
@@ -392,7 +395,7 @@ class OcppServer:
         """Announce the node; without a database it waits, as no station could be served anyway."""
         while True:
             try:
-                await self._report()
+                await self.report()
                 return
             except IntakeUnavailable:
                 logger.error("the database is away, waiting")
@@ -402,14 +405,14 @@ class OcppServer:
         while True:
             await asyncio.sleep(settings.NODE_LEASE / 3)
             try:
-                await self._report()
+                await self.report()
             except IntakeUnavailable:
                 logger.error("the node's lease was not renewed")
             except Exception:
                 # Whatever it was: without its lease the node's stations would count as offline.
                 logger.exception("the node's report failed")
 
-    async def _report(self) -> None:
+    async def report(self) -> None:
         """Renew the node's lease and store what was counted since the last report."""
         now = datetime.now(UTC)
         since = asyncio.get_running_loop().time() - settings.NODE_LEASE / 3
@@ -426,12 +429,34 @@ class OcppServer:
         ]
         self._deviation_examples.clear()
         try:
-            await self.intake.submit((stations.report_node, report), *notes)
+            held, *_ = await self.intake.submit((stations.report_node, report), *notes)
         except IntakeUnavailable:
             self._deviations.update(counted)
             for note in notes:
                 self._deviation_examples.setdefault((note[1].station, note[1].kind), note[1].example)
             raise
+        registered = {each.station: each for each in self._stations.values() if each.registered}
+        if held != len(registered):
+            await self._reconcile(registered)
+
+    async def _reconcile(self, connections: dict[str, Connection]) -> None:
+        """Bring the connections in line with the database, where they differ.
+
+        A node that was paused for longer than its lease finds its stations marked offline and
+        claims them again. A station that was deleted, or that another node holds, is let go.
+        """
+        (current,) = await self.intake.submit((stations.current_connections, tuple(connections)))
+        for station, connection in connections.items():
+            if self._stations.get(station) is not connection:
+                continue
+            if station not in current:
+                logger.info("%s was deleted, its connection is closed", station)
+                self.spawn(connection.close(CloseCode.POLICY_VIOLATION, "the station is not registered"))
+            elif current[station] is None:
+                logger.warning("%s was marked offline, it is claimed again", station)
+                await self._connect(connection)
+            elif current[station] != connection.id:
+                self._take_over(connection)
 
     async def _drain(self) -> None:
         """Stop in order: no new stations, running handlers finish, stations are told to come back (1012)."""
@@ -460,11 +485,6 @@ def _name_version(websocket: ServerConnection, request: Request, response: Respo
     chosen = websocket.chosen_subprotocol
     if chosen and response.status_code == http.HTTPStatus.SWITCHING_PROTOCOLS:
         response.headers["Sec-WebSocket-Protocol"] = Subprotocol(chosen)
-
-
-def _peer(websocket: ServerConnection) -> str | None:
-    address = websocket.remote_address
-    return str(address[0]) if isinstance(address, Sequence) and address else None
 
 
 def _refusal(status: http.HTTPStatus, reason: str) -> Response:

@@ -199,8 +199,9 @@ def note_deviations(values: Sequence[DeviationNote], changes: Changes) -> list[N
     return [None] * len(values)
 
 
-def report_node(values: Sequence[NodeReport], changes: Changes) -> list[None]:
-    """Renew the leases of csms nodes and note which stations they heard from."""
+def report_node(values: Sequence[NodeReport], changes: Changes) -> list[int]:
+    """Renew the leases of csms nodes and note which stations they heard from; return how many each holds."""
+    held = []
     for value in values:
         CsmsNode.objects.update_or_create(
             node_id=value.node_id,
@@ -208,7 +209,13 @@ def report_node(values: Sequence[NodeReport], changes: Changes) -> list[None]:
             create_defaults={"name": value.name, "started_at": value.at, "lease_until": value.lease_until},
         )
         ChargePoint.objects.filter(pk__in=value.seen).update(last_seen=value.at)
-    return [None] * len(values)
+        held.append(ChargePoint.objects.filter(node=value.node_id).count())
+    return held
+
+
+def current_connections(values: Sequence[Sequence[str]], changes: Changes) -> list[dict[str, UUID | None]]:
+    """Tell by station which connection is its own, None where it has none; unknown stations are left out."""
+    return [dict(ChargePoint.objects.filter(pk__in=stations).values_list("pk", "connection_id")) for stations in values]
 
 
 def leave_node(values: Sequence[str], changes: Changes) -> list[None]:
