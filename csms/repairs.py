@@ -59,7 +59,7 @@ class Notes(list[Note]):
 
     def add(self, kind: str, path: str, value: Any = "") -> None:
         if len(self) < MAX_NOTES:
-            self.append(Note(kind, f"{path}: {excerpt(value, 200)}" if value != "" else path))
+            self.append(Note(kind, clean(f"{path}: {excerpt(value, 200)}" if value != "" else path)))
 
 
 def _violation(error: Any) -> str:
@@ -85,7 +85,7 @@ def mend(payload: Any, schema: Schema, validator: Any, optional: Collection[str]
     gravest violation that leaves the intent unclear.
     """
     notes = Notes()
-    mended = _mend_object(payload, schema, "", notes)
+    mended = clean_json(_mend_object(payload, schema, "", notes))
     if not isinstance(mended, dict):
         if schema.get("required"):
             raise RpcError(ErrorCode.FORMAT_VIOLATION, f"the payload is a JSON object, not {kind(payload)}")
@@ -120,17 +120,15 @@ def _mend(value: Any, schema: Schema, path: str, notes: Notes) -> Any:
         return _mend_number(value, path, notes)
     if expected == "boolean":
         return _mend_boolean(value, path, notes)
-    return clean_json(value)
+    return value
 
 
 def _mend_object(value: Any, schema: Schema, path: str, notes: Notes) -> Any:
     if isinstance(value, list) and len(value) == 1:
         notes.add("list-for-object", path)
         value = value[0]
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or "properties" not in schema:
         return value
-    if "properties" not in schema:
-        return clean_json(value)
     prefix = f"{path}." if path else ""
     members = dict(value)
     folded = {name.strip().casefold(): name for name in members}
@@ -140,7 +138,7 @@ def _mend_object(value: Any, schema: Schema, path: str, notes: Notes) -> Any:
             other = folded.get(name.casefold())
             if other is None or other in schema["properties"]:
                 continue
-            notes.add("member-in-other-case", f"{prefix}{clean(other)}")
+            notes.add("member-in-other-case", f"{prefix}{other}")
             members[name] = members.pop(other)
         found = members.pop(name)
         if _is_blank(found, member):
@@ -148,7 +146,7 @@ def _mend_object(value: Any, schema: Schema, path: str, notes: Notes) -> Any:
         else:
             mended[name] = _mend(found, member, f"{prefix}{name}", notes)
     for name, extra in members.items():
-        notes.add("extra-member", f"{prefix}{excerpt(clean(name), 100)}", extra)
+        notes.add("extra-member", f"{prefix}{name[:100]}", extra)
     return mended
 
 

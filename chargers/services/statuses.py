@@ -1,6 +1,7 @@
 """Statuses: the history of what stations report, and the state it leaves."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from chargers.changes import Changes
 from chargers.choices import ConnectorStatus
@@ -34,7 +35,7 @@ def record(values: Sequence[StatusReport], changes: Changes) -> list[None]:
             _move_station(value, changes)
             continue
         connector = known[value.station, value.evse_id, value.connector_id]
-        if connector.status_timestamp is None or value.at >= connector.status_timestamp:
+        if _is_news(value, connector.status_timestamp):
             connector.connector_status = _known(value.status)
             connector.status_timestamp = value.at
             connector.error_code = value.error_code
@@ -43,14 +44,19 @@ def record(values: Sequence[StatusReport], changes: Changes) -> list[None]:
     return [None] * len(values)
 
 
+def _is_news(value: StatusReport, last: datetime | None) -> bool:
+    """Tell whether a status is newer than the last one; a last one from the future was a clock's mistake."""
+    return last is None or not value.at < last <= value.received_at
+
+
 def _known(status: str) -> str:
     return status if status in ConnectorStatus.values else ConnectorStatus.UNKNOWN
 
 
 def _move_station(value: StatusReport, changes: Changes) -> None:
-    station = ChargePoint.objects.filter(pk=value.station)
-    moved = (station.exclude(chargepoint_status_timestamp__gt=value.at)).update(
-        chargepoint_status=value.status, chargepoint_status_timestamp=value.at
-    )
-    if moved:
+    station = ChargePoint.objects.only("chargepoint_status_timestamp").filter(pk=value.station).first()
+    if station is not None and _is_news(value, station.chargepoint_status_timestamp):
+        station.chargepoint_status = _known(value.status)
+        station.chargepoint_status_timestamp = value.at
+        station.save(update_fields=["chargepoint_status", "chargepoint_status_timestamp"])
         changes.note("chargepoint", value.station)

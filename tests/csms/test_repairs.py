@@ -1,0 +1,236 @@
+"""Payloads that break their schema: mended, placed or refused, and never more than a database takes."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chargers.changes import Changes
+from chargers.choices import OcppVersion
+from chargers.models import ChargePoint
+from csms import repairs
+from csms.errors import ErrorCode, RpcError
+from csms.versions.base import Context
+from csms.versions.v16 import VERSION as V16
+from tasks import schemas
+from tasks.schemas import Schema
+
+VERSION = OcppVersion.V16
+ODD_TEXTS = [
+    "",
+    " ",
+    "null",
+    "1",
+    "-1",
+    "0x00",
+    "1e999",
+    "9" * 400,
+    "\x00",
+    "a\x10\x0e",
+    "\ud800",
+    "é" * 300,
+    "2026-01-01",
+]
+ODD_NUMBERS = [0, -1, 1.0, 1.5, 1e30, -1e30, 2**31, 2**63 - 1, 2**64 - 1, 10**18]
+
+odd = st.sampled_from([None, True, False, [], {}, [{}], {"value": None}, [[1]], *ODD_TEXTS, *ODD_NUMBERS])
+json_values = st.recursive(
+    odd | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def near(schema: Schema) -> st.SearchStrategy[Any]:
+    """Make values that a schema asks for, or nearly so."""
+    return st.integers(0, 9).flatmap(lambda odds: json_values if odds == 9 else fitting(schema))
+
+
+def fitting(schema: Schema) -> st.SearchStrategy[Any]:
+    match schema.get("type"):
+        case "object":
+            return members(schema)
+        case "array":
+            return st.lists(near(schema.get("items", {})), max_size=3)
+        case "integer" | "number":
+            return st.integers(0, 3) | st.sampled_from(ODD_NUMBERS)
+        case "boolean":
+            return st.booleans()
+        case "string":
+            words = schema.get("enum", ["2026-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "12.5", "TAG1"])
+            return st.sampled_from(words) | st.sampled_from(ODD_TEXTS)
+        case _:
+            return json_values
+
+
+@st.composite
+def members(draw: st.DrawFn, schema: Schema) -> dict[str, Any]:
+    spell = draw(st.sampled_from([str, str, str, str.upper, str.title]))
+    found = {}
+    for name, each in schema.get("properties", {}).items():
+        if draw(st.integers(0, 9)) < (9 if name in schema.get("required", []) else 5):
+            found[spell(name)] = draw(near(each))
+    return found | draw(st.dictionaries(st.text(max_size=8), json_values, max_size=1))
+
+
+def mend(
+    payload: Any, action: str, kind: schemas.Kind, optional: Any = ()
+) -> tuple[dict[str, Any], list[repairs.Note]]:
+    schema, validator = schemas.schema(VERSION, action, kind), schemas.validator(VERSION, action, kind)
+    return repairs.mend(payload, schema, validator, optional)
+
+
+@pytest.mark.parametrize("kind", ["Request", "Response"])
+@pytest.mark.parametrize("action", sorted(schemas.actions(VERSION)))
+def test_a_mended_payload_breaks_its_schema_only_where_handlers_know_what_to_do(
+    action: str, kind: schemas.Kind
+) -> None:
+    validator = schemas.validator(VERSION, action, kind)
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(near(schemas.schema(VERSION, action, kind)))
+    def check(payload: Any) -> None:
+        try:
+            mended, notes = mend(payload, action, kind)
+        except RpcError:
+            return
+        left = {type(error.kind).__name__ for error in validator.iter_errors(mended)}
+        assert left <= {"MaxLength", "Enum", "MinItems", "MaxItems", "Format", "Type"}
+        assert not left or notes
+        # Goes into the database, on the wire and into the log.
+        assert orjson.dumps(mended)
+        for each in (mended, [note.example for note in notes]):
+            assert repairs.clean_json(each) == each
+
+    check()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("action", sorted(V16.handlers))
+def test_what_passes_is_stored_whatever_its_values(action: str) -> None:
+    """A value that no database takes must be refused as the station's error or be stored as something else."""
+    station = ChargePoint.objects.create(chargepoint_id="CP1", chargepoint_serial_number="1")
+    handler = V16.handlers[action]
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(near(schemas.schema(VERSION, action, "Request")))
+    def check(payload: Any) -> None:
+        context = Context(station.pk, datetime.now(UTC))
+        try:
+            mended, _ = mend(payload, action, "Request", handler.optional)
+            value = handler.read(mended, context)
+        except RpcError:
+            return
+        result = None
+        if handler.service is not None:
+            with transaction.atomic():
+                changes = Changes()
+                # Twice in one batch, as two stations that send the same would have it.
+                (result, repeated) = handler.service([value, value], changes)
+                assert type(result) is type(repeated)
+                transaction.set_rollback(True)
+        answer = handler.answer(result, context)
+        assert schemas.validator(VERSION, action, "Response").is_valid(answer)
+
+    check()
+
+
+SAMPLE = {"value": "1", "unit": "Wh"}
+READING = {"timestamp": "2026-01-01T00:00:00Z", "sampledValue": [SAMPLE]}
+
+
+@pytest.mark.parametrize(
+    ("action", "payload", "mended", "kinds"),
+    [
+        ("StopTransaction", {"Reason": "local "}, {"reason": "Local"}, ["member-in-other-case", "word-in-other-case"]),
+        ("StopTransaction", {"transactionId": "12"}, {"transactionId": 12}, ["text-for-number"]),
+        ("StopTransaction", {"transactionId": ""}, {}, ["empty-member"]),
+        ("StopTransaction", {"reason": ""}, {}, ["empty-member"]),
+        ("StopTransaction", {"meterStop": 5.0}, {"meterStop": 5}, ["fraction-for-integer"]),
+        ("StopTransaction", {"meterStop": "5,5"}, {"meterStop": 5.5}, ["text-for-number", "fraction-for-integer"]),
+        ("StopTransaction", {"idTag": 1234}, {"idTag": "1234"}, ["value-for-text"]),
+        ("StopTransaction", {"idTag": "A\x10"}, {"idTag": "A"}, ["control-characters"]),
+        ("StopTransaction", {"idTag": None}, {}, ["empty-member"]),
+        ("StopTransaction", {"connectorId": 3}, {}, ["extra-member"]),
+        ("StopTransaction", {"transactionData": []}, {"transactionData": []}, []),
+        ("MeterValues", {"meterValue": READING}, {"meterValue": [READING]}, ["object-for-list"]),
+        ("MeterValues", {"meterValue": []}, {"meterValue": []}, ["empty-list"]),
+        (
+            "MeterValues",
+            {"meterValue": [{**READING, "sampledValue": {**SAMPLE, "value": 10}}]},
+            {"meterValue": [{**READING, "sampledValue": [{**SAMPLE, "value": "10"}]}]},
+            ["object-for-list", "value-for-text"],
+        ),
+        (
+            "MeterValues",
+            {"meterValue": [{**READING, "sampledValue": [{**SAMPLE, "value": {"WD": "OCMF"}}]}]},
+            {"meterValue": [{**READING, "sampledValue": [{**SAMPLE, "value": '{"WD":"OCMF"}'}]}]},
+            ["value-for-text"],
+        ),
+        (
+            "StatusNotification",
+            [{"status": "AVAILABLE"}],
+            {"status": "Available"},
+            ["list-for-object", "word-in-other-case"],
+        ),
+    ],
+)
+def test_what_has_one_meaning_only_is_mended(
+    action: str, payload: Any, mended: dict[str, Any], kinds: list[str]
+) -> None:
+    optional = schemas.schema(VERSION, action, "Request")["required"]
+    found, notes = mend(payload, action, "Request", optional)
+    assert found == mended
+    assert [note.kind for note in notes if note.kind != "member-missing"] == kinds
+
+
+@pytest.mark.parametrize("payload", [[], "", 0, False, "x", [1, 2]])
+def test_a_heartbeat_is_one_whatever_it_carries(payload: Any) -> None:
+    assert mend(payload, "Heartbeat", "Request") == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("action", "payload", "code"),
+    [
+        ("StatusNotification", [], ErrorCode.FORMAT_VIOLATION),
+        ("StatusNotification", "", ErrorCode.FORMAT_VIOLATION),
+        ("StatusNotification", {}, ErrorCode.OCCURRENCE_CONSTRAINT),
+        ("StatusNotification", {"connectorId": "one", "status": "Available"}, ErrorCode.OCCURRENCE_CONSTRAINT),
+        (
+            "StatusNotification",
+            {"connectorId": "one", "status": "Available", "errorCode": "NoError"},
+            ErrorCode.TYPE_CONSTRAINT,
+        ),
+        ("StatusNotification", {"connectorId": 1, "status": 7, "errorCode": "NoError"}, ErrorCode.TYPE_CONSTRAINT),
+        ("Authorize", {"idTag": {}}, ErrorCode.TYPE_CONSTRAINT),
+        ("MeterValues", {"connectorId": True, "meterValue": []}, ErrorCode.TYPE_CONSTRAINT),
+        ("MeterValues", {"connectorId": 1, "meterValue": "x"}, ErrorCode.TYPE_CONSTRAINT),
+    ],
+)
+def test_what_cannot_be_understood_is_refused_with_the_gravest_reason(
+    action: str, payload: Any, code: ErrorCode
+) -> None:
+    with pytest.raises(RpcError) as caught:
+        mend(payload, action, "Request")
+    assert caught.value.code == code
+
+
+def test_json_of_any_shape_is_cleaned_to_what_a_database_takes() -> None:
+    deep: Any = "\x00"
+    for _ in range(900):
+        deep = [deep]
+    cleaned = repairs.clean_json({"a\x00": ["\ud800b", float("inf"), 1], "deep": deep})
+    assert cleaned["a"] == ["b", None, 1]
+    assert "\\u0000" not in json.dumps(cleaned)
+
+
+def test_a_list_that_breaks_its_rule_a_thousand_times_is_noted_a_few_times() -> None:
+    readings = [{"timestamp": "x", "sampledValue": [{"value": 1, "unit": "?"}]}] * 1000
+    mended, notes = mend({"connectorId": 1, "meterValue": readings}, "MeterValues", "Request")
+    assert len(mended["meterValue"]) == 1000
+    assert len(notes) == repairs.MAX_NOTES
