@@ -2,11 +2,15 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 admin.site.site_header = admin.site.site_title = "O-V2X-MP"
 admin.site.index_title = "Platform"
+admin.site.site_url = "/api/"
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("api.urls")),
+    # Behind Caddy a frontend answers here; without one, the API's pages do.
+    path("", RedirectView.as_view(url="/api/")),
 ]
