@@ -15,7 +15,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 from tasks import broker
 from tasks.roles import Role
 
-pytest_plugins = ["tests.fixtures_redis"]
+pytest_plugins = ["tests.fixtures_flush", "tests.fixtures_redis"]
 
 
 @pytest.fixture(scope="session", autouse=True)
