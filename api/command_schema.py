@@ -3,23 +3,33 @@
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiRequest, OpenApiResponse
+from rest_framework import serializers
 
+from api.errors import ErrorBody
 from api.openapi import Schema, error
 from chargers.choices import OcppVersion
 from tasks import schemas
 
-DESCRIPTION = """The body holds the station, `sync`, and the fields of OCPP's {name}.req in snake_case. With `sync`
+DESCRIPTION = """The body holds the station, `sync`, and the fields of OCPP's {name} request in snake_case. With `sync`
 true, which is the default, the answer is the station's; with `sync` false it comes at once, and
 `/api/task/{{task_id}}/` or the live topic `tasks` tell what becomes of the command.
 """
 ALIASES = "Also accepted, for older clients: {}."
 
 PROBLEMS = {
-    404: "There is no such station.",
-    409: "The station is not connected, speaks another version of OCPP, or may not get this command now.",
-    502: "The station answered with an error, which is in `details`.",
-    503: "The queue or the database does not answer; nothing was sent.",
-    504: "The station did not answer in time.",
+    404: ("CHARGING_STATION_DOES_NOT_EXIST", "There is no such station."),
+    409: (
+        "CHARGING_STATION_OFFLINE",
+        "The station is not connected, speaks another version of OCPP (`OCPP_VERSION_MISMATCH`), or may not get "
+        "this command while it is not accepted (`CHARGING_STATION_NOT_ACCEPTED`).",
+    ),
+    502: (
+        "OCPP_CALL_ERROR",
+        "The station answered with an error, which is in `details`.",
+        {"code": "NotSupported", "description": "no such action", "details": {}},
+    ),
+    503: ("QUEUE_UNAVAILABLE", "The queue or the database does not answer; nothing was sent."),
+    504: ("OCPP_TIMEOUT", "The station did not answer in time."),
 }
 
 # What an example says where the schema does not tell; the rest follows from the type.
@@ -62,6 +72,12 @@ def example(schema: dict[str, Any], name: str = "") -> Any:
     if schema.get("format") == "date-time":
         return "2030-01-01T00:00:00Z"
     return EXAMPLES.get(name, "text")
+
+
+class CommandErrorBody(ErrorBody):
+    """The error of a command, with the task once there is one."""
+
+    task_id = serializers.UUIDField(required=False)
 
 
 class CommandSchema(Schema):
@@ -111,7 +127,12 @@ class CommandSchema(Schema):
         }
 
     def errors(self) -> dict[int, Any]:
-        return super().errors() | {status: error(meaning) for status, meaning in PROBLEMS.items()}
+        own = {status: error(*problem, body=CommandErrorBody) for status, problem in PROBLEMS.items()}
+        return super().errors() | own
+
+    def _get_request_body(self, direction: Any = "request") -> Any:
+        # The library takes a schema of ours for one that may be left out.
+        return {**super()._get_request_body(direction), "required": True}
 
 
 def _result(code: str, message: dict[str, Any]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class Health(APIView):
 
     schema = HealthSchema()
     tag = "platform"
-    summary = "Tell whether the platform works"
+    summaries = {"get": "Tell whether the platform works"}
     serializer_class = HealthState
     authentication_classes = ()
     permission_classes = (AllowAny,)

@@ -3,13 +3,14 @@
 import functools
 import inspect
 from typing import Any
+from uuid import UUID
 
 import uritemplate
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -52,6 +53,9 @@ SUMMARIES = {
     "destroy": "Delete {view.noun}",
 }
 
+# What the key in a path is, by what turns it into a value; else it is text.
+PATH_TYPES = {int: OpenApiTypes.INT, UUID: OpenApiTypes.UUID}
+
 FIELDS = OpenApiParameter(
     "fields",
     OpenApiTypes.STR,
@@ -61,15 +65,22 @@ FIELDS = OpenApiParameter(
 )
 
 
-def error(description: str) -> OpenApiResponse:
-    return OpenApiResponse(ErrorBody, description)
+def error(
+    code: str, meaning: str, details: dict[str, Any] | None = None, *, body: type[ErrorBody] = ErrorBody
+) -> OpenApiResponse:
+    """Document an error by what it means, and by an example."""
+    example = OpenApiExample(code, {"code": code, "message": meaning, "details": details or {}})
+    return OpenApiResponse(body, meaning, [example])
+
+
+INVALID = error("invalid", "The request is no good; `details` names the fields.", {"field": ["Is required."]})
 
 
 class Schema(AutoSchema):
-    """Reads ``tag``, ``noun``, ``summary``, ``input_class`` and ``problems`` off a view.
+    """Reads ``tag``, ``noun``, ``summaries``, ``input_class`` and ``problems`` off a view.
 
-    `problems` maps, for each action, statuses to what they mean there, besides those that follow
-    from the request.
+    `problems` maps, for each action, statuses to a code and what it means, besides those that
+    follow from the request.
     """
 
     @property
@@ -80,14 +91,16 @@ class Schema(AutoSchema):
         return [self.view.tag]
 
     def get_summary(self) -> str:
-        template = getattr(self.view, "summary", None) or SUMMARIES[self.action]
-        return template.format(view=self.view)
+        own = getattr(self.view, "summaries", {})
+        return own.get(self.action) or SUMMARIES[self.action].format(view=self.view)
 
     def get_description(self) -> str:
         return inspect.getdoc(type(self.view)) or ""
 
     def get_override_parameters(self) -> list[OpenApiParameter]:
-        return [FIELDS] if self.action in ("list", "retrieve") else []
+        kind = PATH_TYPES.get(getattr(self.view, "key", None), OpenApiTypes.STR)
+        keys = [OpenApiParameter(name, kind, OpenApiParameter.PATH) for name in uritemplate.variables(self.path)]
+        return [*keys, FIELDS] if self.action in ("list", "retrieve") else keys
 
     def get_request_serializer(self) -> Any:
         return getattr(self.view, "input_class", None)
@@ -105,14 +118,14 @@ class Schema(AutoSchema):
     def errors(self) -> dict[int, Any]:
         errors = {}
         if self.action in ("list", "create", "partial_update", "post"):
-            errors[400] = error("The request is no good; `details` names the fields.")
+            errors[400] = INVALID
         if self.view.authentication_classes:
-            errors[401] = error("No valid access token.")
-            errors[403] = error("The user's role does not allow it.")
+            errors[401] = error("not_authenticated", "No valid access token.")
+            errors[403] = error("permission_denied", "The user's role does not allow it.")
         if uritemplate.variables(self.path):
-            errors[404] = error("There is no such thing.")
+            errors[404] = error("not_found", "There is no such thing.")
         own = getattr(self.view, "problems", {}).get(self.action, {})
-        return errors | {status: error(meaning) for status, meaning in own.items()}
+        return errors | {status: error(*problem) for status, problem in own.items()}
 
 
 @functools.cache

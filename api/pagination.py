@@ -25,6 +25,8 @@ class Pagination(LimitOffsetPagination):
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         paginated = super().get_paginated_response_schema(schema)
         paginated["required"] = ["count", "next", "previous", "results"]
+        for link in ("next", "previous"):
+            del paginated["properties"][link]["example"]
         return paginated
 
 

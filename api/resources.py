@@ -147,7 +147,7 @@ class SampleResource(Resource):
     schema = SampleSchema()
     tag = "transactions"
     noun = "a transaction"
-    summary = "List the sampled values of a transaction"
+    summaries = {"list": "List the sampled values of a transaction"}
     lookup_url_kwarg = "transaction_id"
     key = staticmethod(int)
     serializer_class = representations.SampledValue
@@ -168,7 +168,7 @@ class StatusResource(Listed, Resource):
     """Every status that a station reported, newest first. A deleted station's are kept."""
 
     tag = "stations"
-    summary = "List the status history of a station"
+    summaries = {"list": "List the status history of a station"}
     serializer_class = representations.StatusNotification
     filterset_class = filters.Statuses
     ordering = ("-id",)
@@ -209,7 +209,7 @@ class VariableResource(Listed, Resource):
     """A setting of a station as it last told it: a configuration key of OCPP 1.6, or a variable of 2.x."""
 
     tag = "stations"
-    summary = "List the variables of stations"
+    summaries = {"list": "List the variables of stations"}
     serializer_class = representations.Variable
     filterset_class = filters.Variables
     ordering = ("chargepoint_id", "component", "variable")
@@ -224,7 +224,8 @@ class CommandResource(Listed, Readable, Deletable, Resource):
 
     tag = "commands"
     noun = "a command"
-    problems = {"destroy": {409: "It is no longer queued."}}
+    summaries = {"destroy": "Cancel a command"}
+    problems = {"destroy": {409: ("COMMAND_NOT_QUEUED", "It is no longer queued.")}}
     serializer_class = representations.Command
     filterset_class = filters.Commands
     lookup_url_kwarg = "task_id"

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework_simplejwt import views
 
-from api.openapi import Schema, error
+from api.openapi import INVALID, Schema, error
 
 
 class TokenSchema(Schema):
@@ -15,7 +15,7 @@ class TokenSchema(Schema):
         return {200: self.view.get_serializer_class()}
 
     def errors(self) -> dict[int, Any]:
-        return {400: error("A field is missing."), 401: error("Wrong username or password, or no valid token.")}
+        return {400: INVALID, 401: error("no_active_account", "Wrong username or password, or no valid token.")}
 
 
 class Login(views.TokenObtainPairView):
@@ -23,7 +23,7 @@ class Login(views.TokenObtainPairView):
 
     schema = TokenSchema()
     tag = "tokens"
-    summary = "Log in"
+    summaries = {"post": "Log in"}
 
 
 class Refresh(views.TokenRefreshView):
@@ -31,7 +31,7 @@ class Refresh(views.TokenRefreshView):
 
     schema = TokenSchema()
     tag = "tokens"
-    summary = "Get a fresh access token"
+    summaries = {"post": "Get a fresh access token"}
 
 
 class Verify(views.TokenVerifyView):
@@ -39,4 +39,4 @@ class Verify(views.TokenVerifyView):
 
     schema = TokenSchema()
     tag = "tokens"
-    summary = "Check a token"
+    summaries = {"post": "Check a token"}

@@ -130,7 +130,7 @@ class UserResource(Listed, Readable, Changeable, Deletable, Resource):
     write_role = Role.ADMINISTRATOR
     tag = "users"
     noun = "a user"
-    problems = {"destroy": {409: "It is you."}}
+    problems = {"destroy": {409: ("OWN_USER", "It is you.")}}
     serializer_class = UserRepresentation
     input_class = UserInput
     lookup_url_kwarg = "username"
