@@ -24,6 +24,8 @@ from tests.bench.targets import Bare, Target, platform
 
 POSTGRES_URL = "postgres://postgres@127.0.0.1:5432/postgres"
 INTERRUPT_AGAIN_AFTER = 60  # seconds
+# The share of all cores beyond which the machine is too busy; network and database need some of it.
+QUIET = 0.2
 TARGETS = ("postgres", "sqlite", "bare")
 
 
@@ -133,6 +135,8 @@ def measure_rounds(
                 f"{target.name}: round {number} of {rounds}, {round_.messages / round_.seconds:,.0f} messages a second, "
                 f"median {round_.p50:.0f} ms"
             )
+            if round_.elsewhere > QUIET:
+                say(f"{round_.elsewhere:.0%} of the machine was busy with something else: rates and latencies suffer.")
 
 
 def profile(built: dict[str, Target], load: LoadOptions, directory: Path) -> str:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.bench.processes import BenchError, Process, module, running
 from tests.bench.targets import Target
 
@@ -27,13 +29,18 @@ PROFILE_TIMEOUT = 60
 
 @dataclass(frozen=True)
 class Round:
-    """One run of the load. CPU in s spent while `messages` were answered, by process; latencies in ms."""
+    """One run of the load.
+
+    CPU in s spent while `messages` were answered, by process, and `elsewhere` on the machine, as a
+    share of all its cores; latencies in ms.
+    """
 
     messages: int
     seconds: float
     p50: float
     p99: float
     cpu: dict[str, float]
+    elsewhere: float
     acknowledged: int
     stored: int | None
     heard: int | None
@@ -63,6 +70,10 @@ class Result:
     @property
     def worst_p99(self) -> float:
         return max(each.p99 for each in self.rounds)
+
+    @property
+    def elsewhere(self) -> float:
+        return max(each.elsewhere for each in self.rounds)
 
     @property
     def acknowledged(self) -> int:
@@ -120,12 +131,15 @@ def measure_round(target: Target, options: LoadOptions, prefix: str, log: Path) 
         # All PostgreSQL backends count as one process.
         cpu[name.partition(" ")[0]] += seconds - before.get(name, 0)
     cpu["load"] = result["cpu_us"] * result["messages"] / 1e6
+    machine = cpu.pop("machine")
+    elsewhere = (machine - cpu.total()) / (psutil.cpu_count() or 1) / result["seconds"]
     return Round(
         messages=result["messages"],
         seconds=result["seconds"],
         p50=result["p50_ms"],
         p99=result["p99_ms"],
-        cpu=dict(cpu),
+        cpu={name: seconds for name, seconds in cpu.items() if name != "bench"},
+        elsewhere=elsewhere,
         acknowledged=result["acknowledged"],
         stored=None if stored is None or stored_before is None else stored - stored_before,
         heard=None if heard is None or heard_before is None else heard - heard_before,
@@ -135,7 +149,17 @@ def measure_round(target: Target, options: LoadOptions, prefix: str, log: Path) 
 
 
 def cpu_seconds(target: Target, server: Process) -> dict[str, float]:
-    return {"server": server.cpu_seconds(), **target.helpers()}
+    """Return the CPU seconds spent so far by each process, by the benchmark itself and by the whole machine."""
+    own = psutil.Process().cpu_times()
+    total = psutil.cpu_times()
+    idle = total.idle + getattr(total, "iowait", 0)
+    return {
+        "server": server.cpu_seconds(),
+        **target.helpers(),
+        "bench": own.user + own.system,
+        # Guests are counted in user, too.
+        "machine": sum(total) - idle - getattr(total, "guest", 0) - getattr(total, "guest_nice", 0),
+    }
 
 
 def read_event(load: Process, event: str) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def figures(results: Mapping[str, Result]) -> str:
             for process, label in PROCESSES.items()
             if any(each.cpu_us(process) is not None for each in columns)
         ),
+        ["CPU, everything else on the machine (worst round)", *(f"{each.elsewhere:.0%}" for each in columns)],
         ["memory of an idle station (KiB)", *(number(kib(each), 1) for each in columns)],
         ["MeterValues acknowledged", *(number(each.acknowledged) for each in columns)],
         ["meter values stored", *(number(each.stored) for each in columns)],
