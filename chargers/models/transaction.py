@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 from django.db.models import Q
 
-from chargers.choices import AuthorizationStatus, OcppVersion, TransactionStatus
+from chargers.choices import AuthorizationStatus, OcppVersion, TransactionFlag, TransactionStatus
 from chargers.models.connector import Connector
 from chargers.models.history import HistoryKey
 from chargers.models.idtag import IdTag
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 else:
     # The generic type exists for the type checker only.
     OptionalDecimal = models.DecimalField
+
+CLOSED_BY_PLATFORM = frozenset({TransactionFlag.NO_STOP.value, TransactionFlag.SUPERSEDED.value})
 
 
 class EnergyField(OptionalDecimal):
@@ -86,6 +88,11 @@ class Transaction(models.Model):
     @property
     def is_open(self) -> bool:
         return self.stop_transaction_timestamp is None
+
+    @property
+    def closed_by_platform(self) -> bool:
+        """Whether it was closed in the station's place, whose own stop may still come."""
+        return not CLOSED_BY_PLATFORM.isdisjoint(self.flags) and TransactionFlag.LATE_STOP not in self.flags
 
     @property
     def energy_wh(self) -> Decimal | None:

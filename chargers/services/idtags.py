@@ -33,6 +33,11 @@ def find(id_tokens: Sequence[str]) -> dict[str, IdTag | None]:
     return {token: next((rows[key] for key in _keys(token) if key in rows), None) for token in id_tokens}
 
 
+def same(one: str, other: str) -> bool:
+    """Tell whether two spellings mean the same tag."""
+    return not set(_keys(one)).isdisjoint(_keys(other))
+
+
 def _keys(id_token: str) -> tuple[str, ...]:
     whole = tag_key(id_token)
     if len(id_token) > TAG_LENGTH_16:
@@ -55,7 +60,8 @@ def _judge_unknown(request: AuthorizationRequest) -> Authorization:
     if _means_no_tag(request):
         accepted = settings.OCPP_ACCEPT_NO_TAG
     elif accepted := settings.OCPP_AUTHORIZE_UNKNOWN:
-        IdTag.objects.create(id_token=request.id_token)
+        # Another station of the batch may just have shown it.
+        IdTag.objects.get_or_create(lookup_key=tag_key(request.id_token), defaults={"id_token": request.id_token})
     return Authorization(AuthorizationStatus.ACCEPTED) if accepted else INVALID
 
 
@@ -63,7 +69,7 @@ def _means_no_tag(request: AuthorizationRequest) -> bool:
     """Tell whether the station charges for free: it sends no tag, or its own number as one."""
     if request.id_token.casefold() in NO_TAGS:
         return True
-    own = Q(chargepoint_serial_number=request.id_token) | Q(chargebox_serial_number=request.id_token)
+    own = Q(chargepoint_serial_number__iexact=request.id_token) | Q(chargebox_serial_number__iexact=request.id_token)
     return ChargePoint.objects.filter(own, pk=request.station).exists()
 
 

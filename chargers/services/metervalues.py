@@ -12,6 +12,7 @@ from chargers import representation
 from chargers.changes import Changes
 from chargers.choices import TransactionFlag
 from chargers.models import MeterValue, Transaction
+from chargers.services import connectors
 from chargers.sql import insert_rows, update_rows
 from chargers.values import MeterReport, Reading, Sample, TransactionRef
 
@@ -28,11 +29,10 @@ SUSPECT_UNIT_RATIO = 300
 SUSPECT_UNIT_MIN_WH = 50
 
 # What a reading moves, and what it takes to judge one; the rest of a transaction is not read.
-METER_FIELDS = ("wh_meter_start", "wh_meter_last", "wh_meter_last_timestamp", "flags")
+METER_FIELDS = ("wh_meter_start", "wh_meter_last", "wh_meter_last_timestamp", "wh_meter_stop", "flags")
 RESOLVED_FIELDS = (
     *METER_FIELDS,
     "chargepoint_id",
-    "wh_meter_stop",
     "start_transaction_timestamp",
     "stop_transaction_timestamp",
 )
@@ -233,6 +233,9 @@ def _resolve_one(value: MeterReport, found: dict[int, Transaction], changes: Cha
         },
     )
     if created:
+        place = (value.station, value.evse_id, value.connector_id)
+        transaction.connector = connectors.ensure([place], changes).get(place)
+        transaction.save(update_fields=["connector"])
         changes.note("transaction", transaction.pk, "created")
     return transaction
 
@@ -245,11 +248,11 @@ def own_id(ref: TransactionRef) -> str | None:
 
 
 def on_connector(station: str, evse_id: int) -> Transaction | None:
-    """Return the newest open transaction of an EVSE."""
+    """Return the newest open transaction of an EVSE, by its own time: older ones may be told later (TX-08)."""
     return (
         Transaction.objects.select_for_update()
         .filter(chargepoint=station, evse_id=evse_id, stop_transaction_timestamp__isnull=True)
-        .order_by("-transaction_id")
+        .order_by("-start_transaction_timestamp", "-transaction_id")
         .first()
     )
 
@@ -261,7 +264,8 @@ def move(transaction: Transaction, at: datetime, summary: Summary) -> bool:
     TX-08). What the meter cannot have done is flagged, never corrected.
     """
     energy = summary.energy_wh
-    if energy is None or (not transaction.is_open and transaction.wh_meter_stop is not None):
+    stopped = not transaction.is_open and not transaction.closed_by_platform
+    if energy is None or (stopped and transaction.wh_meter_stop is not None):
         return False
     last_at = transaction.wh_meter_last_timestamp
     if last_at is not None and at < last_at:
@@ -278,6 +282,8 @@ def move(transaction: Transaction, at: datetime, summary: Summary) -> bool:
         _judge_pace(transaction, energy - last, summary.power_w, at - since)
     transaction.wh_meter_last = energy
     transaction.wh_meter_last_timestamp = at
+    if not transaction.is_open and transaction.closed_by_platform:
+        transaction.wh_meter_stop = energy
     return True
 
 

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.transaction import atomic
 
 from chargers.changes import Changes
 from chargers.choices import AuthorizationStatus, ConnectorStatus, TransactionFlag, TransactionStatus
@@ -29,8 +30,6 @@ TOPIC = "transaction"
 
 # Later than this after it happened, an event was stored on the station first.
 OFFLINE_AFTER = timedelta(minutes=5)
-# How the platform closes what a station does not: told apart from a station's own stop.
-CLOSED_BY_PLATFORM = frozenset({TransactionFlag.SUPERSEDED.value, TransactionFlag.NO_STOP.value})
 
 
 def start(values: Sequence[TransactionStart], changes: Changes) -> list[Started]:
@@ -49,7 +48,9 @@ def _start(value: TransactionStart, changes: Changes) -> Started:
     repeated = _repeated_start(value, id_tag)
     running = _running_before(value.station, value.evse_id, value.at, besides=repeated.pk if repeated else None)
     besides = [repeated.pk, *running] if repeated else running
-    authorization = idtags.judge_start(request, tag, besides=besides, at=value.received_at)
+    offline = value.received_at - value.at > OFFLINE_AFTER
+    # What runs now says nothing about a session of days ago (TX-08).
+    authorization = idtags.judge_start(request, tag, besides=besides, at=value.at if offline else value.received_at)
     if repeated:
         return Started(repeated.pk, authorization)
 
@@ -71,15 +72,20 @@ def _start(value: TransactionStart, changes: Changes) -> Started:
         fingerprint=value.fingerprint or None,
         received_at=value.received_at,
     )
-    if value.received_at - value.at > OFFLINE_AFTER:
+    if offline:
         transaction.flag(TransactionFlag.OFFLINE)
-    if not value.fingerprint:
+    if _is_our_time(value):
         transaction.flag(TransactionFlag.CLOCK_UNRELIABLE)
     if value.meter_start is None:
         transaction.flag(TransactionFlag.METER_UNKNOWN)
     transaction.save()
     changes.note(TOPIC, transaction.pk, "created")
     return Started(transaction.pk, authorization)
+
+
+def _is_our_time(value: TransactionStart | TransactionStop) -> bool:
+    """Tell whether the time of receipt stands in for the station's."""
+    return not value.fingerprint or (bool(value.at_raw) and value.at == value.received_at)
 
 
 def _repeated_start(value: TransactionStart, id_tag: str) -> Transaction | None:
@@ -134,6 +140,7 @@ def _close(transaction: Transaction, at: datetime, flag: TransactionFlag, change
     if transaction.transaction_status == TransactionStatus.STARTED:
         transaction.transaction_status = TransactionStatus.FINISHED
     transaction.reason_stopped = "Other"
+    transaction.wh_meter_stop = transaction.wh_meter_last
     transaction.flag(flag)
     transaction.save()
     changes.note(TOPIC, transaction.pk)
@@ -151,27 +158,16 @@ def _stop(value: TransactionStop, changes: Changes) -> Stopped:
         request = AuthorizationRequest(value.station, value.id_token, value.received_at)
         authorization = idtags.judge(request, tag)
 
-    transaction = _stopped_one(value, tag.pk if tag else value.id_token)
-    if transaction is None:
-        transaction = _orphan(value, tag.pk if tag else value.id_token)
-        _end(transaction, value)
-        transaction.save()
-        changes.note(TOPIC, transaction.pk, "created")
-    elif transaction.is_open or (CLOSED_BY_PLATFORM & set(transaction.flags) and not _ended_by_station(transaction)):
-        if not transaction.is_open:
-            transaction.flag(TransactionFlag.LATE_STOP)
-        _end(transaction, value)
+    id_tag = tag.pk if tag else value.id_token
+    transaction = _stopped_one(value, id_tag) or _orphan(value, id_tag, changes)
+    if transaction.is_open or transaction.closed_by_platform:
+        _keep_readings(transaction, value, changes)
+        _end(transaction, value, id_tag)
         transaction.save()
         changes.note(TOPIC, transaction.pk)
     else:
         _note_repeat(transaction, value, changes)
-        return Stopped(transaction.pk, authorization)
-    _keep_readings(transaction, value, changes)
     return Stopped(transaction.pk, authorization)
-
-
-def _ended_by_station(transaction: Transaction) -> bool:
-    return TransactionFlag.LATE_STOP in transaction.flags
 
 
 def _stopped_one(value: TransactionStop, id_tag: str) -> Transaction | None:
@@ -186,19 +182,25 @@ def _stopped_one(value: TransactionStop, id_tag: str) -> Transaction | None:
     uuid = metervalues.own_id(value.ref)
     if uuid is not None:
         return mine.filter(uuid=uuid).first()
-    if repeated := mine.filter(fingerprint=value.fingerprint).first():
+    if repeated := mine.filter(_is_stop(value)).first():
         return repeated
     # It began before it ended: a stop told late must not end what began since.
     running = mine.filter(stop_transaction_timestamp__isnull=True, start_transaction_timestamp__lte=value.at).order_by(
         "-start_transaction_timestamp", "-transaction_id"
     )
+    candidates = list(running)
     if id_tag:
-        return running.filter(id_tag=id_tag).first()
-    candidates = list(running[:2])
+        return next((each for each in candidates if idtags.same(each.id_tag_id or "", id_tag)), None)
     return candidates[0] if len(candidates) == 1 else None
 
 
-def _orphan(value: TransactionStop, id_tag: str) -> Transaction:
+def _is_stop(value: TransactionStop) -> Q:
+    """Recognise what this stop has closed before: the orphan it made, or one that ended exactly so."""
+    as_told = Q(stop_transaction_timestamp=value.at, wh_meter_stop=value.meter_stop, stop_id_tag=value.id_token)
+    return Q(fingerprint=value.fingerprint) | as_told
+
+
+def _orphan(value: TransactionStop, id_tag: str, changes: Changes) -> Transaction:
     """Make a transaction of a stop whose start was never seen, as far as its readings tell."""
     begin = [each for each in value.readings if any(s.get("context") == "Transaction.Begin" for s in each.samples)]
     transaction = Transaction(
@@ -212,10 +214,15 @@ def _orphan(value: TransactionStop, id_tag: str) -> Transaction:
         received_at=value.received_at,
     )
     transaction.flag(TransactionFlag.ORPHAN_STOP)
+    transaction.save()
+    changes.note(TOPIC, transaction.pk, "created")
     return transaction
 
 
-def _end(transaction: Transaction, value: TransactionStop) -> None:
+def _end(transaction: Transaction, value: TransactionStop, id_tag: str) -> None:
+    if not transaction.is_open:
+        transaction.flag(TransactionFlag.LATE_STOP)
+    transaction.id_tag_id = transaction.id_tag_id or id_tag or None
     transaction.stop_transaction_timestamp = value.at
     transaction.wh_meter_stop = value.meter_stop
     transaction.reason_stopped = value.reason
@@ -231,10 +238,13 @@ def _end(transaction: Transaction, value: TransactionStop) -> None:
         transaction.flag(TransactionFlag.STOP_BEFORE_START)
     if value.received_at - value.at > OFFLINE_AFTER:
         transaction.flag(TransactionFlag.OFFLINE)
+    if _is_our_time(value):
+        transaction.flag(TransactionFlag.CLOCK_UNRELIABLE)
 
 
 def _note_repeat(transaction: Transaction, value: TransactionStop, changes: Changes) -> None:
     """Flag a repeated stop that says something else; the first one counts (TX-06)."""
+    _keep_readings(transaction, value, changes)
     same = (transaction.wh_meter_stop, transaction.stop_transaction_timestamp) == (value.meter_stop, value.at)
     if not same and TransactionFlag.STOP_DIFFERS not in transaction.flags:
         transaction.flag(TransactionFlag.STOP_DIFFERS)
@@ -243,7 +253,7 @@ def _note_repeat(transaction: Transaction, value: TransactionStop, changes: Chan
 
 
 def _keep_readings(transaction: Transaction, value: TransactionStop, changes: Changes) -> None:
-    """Store what the station adds to a stop; a reading it had sent before is not stored twice."""
+    """Store what the station adds to a stop, which moves the meter; what it had sent before is not stored twice."""
     if not value.readings:
         return
     known = {
@@ -253,6 +263,8 @@ def _keep_readings(transaction: Transaction, value: TransactionStop, changes: Ch
         ).values_list("timestamp", "samples")
     }
     new = [reading for reading in value.readings if (reading.at, _sample_keys(reading.samples)) not in known]
+    for reading in new:
+        metervalues.move(transaction, reading.at, metervalues.summarise(reading.samples))
     report = MeterReport(
         value.station,
         value.ocpp_version,
@@ -285,9 +297,11 @@ def close_abandoned(*, now: datetime, changes: Changes) -> int:
         available_since=F("connector__status_timestamp")
     )
     closed = 0
-    for key, since in abandoned.values_list("pk", "available_since")[:1000]:
-        transaction = Transaction.objects.filter(pk=key, stop_transaction_timestamp__isnull=True).first()
-        if transaction:
-            _close(transaction, since, TransactionFlag.NO_STOP, changes)
-            closed += 1
+    for key, since in list(abandoned.values_list("pk", "available_since")[:1000]):
+        with atomic():
+            rows = Transaction.objects.select_for_update()
+            transaction = rows.filter(pk=key, stop_transaction_timestamp__isnull=True).first()
+            if transaction:
+                _close(transaction, since, TransactionFlag.NO_STOP, changes)
+                closed += 1
     return closed
