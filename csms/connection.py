@@ -20,7 +20,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 
 from chargers.choices import RegistrationStatus
 from chargers.services import stations
-from chargers.values import DeviationNote, StationProfile
+from chargers.values import DeviationNote, StationProfile, StatusReport
 from csms import metrics, repairs, rpc
 from csms.errors import ErrorCode, IntakeUnavailable, RpcError
 from csms.intake import Intake, Work
@@ -56,6 +56,14 @@ class StationSocket(ServerConnection):
         address = self.remote_address
         return str(address[0]) if isinstance(address, tuple) and address else None
 
+    async def handshake(self, *args: Any, **kwargs: Any) -> None:
+        """Count connections that come without a request or with a broken one; nothing else is to be done (TR-13)."""
+        try:
+            await super().handshake(*args, **kwargs)
+        finally:
+            if self.request is None:
+                metrics.HANDSHAKES.labels("no request").inc()
+
     def process_event(self, event: Any) -> None:
         if isinstance(event, Frame):
             self.last_frame_at = self.loop.time()
@@ -69,7 +77,7 @@ class Node(Protocol):
 
     intake: Intake
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None: ...
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
 
     def count_deviation(self, station: str, note: Note) -> None: ...
 
@@ -315,7 +323,8 @@ class Connection:
         result = results[0] if handler.service else None
         if isinstance(result, RegistrationStatus):
             self.registration = result
-        if action in GREETED:
+        # The status of the station as a whole tells nothing of its connectors (BO-14).
+        if action in GREETED and not (isinstance(value, StatusReport) and not value.evse_id):
             self._told |= {action}
         answer = handler.answer(result, context)
         if errors := list(schemas.validator(self.version.name, action, "Response").iter_errors(answer)):
@@ -403,11 +412,7 @@ class Connection:
     async def _perform(self, command: Command) -> None:
         """Send one command and store how it ended."""
         seconds = settings.OCPP_TIMEOUT
-        waiting = Waiting(command, asyncio.get_running_loop().create_future())
-        self._waiting = waiting
-        outcome = commands.Outcome(
-            command.pk, CommandStatus.OFFLINE, datetime.now(UTC), error=_error("offline", "the station disconnected")
-        )
+        waiting = self._waiting = Waiting(command, asyncio.get_running_loop().create_future())
         try:
             sending = commands.Sending(command.pk, datetime.now(UTC), seconds)
             (still_wanted,) = await self._node.intake.submit((commands.mark_sent, sending))
@@ -415,21 +420,28 @@ class Connection:
                 return
             await self._send(rpc.encode_call(str(command.pk), command.action, command.payload))
             async with asyncio.timeout(seconds):
-                answer = await waiting.answer
+                await waiting.answer
         except TimeoutError:
             self._remember_late(command)
             self._note([Note("call-unanswered", command.action)])
-            outcome = commands.Outcome(
-                command.pk, CommandStatus.TIMEOUT, datetime.now(UTC), error=_error("timeout", "no answer in time")
-            )
-            await self._finish(command, outcome, [])
+            end = self._end(command, CommandStatus.TIMEOUT, "no answer in time")
         except (asyncio.CancelledError, ConnectionClosed):
-            self._node.spawn(self._finish(command, outcome, []))
+            self._node.spawn(self._store_end(waiting))
             raise
         else:
-            await self._store_answer(command, answer)
+            end = self._store_end(waiting)
         finally:
+            # From here on an answer is late, however long storing this end takes.
             self._waiting = None
+        # Beside the lane: the connection may end any moment, and the lane with it.
+        await asyncio.shield(self._node.spawn(end))
+
+    async def _store_end(self, waiting: Waiting) -> None:
+        """Store the answer to a call, or that the station left without one."""
+        if waiting.answer.done() and not waiting.answer.cancelled():
+            await self._store_answer(waiting.command, waiting.answer.result())
+        else:
+            await self._end(waiting.command, CommandStatus.OFFLINE, "the station disconnected")
 
     def _remember_late(self, command: Command) -> None:
         if self._late is None:
@@ -474,11 +486,18 @@ class Connection:
             return
         if command.action == "TriggerMessage" and payload.get("status") == "Accepted":
             self._expect_triggered(command.payload["requestedMessage"])
-        effect = self.version.effects.get(command.action)
         context = self._context(command.action, notes)
-        work = list(effect(command.payload, payload, context)) if effect else []
+        work = self._effects(command, payload, context)
         outcome = commands.Outcome(command.pk, CommandStatus.ANSWERED, now, payload)
         await self._finish(command, outcome, work + self._note_now(notes))
+
+    def _effects(self, command: Command, payload: Payload, context: Context) -> list[Work]:
+        effect = self.version.effects.get(command.action)
+        try:
+            return list(effect(command.payload, payload, context)) if effect else []
+        except Exception:
+            self._log.exception("%s: what the answer to %s changes is not known", self.station, command.action)
+            return []
 
     def _checked_answer(self, action: str, payload: Payload, notes: list[Note]) -> Payload:
         # An answer's text is gone by now; a walk over it costs little, as answers are rare.
@@ -490,11 +509,23 @@ class Connection:
             self._triggered = set()
         self._triggered.add(action)
 
+    async def _end(self, command: Command, status: CommandStatus, reason: str) -> None:
+        """End a command without an answer."""
+        outcome = commands.Outcome(command.pk, status, datetime.now(UTC), error=_error(status.value, reason))
+        await self._finish(command, outcome, [])
+
     async def _finish(self, command: Command, outcome: commands.Outcome, work: list[Work]) -> None:
+        """Store how a command ended, with what that changes; the end alone where the rest cannot be stored."""
         try:
             await self._node.intake.submit((commands.finish, outcome), *work)
         except IntakeUnavailable:
             self._log.warning("%s: the end of %s was not stored", self.station, command.action)
+            return
+        except Exception:
+            if not work:
+                raise
+            self._log.exception("%s: what the answer to %s changes was not stored", self.station, command.action)
+            await self._finish(command, outcome, [])
             return
         metrics.CALLS.labels(command.action, outcome.status.value).inc()
         await self._node.tell_ended(command.pk, outcome.status)
@@ -503,11 +534,9 @@ class Connection:
         """End the commands that can no longer reach the station."""
         if self._lane is not None:
             self._lane.cancel()
-        error = _error("offline", "the station disconnected")
         while self._calls:
-            command = self._calls.popleft()
-            outcome = commands.Outcome(command.pk, CommandStatus.OFFLINE, datetime.now(UTC), error=error)
-            self._node.spawn(self._finish(command, outcome, []))
+            end = self._end(self._calls.popleft(), CommandStatus.OFFLINE, "the station disconnected")
+            self._node.spawn(end)
 
     async def greet(self) -> None:
         """Ask a station for what it did not tell by itself (BO-03, BO-14)."""

@@ -158,11 +158,12 @@ class OcppServer:
         """The port it listens on, also when it was asked for any."""
         return int(next(iter(self._server.sockets)).getsockname()[1])
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run work beside everything else; what it raises is logged."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._forget)
+        return task
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -273,6 +274,10 @@ class OcppServer:
             logger.info("%s connected from %s, %s", station, connection.peer, connection.version.name)
             await connection.run()
         finally:
+            error = websocket.protocol.parser_exc
+            if error is not None and not isinstance(error, EOFError):
+                # RFC 6455 leaves no choice but to close; the station may come back at once (TR-11).
+                self.count_deviation(station, Note("websocket-broken", str(error)))
             self._ungreeted.discard(connection)
             if self._stations.get(station) is connection:
                 del self._stations[station]
