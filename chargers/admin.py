@@ -18,7 +18,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from chargers.changes import Changes, committed
 from chargers.choices import RegistrationStatus, TransactionFlag
@@ -55,6 +55,7 @@ class LargeTable(admin.ModelAdmin):
 
     paginator = CappedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
 
 
@@ -89,6 +90,8 @@ class Editable(admin.ModelAdmin):
 
 def pretty(value: Any) -> SafeString:
     """Show JSON as a person reads it."""
+    if value is None:
+        return SafeString("-")
     return format_html("<pre style='margin: 0'>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False))
 
 
@@ -108,6 +111,17 @@ def station(row: Any) -> SafeString:
 @admin.display(description="transaction", ordering="transaction_id")
 def of_transaction(row: Any) -> SafeString:
     return link(Transaction, row.transaction_id)
+
+
+def column(name: str, title: str) -> Callable[[Any], Any]:
+    """Show a column under a title that takes no more room than its values."""
+
+    @admin.display(description=title, ordering=name.removeprefix("get_").removesuffix("_display"))
+    def show(row: Any) -> Any:
+        value = getattr(row, name)
+        return value() if callable(value) else value
+
+    return show
 
 
 def kilo(name: str, unit: str, description: str) -> Callable[[Any], str | None]:
@@ -147,7 +161,7 @@ class FlagFilter(admin.SimpleListFilter):
     title = parameter_name = "flag"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("any", "Any"), *TransactionFlag.choices]
+        return [("any", "any"), *((flag, flag.replace("_", " ")) for flag in TransactionFlag.values)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         if not self.value():
@@ -213,15 +227,14 @@ def register_as(status: RegistrationStatus) -> Callable[..., None]:
 class StationAdmin(Editable):
     topic = stations.TOPIC
     list_display = (
-        "chargepoint_id",
+        column("chargepoint_id", "station"),
         "is_connected",
         "status",
-        "ocpp_version",
-        "make",
-        "firmware_version",
-        "registration_status",
-        "last_seen",
         "deviation_kinds",
+        "make",
+        column("get_ocpp_version_display", "version"),
+        column("registration_status", "registration"),
+        "last_seen",
         "location",
     )
     list_filter = (
@@ -302,12 +315,17 @@ class StationAdmin(Editable):
     def status(self, row: ChargePoint) -> SafeString | str:
         """Tell the station's own status and that of each connector."""
         told = [("", row.chargepoint_status)] if row.chargepoint_status else []
-        told += [(f"{each.evse_id}.{each.connectorid} ", each.connector_status) for each in row.connectors.all()]
-        return format_html_join(", ", "{}{}", told) or "-"
+        told += [
+            (f"{each.evse_id}.{each.connectorid}:\N{NO-BREAK SPACE}", each.connector_status)
+            for each in row.connectors.all()
+        ]
+        return format_html_join(mark_safe("<br>"), "{}{}", told) or "-"
 
     @admin.display(description="make", ordering="chargepoint_vendor")
-    def make(self, row: ChargePoint) -> str:
-        return f"{row.chargepoint_vendor} {row.chargepoint_model}".strip() or "-"
+    def make(self, row: ChargePoint) -> SafeString | str:
+        """Tell vendor and model, and the firmware below."""
+        told = filter(None, (f"{row.chargepoint_vendor} {row.chargepoint_model}".strip(), row.firmware_version))
+        return format_html_join(mark_safe("<br>"), "{}", ((each,) for each in told)) or "-"
 
     @admin.display(description="deviations", ordering="deviating")
     def deviation_kinds(self, row: ChargePoint) -> str:
@@ -347,12 +365,12 @@ class ConnectorAdmin(Editable):
     topic = connectors.TOPIC
     list_display = (
         "__str__",
-        "connector_status",
+        column("connector_status", "status"),
         "error_code",
-        "status_timestamp",
-        "availability_status",
+        column("status_timestamp", "since"),
+        column("availability_status", "availability"),
         "standard",
-        "power_type",
+        column("power_type", "power"),
     )
     list_filter = ("connector_status", "availability_status", "power_type")
     list_per_page = 50
@@ -408,24 +426,23 @@ class LocationAdmin(Editable):
 @admin.register(Transaction)
 class TransactionAdmin(ReadOnly):
     list_display = (
-        "transaction_id",
+        column("transaction_id", "#"),
         station,
-        "evse_id",
+        column("evse_id", "EVSE"),
         "tag",
-        "start_transaction_timestamp",
-        "stop_transaction_timestamp",
+        column("start_transaction_timestamp", "start"),
+        column("stop_transaction_timestamp", "stop"),
         kilo("energy_wh", "kWh", "energy"),
-        "transaction_status",
-        "reason_stopped",
+        column("transaction_status", "status"),
         "flagged",
     )
     list_filter = (
         OpenFilter,
         "transaction_status",
-        FlagFilter,
-        "ocpp_version",
-        "authorization_status",
         "start_transaction_timestamp",
+        FlagFilter,
+        "authorization_status",
+        "ocpp_version",
     )
     search_fields = ("chargepoint__chargepoint_id", "id_tag__id_token", "uuid", "transaction_id__exact")
     search_help_text = "Station, id tag, number, or the station's own id."
@@ -491,13 +508,13 @@ class MeterValueAdmin(ReadOnly):
     list_display = (
         "timestamp",
         station,
-        "evse_id",
+        column("evse_id", "EVSE"),
         of_transaction,
-        kilo("energy_wh", "kWh", "energy"),
+        kilo("energy_wh", "kWh", "meter"),
         kilo("power_w", "kW", "power"),
-        "current_a",
-        "voltage_v",
-        "soc_percent",
+        column("current_a", "A"),
+        column("voltage_v", "V"),
+        column("soc_percent", "battery %"),
     )
     search_fields = ("chargepoint__chargepoint_id__exact", "transaction__transaction_id__exact")
     search_help_text = "Station's identity, or number of the transaction, in full."
@@ -523,13 +540,13 @@ class StatusNotificationAdmin(ReadOnly):
     list_display = (
         "timestamp",
         station,
-        "evse_id",
+        column("evse_id", "EVSE"),
         "connectorid",
         "status",
         "error_code",
         "info",
-        "vendor_error_code",
-        "received_at",
+        column("vendor_error_code", "vendor's code"),
+        column("received_at", "received"),
     )
     search_fields = ("chargepoint__chargepoint_id__exact", "error_code", "vendor_error_code")
     search_help_text = "Station's identity in full, or an error code."

@@ -3,13 +3,13 @@
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
-from chargers.admin import ReadOnly, pretty, station
+from chargers.admin import ReadOnly, column, pretty, station
 from tasks.models import Command
 
 
 @admin.register(Command)
 class CommandAdmin(ReadOnly):
-    list_display = ("created_at", "action", station, "status", "why", "requested_by", "took")
+    list_display = ("created_at", "action", station, "status", "why", column("requested_by", "by"), "took")
     list_filter = ("status", "action", "ocpp_version", "created_at")
     list_select_related = ("requested_by",)
     search_fields = ("chargepoint__chargepoint_id", "requested_by__username")
