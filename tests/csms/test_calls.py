@@ -1,8 +1,7 @@
 """The call lane: how each command ends, and that one outstanding CALL is enough for everybody."""
 
 import asyncio
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,13 +11,13 @@ from pytest_django.fixtures import Settings
 from chargers.changes import Changes
 from chargers.choices import RegistrationStatus
 from chargers.models import ChargePoint, Deviation, Variable
-
 from csms.server import OcppServer
 from csms.versions.v16 import VERSION
 from tasks import broker, commands
 from tasks.models import Command
 from tests.csms import operator
 from tests.csms.conftest import Query
+from tests.csms.waiting import until
 from tests.simulator.station import CallError, Payload
 from tests.simulator.v16 import Station16
 
@@ -29,16 +28,6 @@ RESET = {"type": "Soft"}
 def impatient(settings: Settings) -> None:
     """A platform that waits for answers no longer than this."""
     settings.OCPP_TIMEOUT = 0.4
-
-
-async def until(condition: Callable[[], Any], seconds: float = 5) -> None:
-    """Wait until `condition`, a query, holds."""
-    from tests.csms.conftest import query_in_thread
-
-    deadline = time.monotonic() + seconds
-    while not await query_in_thread(condition):
-        assert time.monotonic() < deadline, "did not happen"
-        await asyncio.sleep(0.02)
 
 
 def deviations() -> dict[str, int]:
