@@ -6,7 +6,8 @@ intake take a batch and come last.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +29,8 @@ from tasks.models import OPEN, Command, CommandStatus
 logger = logging.getLogger(__name__)
 
 TOPIC = "tasks"
+
+Idle = Callable[[], AbstractContextManager[None]]
 
 # What a node may need beyond the station's time before its result is here.
 GRACE = timedelta(seconds=2)
@@ -111,8 +114,8 @@ def cancel(command: Command, *, now: datetime, changes: Changes) -> None:
     _tell_ended(command.pk, CommandStatus.CANCELLED)
 
 
-def wait(command: Command, *, seconds: float, changes: Changes) -> Command:
-    """Wait for a command's end and return the row as it then is.
+def wait(command: Command, *, seconds: float, changes: Changes, idle: Idle = nullcontext) -> Command:
+    """Wait for a command's end and return the row as it then is. `idle` is entered while nothing is done.
 
     After `seconds` a command that is still queued is ended as timeout, so that it can never be
     sent behind the caller's back; one that was sent stays open until its node ends it.
@@ -122,10 +125,11 @@ def wait(command: Command, *, seconds: float, changes: Changes) -> Command:
         # A web thread may wait for half a minute; its database connection must not.
         connection.close()
         remaining = deadline - time.monotonic()
-        try:
-            broker.await_end(command.pk, min(max(remaining, 0), 5))
-        except broker.RedisError:
-            time.sleep(0.2)
+        with idle():
+            try:
+                broker.await_end(command.pk, min(max(remaining, 0), 5))
+            except broker.RedisError:
+                time.sleep(0.2)
         command.refresh_from_db()
         if not command.is_open:
             return command
