@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from api import errors
 from api.command_schema import CommandSchema, prefix
+from api.slots import turn_given_away
 from api.work import unit_of_work
 from chargers import selectors
 from chargers.changes import Changes
@@ -133,7 +134,7 @@ def end_unsent(command: Command) -> Command:
 
 def wait(command: Command) -> Command:
     changes = Changes()
-    command = commands.wait(command, seconds=settings.OCPP_TIMEOUT, changes=changes)
+    command = commands.wait(command, seconds=settings.OCPP_TIMEOUT, changes=changes, idle=turn_given_away)
     updates.publish(changes)
     return command
 
