@@ -342,7 +342,7 @@ class Connection:
         if not suspect and validator.is_valid(payload):
             valid: Payload = payload
             return valid
-        if self._strict and (errors := list(validator.iter_errors(payload))):
+        if self._strict and (errors := repairs.violations(payload, validator)):
             raise repairs.refusal(errors)
         mended, found = repairs.mend(payload, schemas.schema(self.version.name, action, kind), validator, optional)
         notes += found

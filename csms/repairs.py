@@ -66,6 +66,15 @@ def _violation(error: Any) -> str:
     return type(error.kind).__name__
 
 
+def violations(payload: Any, validator: Any) -> list[Any]:
+    """List how a payload violates its schema."""
+    try:
+        return list(validator.iter_errors(payload))
+    except ValueError:
+        # Nested too deep for the message of an error to spell it.
+        return list(validator.iter_errors(clean_json(payload)))
+
+
 def refusal(errors: Iterable[Any]) -> RpcError:
     """Make the CALLERROR for violations of a schema: the gravest one, with the member's name."""
     error = min(errors, key=lambda each: _GRAVITY.get(_violation(each), len(_GRAVITY)))
