@@ -8,6 +8,7 @@ import pytest
 from channels.layers import channel_layers
 from django.conf import settings as project_settings
 from django.contrib.auth.models import Group, User
+from django.db import connections
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
@@ -52,6 +53,12 @@ def redis_settings(redis_url: str, settings: Settings) -> Iterator[str]:
     broker.client().close()
     broker.client.cache_clear()
     channel_layers.backends = {}
+
+
+@pytest.fixture
+def short_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Close what threads of the server open: the test's database could not be dropped at the end."""
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
 
 
 def person(name: str, role: Role | None) -> User:

@@ -109,7 +109,7 @@ def test_an_identity_may_hold_anything(identity: str, operator: APIClient) -> No
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_an_identity_may_hold_anything_over_asgi(transactional_db: None) -> None:
+async def test_an_identity_may_hold_anything_over_asgi(transactional_db: None, short_connections: None) -> None:
     token = await sync_to_async(prepare)()
     transport = httpx.ASGITransport(application)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=token) as http:

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
 from django.db import connection
@@ -25,7 +24,10 @@ from tasks.roles import Role
 from tests.api import rows
 from tests.conftest import client_of, person
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("transactional_db", "redis_settings")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("transactional_db", "redis_settings", "short_connections"),
+]
 
 
 async def off_loop(work: Callable[[], Any]) -> Any:
@@ -186,7 +188,7 @@ async def test_publishing_from_synchronous_code_reaches_the_listeners() -> None:
 
     access = await off_loop(prepare)
     async with listening(f"/ws/updates/all/?token={access}") as socket:
-        await sync_to_async(updates.publish, thread_sensitive=False)(note("chargepoint", "CP001"))
+        await off_loop(lambda: updates.publish(note("chargepoint", "CP001")))
         assert (await socket.receive_json_from(2))["data"]["chargepoint_id"] == "CP001"
 
 
