@@ -64,6 +64,11 @@ class StationSocket(ServerConnection):
             if self.request is None:
                 metrics.HANDSHAKES.labels("no request").inc()
 
+    async def send_ping(self) -> None:
+        """Send a ping; `ping` would keep every one that a station leaves unanswered."""
+        async with self.send_context():
+            self.protocol.send_ping(b"ping")
+
     def process_event(self, event: Any) -> None:
         if isinstance(event, Frame):
             self.last_frame_at = self.loop.time()
@@ -198,7 +203,7 @@ class Connection:
     async def ping(self) -> None:
         try:
             async with asyncio.timeout(settings.OCPP_SEND_TIMEOUT):
-                await self._socket.ping()
+                await self._socket.send_ping()
         except (ConnectionClosed, TimeoutError):
             # The receive lane ends by itself, or the dead-peer check ends it.
             return
@@ -418,6 +423,8 @@ class Connection:
             (still_wanted,) = await self._node.intake.submit((commands.mark_sent, sending))
             if not still_wanted:
                 return
+            if command.action == "TriggerMessage":
+                self._expect_triggered(command.payload["requestedMessage"])
             await self._send(rpc.encode_call(str(command.pk), command.action, command.payload))
             async with asyncio.timeout(seconds):
                 await waiting.answer
@@ -484,8 +491,6 @@ class Connection:
             outcome = commands.Outcome(command.pk, CommandStatus.ERROR, now, response, failure)
             await self._finish(command, outcome, [])
             return
-        if command.action == "TriggerMessage" and payload.get("status") == "Accepted":
-            self._expect_triggered(command.payload["requestedMessage"])
         context = self._context(command.action, notes)
         work = self._effects(command, payload, context)
         outcome = commands.Outcome(command.pk, CommandStatus.ANSWERED, now, payload)
@@ -504,7 +509,10 @@ class Connection:
         return self._checked(payload, action, "Response", (), True, notes)
 
     def _expect_triggered(self, action: str) -> None:
-        """Serve a message the station was told to send even before it is accepted (section 4.2)."""
+        """Serve a message the station was told to send even before it is accepted (section 4.2).
+
+        It may come right behind the answer, or before it.
+        """
         if self._triggered is None:
             self._triggered = set()
         self._triggered.add(action)
