@@ -119,6 +119,8 @@ class OcppServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._deviations: Counter[tuple[str, str]] = Counter()
         self._deviation_examples: dict[tuple[str, str], str] = {}
+        # Ends of connections that came while the database was away.
+        self._unstored_ends: list[Disconnected] = []
         self._draining = False
         self._ungreeted: set[Connection] = set()
 
@@ -311,7 +313,7 @@ class OcppServer:
         try:
             await self.intake.submit((stations.disconnect, value))
         except IntakeUnavailable:
-            logger.warning("%s: its end was not stored; the node's lease will tell", connection.station)
+            self._unstored_ends.append(value)
 
     def _close_taken_over(self, connection_id: UUID) -> None:
         """Close a connection whose station has connected to another node."""
@@ -433,9 +435,14 @@ class OcppServer:
             for (station, kind), count in counted.items()
         ]
         self._deviation_examples.clear()
+        ends, self._unstored_ends = self._unstored_ends, []
         try:
-            held, *_ = await self.intake.submit((stations.report_node, report), *notes)
+            # The ends first: what is held is counted after them.
+            *_, held = await self.intake.submit(
+                *[(stations.disconnect, end) for end in ends], *notes, (stations.report_node, report)
+            )
         except IntakeUnavailable:
+            self._unstored_ends += ends
             self._deviations.update(counted)
             for note in notes:
                 self._deviation_examples.setdefault((note[1].station, note[1].kind), note[1].example)
