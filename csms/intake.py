@@ -143,7 +143,7 @@ class Intake:
                 unit.results = error
             changes = None
         else:
-            self.available = True
+            self.available = not all(isinstance(unit.results, IntakeUnavailable) for unit in batch)
         metrics.BATCHES.observe(len(batch))
         metrics.COMMITS.observe(time.perf_counter() - started)
         self._loop.call_soon_threadsafe(_resolve, batch)
