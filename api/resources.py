@@ -8,6 +8,7 @@ from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import status
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -159,9 +160,14 @@ class SampleResource(Resource):
 
     def list(self, request: Request, transaction_id: str) -> Response:
         transaction = self.get_object()
-        wanted = {name: value for name in self.members if (value := request.query_params.get(name))}
-        page = self.paginate_queryset(Samples(transaction, wanted))
+        page = self.paginate_queryset(Samples(transaction, self.wanted()))
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    def wanted(self) -> dict[str, str]:
+        wanted = {name: value for name in self.members if (value := self.request.query_params.get(name))}
+        if bad := [name for name, value in wanted.items() if "\0" in value]:
+            raise ValidationError({name: ["Null characters are not allowed."] for name in bad})
+        return wanted
 
 
 class StatusResource(Listed, Resource):
@@ -178,7 +184,8 @@ class StatusResource(Listed, Resource):
         if getattr(self, "swagger_fake_view", False):
             return StatusNotification.objects.none()
         given = self.kwargs["chargepoint_id"]
-        station = identities.station(given)
+        # PostgreSQL knows no NUL.
+        station = identities.station(given) if "\0" not in given else ""
         rows = StatusNotification.objects.filter(chargepoint_id=station)
         if not ChargePoint.objects.filter(pk=station).exists() and not rows.exists():
             raise UnknownStation(given)

@@ -70,3 +70,9 @@ def test_a_page_reads_only_the_readings_it_shows(
 
 def test_a_transaction_without_readings_has_no_samples(viewer: APIClient) -> None:
     assert found(viewer, rows.transaction(rows.station())) == (0, "")
+
+
+def test_what_no_sample_can_hold_is_refused_by_name(viewer: APIClient, transaction: Transaction) -> None:
+    refused = viewer.get(f"/api/sampledvalue/{transaction.pk}/", {"unit": "\x00"})
+    assert refused.status_code == 400
+    assert refused.json()["details"].keys() == {"unit"}

@@ -143,9 +143,10 @@ def test_case_does_not_matter_in_an_identity(spelt: str, operator: APIClient) ->
         assert operator.get(f"/api/{resource}/", {"chargepoint_id": "another"}).json()["count"] == 0
 
 
-@pytest.mark.parametrize("url", ["/api/chargepoint/CP9/", "/api/chargepoint/%00/", "/api/statusnotification/CP9/"])
-def test_an_unknown_station_is_named(url: str, viewer: APIClient) -> None:
-    refused = viewer.get(url)
+@pytest.mark.parametrize("resource", ["chargepoint", "statusnotification"])
+@pytest.mark.parametrize("identity", ["CP9", "%00", "%EF%BF%BD", "x" * 3000])
+def test_an_unknown_station_is_named(resource: str, identity: str, viewer: APIClient) -> None:
+    refused = viewer.get(f"/api/{resource}/{identity}/")
     assert refused.status_code == 404
     assert refused.json()["code"] == "CHARGING_STATION_DOES_NOT_EXIST"
 
