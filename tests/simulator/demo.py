@@ -72,7 +72,7 @@ FLEET = {
     "DEMO-AC-5": Kind("Homeload", "Mini 7", "0.9.12", 7_400, 1, busy=1, capacity=40_000),
     "DEMO-DC-1": Kind("Voltaris", "HPC 150", "5.1.0", 150_000, 0, connectors=2, busy=1, capacity=77_000),
 }
-DRIVERS = ("Eleni", "Nikos", "Maria", "Giorgos", "Katerina", "Dimitris", "Sofia", "Yannis", "Anna")
+DRIVERS = ("Amber", "Blue", "Coral", "Green", "Indigo", "Olive", "Red", "Silver", "White")
 
 
 Placer = Callable[[str], Awaitable[None]]

@@ -36,7 +36,7 @@ async def test_busy_connectors_charge_and_all_sessions_end_when_asked_to_stop() 
 async def test_a_station_comes_back_after_a_reset() -> None:
     async with running_csms() as (csms, url):
         stopping = asyncio.Event()
-        station = demo.DemoStation(url, "DEMO", demo.FLEET["DEMO-AC-2"], ["Eleni"], meter_interval=0)
+        station = demo.DemoStation(url, "DEMO", demo.FLEET["DEMO-AC-2"], ["Amber"], meter_interval=0)
 
         async def place(_: str) -> None: ...
 
