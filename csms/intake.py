@@ -128,8 +128,7 @@ class Intake:
         connection.close()
 
     def _store(self, batch: list[Unit]) -> None:
-        # Whoever stopped waiting was told that nothing is stored; nothing is.
-        batch = [unit for unit in batch if not unit.future.done()]
+        batch = _still_wanted(batch)
         if not batch:
             return
         started = time.perf_counter()
@@ -161,6 +160,7 @@ class Intake:
                 if not _reconnect():
                     raise IntakeUnavailable(_first_line(error)) from error
                 time.sleep(0.01 * attempt)
+                batch = _still_wanted(batch)
             except Exception:
                 break
         return self._store_alone(batch)
@@ -170,8 +170,9 @@ class Intake:
         changes = Changes()
         for unit in batch:
             try:
-                changes.merge(_commit([unit]))
+                changes.merge(_commit(_still_wanted([unit])))
             except (OperationalError, InterfaceError) as error:
+                metrics.UNAVAILABLE.inc()
                 unit.results = IntakeUnavailable(_first_line(error))
                 _reconnect()
             except Exception as error:
@@ -190,6 +191,11 @@ class Intake:
         self._loop.call_soon_threadsafe(self._publish, batch)
 
 
+def _still_wanted(batch: list[Unit]) -> list[Unit]:
+    """Leave out who stopped waiting: they were told that nothing is stored, and nothing is."""
+    return [unit for unit in batch if not unit.future.done()]
+
+
 def _commit(batch: list[Unit]) -> Changes:
     """Run the services of a batch in one transaction, each once with all its values."""
     changes = Changes()
@@ -198,10 +204,17 @@ def _commit(batch: list[Unit]) -> Changes:
         for service, value in unit.work:
             values.setdefault(service, []).append(value)
     with transaction.atomic():
-        results = {service: iter(service(each, changes)) for service, each in values.items()}
+        results = {service: iter(_answers(service, each, changes)) for service, each in values.items()}
     for unit in batch:
         unit.results = [next(results[service]) for service, _ in unit.work]
     return changes
+
+
+def _answers(service: Service, values: list[Any], changes: Changes) -> Sequence[Any]:
+    answers = service(values, changes)
+    # Found out before the commit: what is stored must be answered.
+    assert len(answers) == len(values), f"{len(answers)} results for {len(values)} values"
+    return answers
 
 
 def _reconnect() -> bool:
