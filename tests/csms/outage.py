@@ -67,3 +67,29 @@ async def database_away() -> AsyncIterator[None]:
         yield
     finally:
         await asyncio.to_thread(outage.__exit__, None, None, None)
+
+
+@contextmanager
+def held_table(table: str) -> Iterator[None]:
+    """Let whoever writes to a table wait: a lock on PostgreSQL, the write lock on SQLite."""
+    if connections["default"].vendor == "sqlite":
+        with locked():
+            yield
+        return
+    name = connections["default"].settings_dict["NAME"]
+    with closing(server_connection(name)) as server, server.cursor() as cursor:
+        server.autocommit = False
+        cursor.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(table)))
+        yield
+        server.rollback()
+
+
+@asynccontextmanager
+async def database_hangs(table: str) -> AsyncIterator[None]:
+    """Let whoever writes to a table wait, for as long as the database lets them."""
+    hold = held_table(table)
+    await asyncio.to_thread(hold.__enter__)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(hold.__exit__, None, None, None)
