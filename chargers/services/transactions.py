@@ -6,6 +6,7 @@ constraints; contradictions are stored and flagged (`TransactionFlag`).
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from chargers.choices import AuthorizationStatus, ConnectorStatus, TransactionFl
 from chargers.models import Connector, MeterValue, Transaction
 from chargers.services import connectors, idtags, metervalues
 from chargers.values import (
+    Authorization,
     AuthorizationRequest,
     MeterReport,
     Started,
@@ -45,15 +47,13 @@ def _start(value: TransactionStart, changes: Changes) -> Started:
     tag = idtags.find([value.id_token])[value.id_token]
     id_tag = tag.pk if tag else value.id_token
     request = AuthorizationRequest(value.station, value.id_token, value.received_at)
-    repeated = _repeated_start(value, id_tag)
-    running = _running_before(value.station, value.evse_id, value.at, besides=repeated.pk if repeated else None)
-    besides = [repeated.pk, *running] if repeated else running
+    if repeated := _repeated_start(value, id_tag):
+        return Started(repeated.pk, _answer_again(repeated, idtags.judge(request, tag)))
+
+    running = _running_before(value.station, value.evse_id, value.at)
     offline = value.received_at - value.at > OFFLINE_AFTER
     # What runs now says nothing about a session of days ago (TX-08).
-    authorization = idtags.judge_start(request, tag, besides=besides, at=value.at if offline else value.received_at)
-    if repeated:
-        return Started(repeated.pk, authorization)
-
+    authorization = idtags.judge_start(request, tag, besides=running, at=value.at if offline else value.received_at)
     _supersede(running, value.at, changes)
     place = (value.station, value.evse_id, value.connector_id)
     accepted = authorization.status == AuthorizationStatus.ACCEPTED
@@ -85,7 +85,7 @@ def _start(value: TransactionStart, changes: Changes) -> Started:
 
 def _is_our_time(value: TransactionStart | TransactionStop) -> bool:
     """Tell whether the time of receipt stands in for the station's."""
-    return not value.fingerprint or (bool(value.at_raw) and value.at == value.received_at)
+    return not value.fingerprint or value.at == value.received_at
 
 
 def _repeated_start(value: TransactionStart, id_tag: str) -> Transaction | None:
@@ -105,7 +105,15 @@ def _repeated_start(value: TransactionStart, id_tag: str) -> Transaction | None:
     ).first()
 
 
-def _running_before(station: str, evse_id: int, at: datetime, *, besides: int | None) -> list[int]:
+def _answer_again(repeated: Transaction, authorization: Authorization) -> Authorization:
+    """Answer a repeat as the first time: what runs by now, or no longer does, was no matter then."""
+    concurrent = AuthorizationStatus.CONCURRENT_TX
+    if authorization.status == AuthorizationStatus.ACCEPTED and repeated.authorization_status == concurrent:
+        return replace(authorization, status=concurrent)
+    return authorization
+
+
+def _running_before(station: str, evse_id: int, at: datetime, *, besides: int | None = None) -> list[int]:
     """Name the open transactions of an EVSE that a start at `at` ends (TX-07).
 
     One that began later stays: the start is an old one, told only now (TX-08).
@@ -245,7 +253,9 @@ def _end(transaction: Transaction, value: TransactionStop, id_tag: str) -> None:
 def _note_repeat(transaction: Transaction, value: TransactionStop, changes: Changes) -> None:
     """Flag a repeated stop that says something else; the first one counts (TX-06)."""
     _keep_readings(transaction, value, changes)
-    same = (transaction.wh_meter_stop, transaction.stop_transaction_timestamp) == (value.meter_stop, value.at)
+    # Where our time stands in for the station's, every repeat has another one.
+    same_time = _is_our_time(value) or transaction.stop_transaction_timestamp == value.at
+    same = same_time and transaction.wh_meter_stop == value.meter_stop
     if not same and TransactionFlag.STOP_DIFFERS not in transaction.flags:
         transaction.flag(TransactionFlag.STOP_DIFFERS)
         transaction.save(update_fields=["flags"])
