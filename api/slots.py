@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from api import errors
 
-_turns = threading.BoundedSemaphore(getattr(settings, "WEB_MAX_REQUESTS", 20))
+_turns = threading.BoundedSemaphore(settings.WEB_MAX_REQUESTS)
 _thread = threading.local()
 
 
@@ -29,7 +29,7 @@ class Slots:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not _turns.acquire(timeout=getattr(settings, "WEB_QUEUE_TIMEOUT", 30)):
+        if not _turns.acquire(timeout=settings.WEB_QUEUE_TIMEOUT):
             return JsonResponse(errors.body("BUSY", "Too many requests at once: try again later."), status=503)
         _thread.has_turn = True
         try:

@@ -33,7 +33,9 @@ listed = {"get": "list"}
 urlpatterns = [
     path("", SpectacularSwaggerView.as_view(url_name="schema"), name="swagger"),
     re_path(r"^schema/?$", SchemaView.as_view(), name="schema"),
-    re_path(r"^redoc/?$", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
+    re_path(
+        r"^redoc/?$", SpectacularRedocView.as_view(url_name="schema", template_name="api/redoc.html"), name="redoc"
+    ),
     re_path(r"^health/?$", Health.as_view(), name="health"),
     re_path(r"^token/?$", tokens.Login.as_view(), name="token"),
     re_path(r"^token/refresh/?$", tokens.Refresh.as_view(), name="token-refresh"),

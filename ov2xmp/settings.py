@@ -140,6 +140,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "api.slots.Slots",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -165,6 +166,10 @@ TEMPLATES = [
         },
     }
 ]
+
+# How many requests work at once, each with a database connection, and how many seconds others wait for their turn.
+WEB_MAX_REQUESTS = env_int("OV2XMP_WEB_MAX_REQUESTS", 20, minimum=1)
+WEB_QUEUE_TIMEOUT = env_number("OV2XMP_WEB_QUEUE_TIMEOUT", 30)
 
 # Seconds after which a connection attempt or a statement is given up. Both databases know both.
 DATABASE_TIMEOUT = env_int("OV2XMP_DATABASE_TIMEOUT", 10, minimum=1)
@@ -288,13 +293,13 @@ SPECTACULAR_SETTINGS = {
 }
 
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
 # Static files come straight from the installed apps; nothing needs to be collected first.
 WHITENOISE_USE_FINDERS = True
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = False
+DATETIME_FORMAT = "Y-m-d H:i:s"
 USE_TZ = True
 
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -1,7 +1,6 @@
 """What every test may use."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -17,12 +16,6 @@ from tasks import broker
 from tasks.roles import Role
 
 pytest_plugins = ["tests.fixtures_flush", "tests.fixtures_redis"]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def static_root() -> None:
-    """Whitenoise warns of a directory that is missing, and warnings are errors here."""
-    Path(project_settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture(scope="session")
@@ -76,42 +69,42 @@ def client_of(user: User) -> APIClient:
 
 
 @pytest.fixture
-def victor(db: None) -> User:
+def viewing_user(db: None) -> User:
     """A viewer."""
-    return person("victor", Role.VIEWER)
+    return person("viewing_user", Role.VIEWER)
 
 
 @pytest.fixture
-def olga(db: None) -> User:
+def operating_user(db: None) -> User:
     """An operator."""
-    return person("olga", Role.OPERATOR)
+    return person("operating_user", Role.OPERATOR)
 
 
 @pytest.fixture
-def ada(db: None) -> User:
+def administrating_user(db: None) -> User:
     """An administrator."""
-    return person("ada", Role.ADMINISTRATOR)
+    return person("administrating_user", Role.ADMINISTRATOR)
 
 
 @pytest.fixture
-def norman(db: None) -> User:
+def roleless_user(db: None) -> User:
     """Somebody without a role."""
-    return person("norman", None)
+    return person("roleless_user", None)
 
 
 @pytest.fixture
-def viewer(victor: User) -> APIClient:
-    return client_of(victor)
+def viewer(viewing_user: User) -> APIClient:
+    return client_of(viewing_user)
 
 
 @pytest.fixture
-def operator(olga: User) -> APIClient:
-    return client_of(olga)
+def operator(operating_user: User) -> APIClient:
+    return client_of(operating_user)
 
 
 @pytest.fixture
-def administrator(ada: User) -> APIClient:
-    return client_of(ada)
+def administrator(administrating_user: User) -> APIClient:
+    return client_of(administrating_user)
 
 
 @pytest.fixture

@@ -80,14 +80,18 @@ def test_endpoint_is_for_its_role_and_those_above(
     method: str,
     keys: dict[str, str],
     anonymous: APIClient,
-    norman: User,
-    victor: User,
-    olga: User,
-    ada: User,
+    roleless_user: User,
+    viewing_user: User,
+    operating_user: User,
+    administrating_user: User,
 ) -> None:
     assert status_of(anonymous, method, path, keys) == 401
-    assert status_of(client_of(norman), method, path, keys) == 403
-    for user, role in ((victor, Role.VIEWER), (olga, Role.OPERATOR), (ada, Role.ADMINISTRATOR)):
+    assert status_of(client_of(roleless_user), method, path, keys) == 403
+    for user, role in (
+        (viewing_user, Role.VIEWER),
+        (operating_user, Role.OPERATOR),
+        (administrating_user, Role.ADMINISTRATOR),
+    ):
         status = status_of(client_of(user), method, path, keys)
         allowed = list(Role).index(role) <= list(Role).index(needed(path, method))
         if allowed:
@@ -109,8 +113,8 @@ def test_superuser_is_an_administrator() -> None:
     assert client_of(root).get("/api/user/").status_code == 200
 
 
-def test_inactive_user_is_nobody(ada: User) -> None:
-    client = client_of(ada)
-    ada.is_active = False
-    ada.save()
+def test_inactive_user_is_nobody(administrating_user: User) -> None:
+    client = client_of(administrating_user)
+    administrating_user.is_active = False
+    administrating_user.save()
     assert client.get("/api/chargepoint/").status_code == 401

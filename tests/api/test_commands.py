@@ -82,7 +82,7 @@ def test_the_stations_answer_is_the_answer(platform: None, operator: APIClient) 
         "task_id": str(command.pk),
     }
     assert (command.action, command.payload) == ("GetConfiguration", {"key": ["A", "B"]})
-    assert (command.status, command.requested_by.username) == ("answered", "olga")
+    assert (command.status, command.requested_by.username) == ("answered", "operating_user")
 
 
 def test_without_waiting_the_task_tells_what_became_of_it(platform: None, operator: APIClient) -> None:

@@ -123,7 +123,7 @@ async def test_an_identity_may_hold_anything_over_asgi(transactional_db: None, s
 def prepare() -> dict[str, str]:
     for identity in STRANGE:
         rows.station(identity)
-    token = AccessToken.for_user(person("victor", Role.VIEWER))
+    token = AccessToken.for_user(person("viewing_user", Role.VIEWER))
     connection.close()
     return {"Authorization": f"Bearer {token}"}
 

@@ -8,14 +8,14 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 pytestmark = pytest.mark.django_db
 
-CREDENTIALS = {"username": "olga", "password": "correct horse battery"}
+CREDENTIALS = {"username": "operating_user", "password": "correct horse battery"}
 
 
 @pytest.fixture(autouse=True)
-def password(settings: Any, olga: User) -> None:
+def password(settings: Any, operating_user: User) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    olga.set_password(CREDENTIALS["password"])
-    olga.save()
+    operating_user.set_password(CREDENTIALS["password"])
+    operating_user.save()
 
 
 def test_logging_in_gives_tokens_that_work(anonymous: APIClient) -> None:
@@ -44,15 +44,15 @@ def test_what_is_not_valid_is_refused(path: str, body: dict[str, str], code: str
     assert refused.json()["code"] == code
 
 
-@pytest.mark.parametrize("body", [{"username": "olga"}, {"password": "x"}, {}])
+@pytest.mark.parametrize("body", [{"username": "operating_user"}, {"password": "x"}, {}])
 def test_a_missing_field_is_named(body: dict[str, str], anonymous: APIClient) -> None:
     refused = anonymous.post("/api/token/", body)
     assert refused.status_code == 400
     assert refused.json()["details"].keys() == CREDENTIALS.keys() - body.keys()
 
 
-def test_an_expired_token_is_refused(anonymous: APIClient, olga: User) -> None:
-    token = AccessToken.for_user(olga)
+def test_an_expired_token_is_refused(anonymous: APIClient, operating_user: User) -> None:
+    token = AccessToken.for_user(operating_user)
     token.set_exp(lifetime=-timedelta(seconds=1))
     refused = anonymous.get("/api/chargepoint/", headers={"Authorization": f"Bearer {token}"})
     assert refused.status_code == 401

@@ -35,14 +35,14 @@ def test_a_new_user_is_a_viewer_unless_told(administrator: APIClient) -> None:
     assert (created["role"], created["is_staff"], created["is_active"]) == ("viewers", False, True)
 
 
-@pytest.mark.parametrize("path", ["/api/user/", "/api/user/olga/"])
-def test_no_answer_holds_a_password(path: str, administrator: APIClient, olga: User) -> None:
-    olga.set_password(PASSWORD)
-    olga.save()
+@pytest.mark.parametrize("path", ["/api/user/", "/api/user/operating_user/"])
+def test_no_answer_holds_a_password(path: str, administrator: APIClient, operating_user: User) -> None:
+    operating_user.set_password(PASSWORD)
+    operating_user.save()
     text = administrator.get(path).content.decode()
-    assert "olga" in text
+    assert "operating_user" in text
     assert "password" not in text
-    assert olga.password not in text
+    assert operating_user.password not in text
     assert administrator.get("/api/user/?fields=password").status_code == 400
 
 
@@ -54,7 +54,7 @@ def test_no_answer_holds_a_password(path: str, administrator: APIClient, olga: U
         ({"username": "eve", "password": "short"}, "password"),
         ({"username": "eve", "password": "1234567890123"}, "password"),
         ({"username": "evelyn.adams", "password": "evelyn.adams"}, "password"),
-        ({"username": "olga", "password": PASSWORD}, "username"),
+        ({"username": "operating_user", "password": PASSWORD}, "username"),
         ({"username": "a/b", "password": PASSWORD}, "username"),
         ({"username": "create", "password": PASSWORD}, "username"),
         ({"username": "eve", "password": PASSWORD, "role": "kings"}, "role"),
@@ -62,7 +62,9 @@ def test_no_answer_holds_a_password(path: str, administrator: APIClient, olga: U
         ({"username": "eve", "password": PASSWORD, "is_superuser": True}, "is_superuser"),
     ],
 )
-def test_a_bad_user_is_refused_by_field(body: dict[str, Any], field: str, administrator: APIClient, olga: User) -> None:
+def test_a_bad_user_is_refused_by_field(
+    body: dict[str, Any], field: str, administrator: APIClient, operating_user: User
+) -> None:
     refused = administrator.post("/api/user/create/", body)
     assert refused.status_code == 400
     assert refused.json()["details"].keys() == {field}
@@ -73,27 +75,29 @@ def test_a_password_is_not_told_back_when_it_is_refused(administrator: APIClient
     assert "sesame" not in refused.content.decode()
 
 
-def test_a_user_is_changed(administrator: APIClient, olga: User) -> None:
-    changed = administrator.patch("/api/user/olga/", {"role": "viewers", "last_name": "Ivanova", "is_staff": True})
+def test_a_user_is_changed(administrator: APIClient, operating_user: User) -> None:
+    changed = administrator.patch(
+        "/api/user/operating_user/", {"role": "viewers", "last_name": "Night shift", "is_staff": True}
+    )
     assert changed.status_code == 200
-    assert (changed.json()["role"], changed.json()["last_name"]) == ("viewers", "Ivanova")
-    assert role_of(User.objects.get(pk=olga.pk)) == Role.VIEWER
+    assert (changed.json()["role"], changed.json()["last_name"]) == ("viewers", "Night shift")
+    assert role_of(User.objects.get(pk=operating_user.pk)) == Role.VIEWER
 
-    assert administrator.patch("/api/user/olga/", {"password": PASSWORD}).status_code == 200
-    assert User.objects.get(pk=olga.pk).check_password(PASSWORD)
-    assert administrator.patch("/api/user/olga/", {"username": "helga"}).status_code == 400
-
-
-def test_an_inactive_user_keeps_the_role_but_cannot_log_in(administrator: APIClient, olga: User) -> None:
-    administrator.patch("/api/user/olga/", {"password": PASSWORD, "is_active": False})
-    assert administrator.get("/api/user/olga/").json()["role"] == "operators"
-    assert APIClient().post("/api/token/", {"username": "olga", "password": PASSWORD}).status_code == 401
+    assert administrator.patch("/api/user/operating_user/", {"password": PASSWORD}).status_code == 200
+    assert User.objects.get(pk=operating_user.pk).check_password(PASSWORD)
+    assert administrator.patch("/api/user/operating_user/", {"username": "another"}).status_code == 400
 
 
-def test_a_role_leaves_other_groups_alone(administrator: APIClient, olga: User) -> None:
-    olga.groups.add(Group.objects.create(name="night shift"))
-    administrator.patch("/api/user/olga/", {"role": "administrators"})
-    assert {group.name for group in olga.groups.all()} == {"administrators", "night shift"}
+def test_an_inactive_user_keeps_the_role_but_cannot_log_in(administrator: APIClient, operating_user: User) -> None:
+    administrator.patch("/api/user/operating_user/", {"password": PASSWORD, "is_active": False})
+    assert administrator.get("/api/user/operating_user/").json()["role"] == "operators"
+    assert APIClient().post("/api/token/", {"username": "operating_user", "password": PASSWORD}).status_code == 401
+
+
+def test_a_role_leaves_other_groups_alone(administrator: APIClient, operating_user: User) -> None:
+    operating_user.groups.add(Group.objects.create(name="night shift"))
+    administrator.patch("/api/user/operating_user/", {"role": "administrators"})
+    assert {group.name for group in operating_user.groups.all()} == {"administrators", "night shift"}
 
 
 def test_a_superuser_who_is_given_another_role_is_no_superuser_any_more(administrator: APIClient) -> None:
@@ -104,16 +108,23 @@ def test_a_superuser_who_is_given_another_role_is_no_superuser_any_more(administ
 
 
 def test_nobody_locks_themselves_out(administrator: APIClient) -> None:
-    assert administrator.patch("/api/user/ada/", {"role": "viewers"}).json()["details"].keys() == {"role"}
-    assert administrator.patch("/api/user/ada/", {"is_active": False}).json()["details"].keys() == {"is_active"}
-    refused = administrator.delete("/api/user/ada/")
+    assert administrator.patch("/api/user/administrating_user/", {"role": "viewers"}).json()["details"].keys() == {
+        "role"
+    }
+    assert administrator.patch("/api/user/administrating_user/", {"is_active": False}).json()["details"].keys() == {
+        "is_active"
+    }
+    refused = administrator.delete("/api/user/administrating_user/")
     assert (refused.status_code, refused.json()["code"]) == (409, "OWN_USER")
-    assert administrator.patch("/api/user/ada/", {"email": "ada@example.com"}).status_code == 200
+    assert (
+        administrator.patch("/api/user/administrating_user/", {"email": "administrating_user@example.com"}).status_code
+        == 200
+    )
 
 
-def test_deleting_a_user_keeps_what_they_asked_for(administrator: APIClient, olga: User) -> None:
-    command = rows.command(rows.station(), requested_by=olga)
-    tag = rows.tag(user=olga)
-    assert administrator.delete("/api/user/olga/").status_code == 204
+def test_deleting_a_user_keeps_what_they_asked_for(administrator: APIClient, operating_user: User) -> None:
+    command = rows.command(rows.station(), requested_by=operating_user)
+    tag = rows.tag(user=operating_user)
+    assert administrator.delete("/api/user/operating_user/").status_code == 204
     assert administrator.get(f"/api/task/{command.pk}/").json()["requested_by"] is None
     assert administrator.get(f"/api/idtag/{tag.pk}/").json()["user"] is None

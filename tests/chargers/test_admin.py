@@ -44,18 +44,18 @@ def login(user: User) -> Client:
 
 
 @pytest.fixture
-def as_viewer(victor: User) -> Client:
-    return login(victor)
+def as_viewer(viewing_user: User) -> Client:
+    return login(viewing_user)
 
 
 @pytest.fixture
-def as_operator(olga: User) -> Client:
-    return login(olga)
+def as_operator(operating_user: User) -> Client:
+    return login(operating_user)
 
 
 @pytest.fixture
-def as_administrator(ada: User) -> Client:
-    return login(ada)
+def as_administrator(administrating_user: User) -> Client:
+    return login(administrating_user)
 
 
 def url(model: type[Model], page: str, *keys: Any) -> str:
@@ -135,11 +135,11 @@ def test_every_role_sees_a_row_and_changes_what_is_theirs(
     assert as_administrator.get(url(model, "delete", key)).status_code == (200 if may_add else 403)
 
 
-def test_without_a_role_or_without_being_staff_nobody_sees_anything(norman: User, victor: User) -> None:
+def test_without_a_role_or_without_being_staff_nobody_sees_anything(roleless_user: User, viewing_user: User) -> None:
     fill()
-    assert login(norman).get(url(ChargePoint, "changelist")).status_code == 403
+    assert login(roleless_user).get(url(ChargePoint, "changelist")).status_code == 403
     outsider = Client()
-    outsider.force_login(victor)
+    outsider.force_login(viewing_user)
     assert outsider.get(url(ChargePoint, "changelist")).status_code == 302
 
 
