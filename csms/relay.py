@@ -12,6 +12,8 @@ from uuid import UUID
 
 import redis.asyncio as redis
 from django.conf import settings
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from csms import metrics
 from tasks import broker, updates
@@ -39,6 +41,7 @@ class Relay:
             settings.REDIS_URL,
             socket_timeout=POLL_SECONDS + settings.REDIS_TIMEOUT,
             socket_connect_timeout=settings.REDIS_TIMEOUT,
+            retry=Retry(NoBackoff(), broker.RETRIES),
         )
         self._updates: asyncio.Queue[updates.Batch] = asyncio.Queue(MAX_WAITING_UPDATES)
 

@@ -10,12 +10,16 @@ from uuid import UUID
 
 import redis
 from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 # Longer than any wait for it; what nobody fetched goes away by itself.
 NEWS_LIFETIME = 120
 LIST_LIFETIME = 3600
 # How long a worker counts as alive after it last did its housekeeping, which it does every few seconds.
 WORKER_LIFETIME = 30
+# An idle connection may be gone, so each call is tried once more at once; redis-py would go on for seconds.
+RETRIES = 1
 
 RedisError = redis.RedisError
 
@@ -41,6 +45,7 @@ def client() -> redis.Redis:
         settings.REDIS_URL,
         socket_timeout=settings.REDIS_TIMEOUT,
         socket_connect_timeout=settings.REDIS_TIMEOUT,
+        retry=Retry(NoBackoff(), RETRIES),
     )
 
 
@@ -77,6 +82,7 @@ def await_end(command_id: UUID | str, seconds: float) -> bool:
         settings.REDIS_URL,
         socket_timeout=seconds + settings.REDIS_TIMEOUT,
         socket_connect_timeout=settings.REDIS_TIMEOUT,
+        retry=Retry(NoBackoff(), 0),
     )
     with waiter:
         return waiter.blpop([news_list(command_id)], timeout=max(seconds, 0.01)) is not None
