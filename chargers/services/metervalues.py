@@ -57,6 +57,20 @@ Row = tuple[Any, ...]
 
 IMPORT = "Energy.Active.Import.Register"
 EXPORT = "Energy.Active.Export.Register"
+SOC = "SoC"
+# The words of OCPP's ReadingContext, the same in all versions.
+CONTEXTS = frozenset(
+    {
+        "Interruption.Begin",
+        "Interruption.End",
+        "Other",
+        "Sample.Clock",
+        "Sample.Periodic",
+        "Transaction.Begin",
+        "Transaction.End",
+        "Trigger",
+    }
+)
 
 
 @dataclass(slots=True)
@@ -76,29 +90,36 @@ def summarise(samples: Iterable[Sample]) -> Summary:
 
     A value without a phase is the total; phases are only added up where there is no total, so
     that nothing counts twice (MV-13). A value that is no number, such as a signed one, stays a
-    sample only.
+    sample only. What a vendor's own context means is not known: such a value never stands in for
+    one in a context of OCPP (MV-10).
     """
     totals: dict[str, Decimal] = {}
-    phases: dict[str, list[Decimal]] = {}
+    phases: dict[str, dict[str, Decimal]] = {}
     for sample in samples:
-        if sample.get("location", "Outlet") != "Outlet" or sample.get("format") == "SignedData":
+        measurand = sample.get("measurand", IMPORT)
+        # The state of charge is the vehicle's own; what is delivered counts at the outlet.
+        elsewhere = measurand != SOC and sample.get("location", "Outlet") != "Outlet"
+        if elsewhere or sample.get("format") == "SignedData":
             continue
         value = decimal(sample.get("value", ""))
         if value is None:
             continue
         if sample.get("unit", "")[:1] == "k":
             value *= KILO
-        measurand = sample.get("measurand", IMPORT)
         phase = sample.get("phase")
         if phase is None:
-            totals[measurand] = value
+            found, name = totals, measurand
         elif phase != "N":
-            phases.setdefault(measurand, []).append(value)
+            found, name = phases.setdefault(measurand, {}), phase
+        else:
+            continue
+        if name not in found or sample.get("context", "Sample.Periodic") in CONTEXTS:
+            found[name] = value
 
     def total(measurand: str) -> Decimal | None:
         if measurand in totals:
             return totals[measurand]
-        return sum(phases[measurand], Decimal(0)) if measurand in phases else None
+        return sum(phases[measurand].values(), Decimal(0)) if measurand in phases else None
 
     summary = Summary(energy_wh=_energy(total(IMPORT)), energy_export_wh=_energy(total(EXPORT)))
     power, power_out = total("Power.Active.Import"), total("Power.Active.Export")
@@ -107,13 +128,13 @@ def summarise(samples: Iterable[Sample]) -> Summary:
     if "Current.Import" in totals:
         summary.current_a = float(totals["Current.Import"])
     elif "Current.Import" in phases:
-        summary.current_a = float(max(phases["Current.Import"]))
+        summary.current_a = float(max(phases["Current.Import"].values()))
     if "Voltage" in totals:
         summary.voltage_v = float(totals["Voltage"])
     elif "Voltage" in phases:
-        summary.voltage_v = float(phases["Voltage"][0])
-    if "SoC" in totals:
-        summary.soc_percent = float(totals["SoC"])
+        summary.voltage_v = float(next(iter(phases["Voltage"].values())))
+    if SOC in totals:
+        summary.soc_percent = float(totals[SOC])
     return summary
 
 
@@ -300,9 +321,17 @@ def _since_start(transaction: Transaction, energy: Decimal) -> Decimal:
 
 def _judge_pace(transaction: Transaction, gained: Decimal, power_w: float | None, elapsed: timedelta) -> None:
     """Flag a meter that runs faster than any station, or a thousand times slower than its power (MV-08)."""
-    hours = max(elapsed / timedelta(hours=1), 0.0)
-    if gained > MAX_POWER_W * hours + PLAUSIBLE_SLACK_WH:
+    if outruns(gained, elapsed):
         transaction.flag(TransactionFlag.METER_IMPLAUSIBLE)
-    expected = (power_w or 0) * hours
+    expected = (power_w or 0) * _hours(elapsed)
     if expected > SUSPECT_UNIT_MIN_WH and 0 < gained * SUSPECT_UNIT_RATIO < expected:
         transaction.flag(TransactionFlag.UNIT_SUSPECT)
+
+
+def outruns(gained: Decimal, elapsed: timedelta) -> bool:
+    """Tell whether a meter gained more than any station delivers in that time."""
+    return gained > MAX_POWER_W * _hours(elapsed) + PLAUSIBLE_SLACK_WH
+
+
+def _hours(elapsed: timedelta) -> float:
+    return max(elapsed / timedelta(hours=1), 0.0)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -248,6 +249,8 @@ def _end(transaction: Transaction, value: TransactionStop, id_tag: str) -> None:
         transaction.flag(TransactionFlag.OFFLINE)
     if _is_our_time(value):
         transaction.flag(TransactionFlag.CLOCK_UNRELIABLE)
+    elif started is not None and metervalues.outruns(transaction.energy_wh or Decimal(0), value.at - started):
+        transaction.flag(TransactionFlag.METER_IMPLAUSIBLE)
 
 
 def _note_repeat(transaction: Transaction, value: TransactionStop, changes: Changes) -> None:
