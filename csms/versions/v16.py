@@ -110,12 +110,19 @@ UNITS = frozenset(
 )
 UNIT_ALIASES = {unit.casefold(): unit for unit in UNITS} | {
     "%": "Percent",
+    "amp": "A",
+    "ampere": "A",
+    "amps": "A",
     "c": "Celsius",
     "celcius": "Celsius",
     "deg c": "Celsius",
     "f": "Fahrenheit",
     "hertz": "Hz",
     "rpm": "RPM",
+    "volt": "V",
+    "volts": "V",
+    "watt": "W",
+    "watts": "W",
     "\N{DEGREE SIGN}c": "Celsius",
     "\N{DEGREE SIGN}f": "Fahrenheit",
 }
@@ -393,13 +400,20 @@ def sample(sent: Payload, context: Context) -> Sample | None:
     if measurand is None:
         measurand = MEASURAND_OF_UNIT.get(unit or "", ENERGY)
         sent = {**sent, "measurand": measurand}
-    if unit is None:
-        sent = {**sent, "unit": UNIT_OF_MEASURAND.get(measurand, "varh" if "Reactive" in measurand else "Wh")}
+    if unit is None and (unit := unit_of(measurand)):
+        sent = {**sent, "unit": unit}
     phase = sent.get("phase", "")
     if phase[-2:] == "-N" and measurand != "Voltage":
         # Only a voltage lies between a phase and neutral; stations mean the phase (MV-13).
         sent = {**sent, "phase": phase[:-2]}
     return sent  # type: ignore[return-value]
+
+
+def unit_of(measurand: str) -> str:
+    """Tell the unit a measurand has when nothing is said; Wh is the default of energy only (MV-04)."""
+    if measurand.startswith("Energy."):
+        return "varh" if "Reactive" in measurand else "Wh"
+    return UNIT_OF_MEASURAND.get(measurand, "")
 
 
 def is_number(value: str) -> bool:
@@ -416,6 +430,7 @@ def odd_value(value: str, context: Context) -> str:
         context.note("empty-value", value)
     elif metervalues.decimal(trimmed) is None:
         context.note("value-not-a-number", value)
+        return value
     elif "," in trimmed:
         context.note("decimal-comma", value)
     else:
