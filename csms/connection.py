@@ -347,9 +347,9 @@ class Connection:
         if not suspect and validator.is_valid(payload):
             valid: Payload = payload
             return valid
-        if self._strict and (errors := repairs.violations(payload, validator)):
-            raise repairs.refusal(errors)
-        mended, found = repairs.mend(payload, schemas.schema(self.version.name, action, kind), validator, optional)
+        if self._strict:
+            repairs.check(payload, validator)
+        mended, found = repairs.mend(payload, schemas.schema(self.version.name, action, kind), optional)
         notes += found
         return mended
 

@@ -1,16 +1,17 @@
 """What is done about a payload that violates its schema, though its intent is clear.
 
 A walk along the schema mends what has only one meaning: a number sent as text, a list left out
-around its only element, a key in another case. What is left is judged: a text that is too long or
-a word the schema does not know is for the handler to place; a missing or unreadable member is a
-CALLERROR. Nothing here runs for a payload that is valid.
+around its only element, a key in another case. What is left is judged on the way: a text that is
+too long or a word the schema does not know is for the handler to place; a missing or unreadable
+member is a CALLERROR. Nothing here runs for a payload that is valid.
 """
 
 import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
+import jsonschema_rs
 import orjson
 
 from csms.errors import ErrorCode, RpcError
@@ -20,30 +21,21 @@ from tasks.schemas import Schema
 # Control characters but tab, line feed and carriage return: no database and no page shows them.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
 
 # What can be kept of JSON that no schema describes.
 MAX_DEPTH = 20
 # A broken list may break its rule a thousand times over; nobody reads more than the first.
 MAX_NOTES = 50
 
-# The OCPP error a violation amounts to, the gravest first; any other is a matter of the value.
+# The OCPP error that a violation amounts to; any other is a matter of the value.
 _CODES = {
     "Required": ErrorCode.OCCURRENCE_CONSTRAINT,
-    "Type": ErrorCode.TYPE_CONSTRAINT,
-    "AdditionalProperties": ErrorCode.FORMAT_VIOLATION,
     "MinItems": ErrorCode.OCCURRENCE_CONSTRAINT,
     "MaxItems": ErrorCode.OCCURRENCE_CONSTRAINT,
-}
-_GRAVITY = {name: rank for rank, name in enumerate(_CODES)}
-
-# What handlers can place by themselves, with the deviation it is noted as: they keep long texts
-# whole, know unknown words for "other", do nothing for an empty list and read times leniently.
-_PLACEABLE = {
-    "MaxLength": "text-too-long",
-    "Enum": "unknown-word",
-    "MinItems": "empty-list",
-    "MaxItems": "list-too-long",
-    "Format": "time-format",
+    "Type": ErrorCode.TYPE_CONSTRAINT,
+    "AdditionalProperties": ErrorCode.FORMAT_VIOLATION,
 }
 
 
@@ -54,109 +46,195 @@ class Note(NamedTuple):
     example: str
 
 
-class Notes(list[Note]):
-    """Deviations of one message, as many as anyone cares for."""
-
-    def add(self, kind: str, path: str, value: Any = "") -> None:
-        if len(self) < MAX_NOTES:
-            self.append(Note(kind, clean(f"{path}: {excerpt(value, 200)}" if value != "" else path)))
-
-
-def _violation(error: Any) -> str:
-    return type(error.kind).__name__
-
-
-def violations(payload: Any, validator: Any) -> list[Any]:
-    """List how a payload violates its schema."""
+def check(payload: Any, validator: Any) -> None:
+    """Raise RpcError for the first violation of a schema."""
     try:
-        return list(validator.iter_errors(payload))
-    except ValueError:
-        # Nested too deep for the message of an error to spell it.
-        return list(validator.iter_errors(clean_json(payload)))
+        validator.validate(payload)
+    except jsonschema_rs.ValidationError as error:
+        where = ".".join(map(str, error.instance_path))
+        code = _CODES.get(type(error.kind).__name__, ErrorCode.PROPERTY_CONSTRAINT)
+        raise RpcError(code, f"{where}: {error.message}" if where else error.message) from error
+    except ValueError as error:
+        # Nested too deep for the message of a ValidationError to spell it.
+        raise RpcError(ErrorCode.TYPE_CONSTRAINT, str(error)) from error
 
 
-def refusal(errors: Iterable[Any]) -> RpcError:
-    """Make the CALLERROR for violations of a schema: the gravest one, with the member's name."""
-    error = min(errors, key=lambda each: _GRAVITY.get(_violation(each), len(_GRAVITY)))
-    where = _path(error)
-    code = _CODES.get(_violation(error), ErrorCode.PROPERTY_CONSTRAINT)
-    return RpcError(code, f"{where}: {error.message}" if where else error.message)
-
-
-def _path(error: Any) -> str:
-    return ".".join(map(str, error.instance_path))
-
-
-def mend(payload: Any, schema: Schema, validator: Any, optional: Collection[str]) -> tuple[dict[str, Any], list[Note]]:
+def mend(payload: Any, schema: Schema, optional: Collection[str]) -> tuple[dict[str, Any], list[Note]]:
     """Return a payload that a handler understands, and the deviations found.
 
-    `optional` names required members that the handler can do without. Raises RpcError with the
-    gravest violation that leaves the intent unclear.
+    `optional` names required members that the handler can do without. What is not required and
+    cannot be understood is left out. Raises RpcError where the intent is unclear.
     """
-    notes = Notes()
-    mended = clean_json(_mend_object(payload, schema, "", notes))
-    if not isinstance(mended, dict):
+    walk = _Walk(optional)
+    mended = walk.whole(payload, schema)
+    return mended, walk.notes
+
+
+class _Walk:
+    """A payload on its way along its schema, and what was noted. Its methods raise RpcError."""
+
+    def __init__(self, optional: Collection[str]) -> None:
+        self.optional = optional
+        self.notes: list[Note] = []
+
+    def note(self, deviation: str, path: str, value: Any = "") -> None:
+        if len(self.notes) < MAX_NOTES:
+            self.notes.append(Note(deviation, clean(f"{path}: {excerpt(value, 200)}" if value != "" else path)))
+
+    def whole(self, payload: Any, schema: Schema) -> dict[str, Any]:
+        payload = self.unwrapped(payload, "")
+        if isinstance(payload, dict):
+            return self.object(payload, schema, "")
         if schema.get("required"):
             raise RpcError(ErrorCode.FORMAT_VIOLATION, f"the payload is a JSON object, not {kind(payload)}")
         # A Heartbeat says what it has to say by its name.
-        mended = {}
-    unclear = []
-    for error in validator.iter_errors(mended):
-        violation = _violation(error)
-        if violation == "Required" and error.kind.property in optional:
-            notes.add("member-missing", error.kind.property)
-        elif violation in _PLACEABLE:
-            notes.add(_PLACEABLE[violation], _path(error), error.instance)
-        elif violation == "Type" and isinstance(error.instance, float) and "integer" in error.kind.types:
-            # Meters have fractions where the schema wants whole numbers (MV-09).
-            notes.add("fraction-for-integer", _path(error), error.instance)
-        else:
-            unclear.append(error)
-    if unclear:
-        raise refusal(unclear)
-    return mended, notes
+        return {}
 
+    def value(self, value: Any, schema: Schema, path: str) -> Any:
+        match schema.get("type"):
+            case "object":
+                return self.object(self.unwrapped(value, path), schema, path)
+            case "array":
+                return self.array(value, schema, path)
+            case "string":
+                return self.text(value, schema, path)
+            case "integer" | "number":
+                return self.number(value, schema, path)
+            case "boolean":
+                return self.boolean(value, path)
+            case _:
+                return clean_json(value)
 
-def _mend(value: Any, schema: Schema, path: str, notes: Notes) -> Any:
-    expected = schema.get("type")
-    if expected == "object":
-        return _mend_object(value, schema, path, notes)
-    if expected == "array":
-        return _mend_array(value, schema, path, notes)
-    if expected == "string":
-        return _mend_text(value, schema, path, notes)
-    if expected in ("integer", "number"):
-        return _mend_number(value, path, notes)
-    if expected == "boolean":
-        return _mend_boolean(value, path, notes)
-    return value
-
-
-def _mend_object(value: Any, schema: Schema, path: str, notes: Notes) -> Any:
-    if isinstance(value, list) and len(value) == 1:
-        notes.add("list-for-object", path)
-        value = value[0]
-    if not isinstance(value, dict) or "properties" not in schema:
+    def unwrapped(self, value: Any, path: str) -> Any:
+        if isinstance(value, list) and len(value) == 1:
+            self.note("list-for-object", path)
+            return value[0]
         return value
-    prefix = f"{path}." if path else ""
-    members = dict(value)
-    folded = {name.strip().casefold(): name for name in members}
-    mended = {}
-    for name, member in schema["properties"].items():
-        if name not in members:
-            other = folded.get(name.casefold())
-            if other is None or other in schema["properties"]:
+
+    def object(self, value: Any, schema: Schema, path: str) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise _mistyped(value, path, "object")
+        properties = schema.get("properties", {})
+        if not properties and schema.get("additionalProperties", True):
+            return {clean(name): clean_json(each) for name, each in value.items()}
+        prefix = f"{path}." if path else ""
+        found = self.members(value, properties, prefix)
+        required = schema.get("required", ())
+        for name in required:
+            if name in found:
                 continue
-            notes.add("member-in-other-case", f"{prefix}{other}")
-            members[name] = members.pop(other)
-        found = members.pop(name)
-        if _is_blank(found, member):
-            notes.add("empty-member", f"{prefix}{name}")
+            if name not in self.optional:
+                raise RpcError(ErrorCode.OCCURRENCE_CONSTRAINT, f"{prefix}{name} is missing")
+            self.note("member-missing", f"{prefix}{name}")
+        mended = {}
+        for name, each in found.items():
+            try:
+                mended[name] = self.value(each, properties[name], f"{prefix}{name}")
+            except RpcError as error:
+                if name in required:
+                    raise
+                self.note("unreadable-member", error.description)
+        return mended
+
+    def members(self, value: dict[str, Any], properties: Schema, prefix: str) -> dict[str, Any]:
+        """Find the members that the schema knows, in its order, whatever their case; blank ones are absent."""
+        left = dict(value)
+        folded = {name.strip().casefold(): name for name in value}
+        found = {}
+        for name, schema in properties.items():
+            other = name if name in value else folded.get(name.casefold())
+            if other is None or (other != name and other in properties):
+                continue
+            if other != name:
+                self.note("member-in-other-case", f"{prefix}{other}")
+            each = left.pop(other)
+            if _is_blank(each, schema):
+                self.note("empty-member", f"{prefix}{name}")
+            else:
+                found[name] = each
+        for name, extra in left.items():
+            self.note("extra-member", f"{prefix}{name[:100]}", extra)
+        return found
+
+    def array(self, value: Any, schema: Schema, path: str) -> list[Any]:
+        """Read a list; an item that cannot be understood is left out, unless none can be."""
+        if not isinstance(value, list):
+            self.note("object-for-list", path)
+            value = [value]
+        if len(value) < schema.get("minItems", 0):
+            self.note("empty-list", path)
+        if len(value) > schema.get("maxItems", len(value)):
+            self.note("list-too-long", path, len(value))
+        items, mended, failure = schema.get("items", {}), [], None
+        for index, each in enumerate(value):
+            try:
+                if each is not None:
+                    mended.append(self.value(each, items, f"{path}.{index}"))
+            except RpcError as error:
+                failure = error
+                self.note("unreadable-member", error.description)
+        if failure is not None and not mended:
+            raise failure
+        return mended
+
+    def text(self, value: Any, schema: Schema, path: str) -> str:
+        words = schema.get("enum")
+        if isinstance(value, str):
+            text = clean(value)
+            if text != value:
+                self.note("control-characters", path, text)
         else:
-            mended[name] = _mend(found, member, f"{prefix}{name}", notes)
-    for name, extra in members.items():
-        notes.add("extra-member", f"{prefix}{name[:100]}", extra)
-    return mended
+            text = _spelt(value, schema)
+            if not text:
+                raise _mistyped(value, path, "text")
+            self.note("value-for-text", path, text)
+        if words:
+            return self.word(text, words, path)
+        if len(text) > schema.get("maxLength", len(text)):
+            self.note("text-too-long", path, text)
+        if schema.get("format") == "date-time" and not _RFC_3339.fullmatch(text):
+            self.note("time-format", path, text)
+        return text
+
+    def word(self, text: str, words: list[str], path: str) -> str:
+        if text in words:
+            return text
+        folded = text.strip().casefold()
+        for word in words:
+            if word.casefold() == folded:
+                self.note("word-in-other-case", path, text)
+                return word
+        self.note("unknown-word", path, text)
+        return text
+
+    def number(self, value: Any, schema: Schema, path: str) -> int | float:
+        """Read a number; one that has no fraction and that a database can hold is an integer."""
+        number = value
+        if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+            number = int(value) if _INTEGER.fullmatch(value.strip()) else float(value.strip().replace(",", "."))
+            self.note("text-for-number", path, value)
+        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+            raise _mistyped(value, path, schema["type"])
+        if isinstance(number, float) and schema["type"] == "integer":
+            # Meters have fractions where the schema wants whole numbers (MV-09).
+            self.note("fraction-for-integer", path, value)
+            number = int(number) if number.is_integer() and abs(number) < 2**53 else number
+        if not schema.get("minimum", number) <= number <= schema.get("maximum", number):
+            raise RpcError(ErrorCode.PROPERTY_CONSTRAINT, f"{path}: {excerpt(value, 100)} is out of range")
+        return number
+
+    def boolean(self, value: Any, path: str) -> bool:
+        if isinstance(value, bool):
+            return value
+        folded = str(value).strip().casefold() if isinstance(value, str | int) else ""
+        if folded not in ("true", "false", "1", "0"):
+            raise _mistyped(value, path, "boolean")
+        self.note("value-for-boolean", path, value)
+        return folded in ("true", "1")
+
+
+def _mistyped(value: Any, path: str, wanted: str) -> RpcError:
+    return RpcError(ErrorCode.TYPE_CONSTRAINT, clean(f"{path}: {excerpt(value, 100)} is no {wanted}"))
 
 
 def _is_blank(value: Any, schema: Schema) -> bool:
@@ -166,77 +244,17 @@ def _is_blank(value: Any, schema: Schema) -> bool:
     return value is None
 
 
-def _mend_array(value: Any, schema: Schema, path: str, notes: Notes) -> Any:
-    if not isinstance(value, list):
-        notes.add("object-for-list", path)
-        value = [value]
-    items = schema.get("items", {})
-    return [_mend(each, items, f"{path}.{index}", notes) for index, each in enumerate(value) if each is not None]
+def _spelt(value: Any, schema: Schema) -> str:
+    """Write as text what was sent in its place: numbers, and JSON where a text may have any length.
 
-
-def _mend_text(value: Any, schema: Schema, path: str, notes: Notes) -> Any:
-    if isinstance(value, str):
-        text = clean(value)
-        if text != value:
-            notes.add("control-characters", path, text)
-    elif "enum" in schema:
-        # A number or an object is no word of any list.
-        return value
-    elif isinstance(value, bool | int | float):
-        text = orjson.dumps(value).decode()
-    elif isinstance(value, dict | list) and "maxLength" not in schema:
-        text = _spell(value)
-        if not text:
-            return value
-    else:
-        return value
-    if not isinstance(value, str):
-        notes.add("value-for-text", path, text)
-    return _known_word(text, schema["enum"], path, notes) if "enum" in schema else text
-
-
-def _spell(value: Any) -> str:
-    """Write JSON where a text of any length is due; nothing where that is too deep."""
+    Nothing where the text could mean anything.
+    """
+    if isinstance(value, dict | list) and ("maxLength" in schema or "enum" in schema):
+        return ""
     try:
         return clean(orjson.dumps(clean_json(value)).decode())
     except TypeError:
         return ""
-
-
-def _known_word(text: str, words: list[str], path: str, notes: Notes) -> str:
-    if text in words:
-        return text
-    folded = text.strip().casefold()
-    for word in words:
-        if word.casefold() == folded:
-            notes.add("word-in-other-case", path, text)
-            return word
-    return text
-
-
-def _mend_number(value: Any, path: str, notes: Notes) -> Any:
-    """Read a number; one that has no fraction and that a database can hold is an integer."""
-    number = value
-    if isinstance(value, str):
-        if not _NUMBER.fullmatch(value.strip()):
-            return value
-        number = float(value.strip().replace(",", "."))
-        if value.strip().lstrip("+-").isdecimal() and len(value.strip()) < 19:
-            number = int(value)
-        notes.add("text-for-number", path, value)
-    if isinstance(number, float) and number.is_integer() and abs(number) < 2**53:
-        if not isinstance(value, str):
-            notes.add("fraction-for-integer", path, value)
-        return int(number)
-    return number
-
-
-def _mend_boolean(value: Any, path: str, notes: Notes) -> Any:
-    folded = str(value).strip().casefold() if isinstance(value, str | int) else ""
-    if isinstance(value, bool) or folded not in ("true", "false", "1", "0"):
-        return value
-    notes.add("value-for-boolean", path, value)
-    return folded in ("true", "1")
 
 
 def clean(text: str) -> str:
@@ -251,7 +269,7 @@ def clean_json(value: Any, depth: int = MAX_DEPTH) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict | list) and depth == 0:
-        return excerpt(value)
+        return clean(excerpt(value))
     if isinstance(value, dict):
         return {clean(name): clean_json(each, depth - 1) for name, each in value.items()}
     if isinstance(value, list):
