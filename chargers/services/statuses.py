@@ -5,13 +5,16 @@ from datetime import datetime
 
 from chargers.changes import Changes
 from chargers.choices import ConnectorStatus
-from chargers.models import ChargePoint, StatusNotification
+from chargers.models import ChargePoint, Connector, StatusNotification
 from chargers.services import connectors
 from chargers.values import StatusReport
 
 
 def record(values: Sequence[StatusReport], changes: Changes) -> list[None]:
-    """Store every report, and let the newest by the station's own time be the live state (BO-11)."""
+    """Store every report, and let the newest by the station's own time be the live state (BO-11).
+
+    It takes a fixed number of statements a batch: after an outage all stations report at once.
+    """
     StatusNotification.objects.bulk_create(
         StatusNotification(
             chargepoint_id=value.station,
@@ -29,19 +32,36 @@ def record(values: Sequence[StatusReport], changes: Changes) -> list[None]:
         )
         for value in values
     )
+    _move_connectors([value for value in values if value.evse_id], changes)
+    _move_stations([value for value in values if not value.evse_id], changes)
+    return [None] * len(values)
+
+
+def _move_connectors(values: Sequence[StatusReport], changes: Changes) -> None:
     known = connectors.ensure(((v.station, v.evse_id, v.connector_id) for v in values), changes)
+    moved = {}
     for value in values:
-        if value.evse_id == 0:
-            _move_station(value, changes)
-            continue
         connector = known[value.station, value.evse_id, value.connector_id]
         if _is_news(value, connector.status_timestamp):
             connector.connector_status = _known(value.status)
             connector.status_timestamp = value.at
             connector.error_code = value.error_code
-            connector.save(update_fields=["connector_status", "status_timestamp", "error_code"])
+            moved[connector.pk] = connector
             changes.note(connectors.TOPIC, connector.pk)
-    return [None] * len(values)
+    Connector.objects.bulk_update(moved.values(), ["connector_status", "status_timestamp", "error_code"])
+
+
+def _move_stations(values: Sequence[StatusReport], changes: Changes) -> None:
+    known = ChargePoint.objects.only("chargepoint_status_timestamp").in_bulk([value.station for value in values])
+    moved = {}
+    for value in values:
+        station = known.get(value.station)
+        if station is not None and _is_news(value, station.chargepoint_status_timestamp):
+            station.chargepoint_status = _known(value.status)
+            station.chargepoint_status_timestamp = value.at
+            moved[station.pk] = station
+            changes.note("chargepoint", station.pk)
+    ChargePoint.objects.bulk_update(moved.values(), ["chargepoint_status", "chargepoint_status_timestamp"])
 
 
 def _is_news(value: StatusReport, last: datetime | None) -> bool:
@@ -51,12 +71,3 @@ def _is_news(value: StatusReport, last: datetime | None) -> bool:
 
 def _known(status: str) -> str:
     return status if status in ConnectorStatus.values else ConnectorStatus.UNKNOWN
-
-
-def _move_station(value: StatusReport, changes: Changes) -> None:
-    station = ChargePoint.objects.only("chargepoint_status_timestamp").filter(pk=value.station).first()
-    if station is not None and _is_news(value, station.chargepoint_status_timestamp):
-        station.chargepoint_status = _known(value.status)
-        station.chargepoint_status_timestamp = value.at
-        station.save(update_fields=["chargepoint_status", "chargepoint_status_timestamp"])
-        changes.note("chargepoint", value.station)
