@@ -35,6 +35,8 @@ Idle = Callable[[], AbstractContextManager[None]]
 # What a node may need beyond the station's time before its result is here.
 GRACE = timedelta(seconds=2)
 
+NEVER_SENT = "never sent: others were before it"
+
 
 def check_sendable(station: ChargePoint, action: Action) -> None:
     """Raise the CommandError that says why `station`, read with ``connected``, cannot get it now."""
@@ -79,15 +81,34 @@ def relay(command_id: UUID, *, now: datetime, changes: Changes) -> None:
         return
     node = command.chargepoint.node if command.chargepoint else None
     if node is None or not node.is_alive(now):
-        end(command_id, CommandStatus.OFFLINE, now=now, changes=changes)
+        end(
+            command_id,
+            CommandStatus.OFFLINE,
+            now=now,
+            changes=changes,
+            reason="the station is not connected",
+            was=CommandStatus.QUEUED,
+        )
         return
     broker.hand_to_node(node.node_id, command_id)
 
 
-def end(command_id: UUID, status: CommandStatus, *, now: datetime, changes: Changes, reason: str = "") -> bool:
-    """End an open command without an answer; say whether it was still open."""
+def end(
+    command_id: UUID,
+    status: CommandStatus,
+    *,
+    now: datetime,
+    changes: Changes,
+    reason: str = "",
+    was: CommandStatus | None = None,
+) -> bool:
+    """End a command without an answer, if it is still open; say whether it was.
+
+    `was` is what the caller saw: a command that has been sent meanwhile stays open.
+    """
     error = {"code": status.value, "description": reason, "details": {}} if reason else None
-    ended = Command.objects.filter(pk=command_id, status__in=OPEN).update(status=status, finished_at=now, error=error)
+    still_so = Command.objects.filter(pk=command_id, status__in=(was,) if was else OPEN)
+    ended = still_so.update(status=status, finished_at=now, error=error)
     if ended:
         changes.note(TOPIC, command_id)
         _tell_ended(command_id, status)
@@ -141,7 +162,8 @@ def wait(command: Command, *, seconds: float, changes: Changes, idle: Idle = nul
             CommandStatus.TIMEOUT,
             now=timezone.now(),
             changes=changes,
-            reason="never sent: others were before it",
+            reason=NEVER_SENT,
+            was=CommandStatus.QUEUED,
         )
         command.refresh_from_db()
     return command
@@ -149,16 +171,23 @@ def wait(command: Command, *, seconds: float, changes: Changes, idle: Idle = nul
 
 def sweep(*, now: datetime, changes: Changes) -> int:
     """End every open command whose time is over: its node died, or Redis lost it. Return how many."""
-    overdue = Command.objects.filter(status__in=OPEN, expires_at__lt=now).values_list("pk", "status")
+    overdue = Command.objects.select_related("chargepoint__node").filter(status__in=OPEN, expires_at__lt=now)
     count = 0
-    for command_id, status in overdue[:1000]:
-        if status == CommandStatus.SENT:
-            count += end(command_id, CommandStatus.TIMEOUT, now=now, changes=changes, reason="no answer in time")
-        else:
-            count += end(
-                command_id, CommandStatus.OFFLINE, now=now, changes=changes, reason="never reached the station"
-            )
+    for command in overdue[:1000]:
+        status, reason = _overdue(command, now)
+        was = CommandStatus(command.status)
+        count += end(command.pk, status, now=now, changes=changes, reason=reason, was=was)
     return count
+
+
+def _overdue(command: Command, now: datetime) -> tuple[CommandStatus, str]:
+    """Say how a command ends that is open beyond its time, and why."""
+    if command.status == CommandStatus.SENT:
+        return CommandStatus.TIMEOUT, "no answer in time"
+    node = command.chargepoint.node if command.chargepoint else None
+    if node is not None and node.is_alive(now):
+        return CommandStatus.TIMEOUT, NEVER_SENT
+    return CommandStatus.OFFLINE, "never reached the station"
 
 
 @dataclass(frozen=True, slots=True)

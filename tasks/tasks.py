@@ -4,6 +4,7 @@ Each task is one call of a service. A task takes keywords and ignores those it d
 that the queue survives a deployment.
 """
 
+import contextlib
 import logging
 from typing import Any
 from uuid import UUID
@@ -31,7 +32,8 @@ def relay_command(self: Any, *, command_id: str, **_: Any) -> None:
 
 @shared_task(name="tasks.sweep_commands")
 def sweep_commands(**_: Any) -> None:
-    broker.note_worker()
+    with contextlib.suppress(broker.RedisError):
+        broker.note_worker()
     changes = Changes()
     if ended := commands.sweep(now=timezone.now(), changes=changes):
         logger.warning("%d commands were ended because their time was over", ended)
