@@ -162,7 +162,8 @@ def boot(values: Sequence[Boot], changes: Changes) -> list[RegistrationStatus]:
 
 
 def _flag_open_transactions(station: str, changes: Changes) -> None:
-    for row in Transaction.objects.filter(chargepoint=station, stop_transaction_timestamp__isnull=True):
+    running = Transaction.objects.filter(chargepoint=station, stop_transaction_timestamp__isnull=True)
+    for row in running.select_for_update().order_by("pk"):
         row.flag(TransactionFlag.BOOTED_DURING)
         row.save(update_fields=["flags"])
         changes.note("transaction", row.pk)
