@@ -19,6 +19,7 @@ from chargers.values import MeterReport, Reading, Sample, TransactionRef
 KILO = Decimal(1000)
 # The widest number an energy column holds.
 MAX_ENERGY = Decimal(10) ** 19
+ENERGY_STEP = Decimal("0.0001")
 # More than any station delivers; a meter that runs faster is not believed.
 MAX_POWER_W = 2_000_000
 # What a reading may run ahead without being suspect: rounding, a reading taken late.
@@ -156,11 +157,12 @@ def decimal(text: str) -> Decimal | None:
             return None
         return decimal(text.replace(",", "."))
     # Beyond any meter: such an exponent would only burst the column.
-    return value if value.is_finite() and abs(value) < MAX_ENERGY else None
+    return value if value.is_finite() and value.copy_abs() < MAX_ENERGY else None
 
 
 def _energy(value: Decimal | None) -> Decimal | None:
-    return value if value is None or abs(value) < MAX_ENERGY else None
+    """Fit a number into an energy column; PostgreSQL would not even read one with thousands of decimals."""
+    return value.quantize(ENERGY_STEP) if value is not None and value.copy_abs() < MAX_ENERGY else None
 
 
 def record(values: Sequence[MeterReport], changes: Changes) -> list[None]:
