@@ -26,6 +26,8 @@ MAX_POWER_W = 2_000_000
 PLAUSIBLE_SLACK_WH = 1000
 # A drop of more than this part of the start reading is no slip of the meter but another count.
 SESSION_DROP = Decimal("0.1")
+# How much earlier than its start a transaction's first reading may be taken.
+START_SLACK = timedelta(minutes=1)
 SUSPECT_UNIT_RATIO = 300
 SUSPECT_UNIT_MIN_WH = 50
 
@@ -238,10 +240,12 @@ def _resolve_one(value: MeterReport, found: dict[int, Transaction], changes: Cha
         known = found.get(ref.number)
         if known is not None and known.chargepoint_id == value.station:
             return known
+    if not value.readings:
+        return None
     if ref.by_connector:
-        return on_connector(value.station, value.evse_id)
+        return on_connector(value.station, value.evse_id, max(reading.at for reading in value.readings))
     uuid = own_id(ref)
-    if uuid is None or not value.readings:
+    if uuid is None:
         return None
     transaction, created = Transaction.objects.select_for_update().get_or_create(
         chargepoint_id=value.station,
@@ -270,11 +274,19 @@ def own_id(ref: TransactionRef) -> str | None:
     return str(ref.number) if ref.number is not None else None
 
 
-def on_connector(station: str, evse_id: int) -> Transaction | None:
-    """Return the newest open transaction of an EVSE, by its own time: older ones may be told later (TX-08)."""
+def on_connector(station: str, evse_id: int, at: datetime) -> Transaction | None:
+    """Return the newest transaction of an EVSE, by its own time, that is open and had begun by then.
+
+    Older ones may be told later, and so may readings from before (TX-08).
+    """
     return (
         Transaction.objects.select_for_update()
-        .filter(chargepoint=station, evse_id=evse_id, stop_transaction_timestamp__isnull=True)
+        .filter(
+            chargepoint=station,
+            evse_id=evse_id,
+            stop_transaction_timestamp__isnull=True,
+            start_transaction_timestamp__lte=at + START_SLACK,
+        )
         .order_by("-start_transaction_timestamp", "-transaction_id")
         .first()
     )

@@ -58,8 +58,9 @@ class Teller:
 
 @pytest.fixture
 async def teller(station: Station16, query: Query) -> Teller:
-    """A station with two tags of its drivers."""
+    """A station that the database knows as connected, and two tags of its drivers."""
     await query(lambda: [IdTag.objects.create(id_token=tag) for tag in ("TAG1", "TAG2")])
+    await station.heartbeat()
     return Teller(station)
 
 
@@ -336,6 +337,18 @@ async def test_tx_08_old_values_of_the_running_transaction_do_not_turn_its_meter
     assert (transaction.wh_meter_last, transaction.flags) == (3000, [])
 
 
+@pytest.mark.parametrize("number", [0, -1])
+async def test_tx_08_old_values_that_name_no_transaction_do_not_move_the_running_one(
+    teller: Teller, query: Query, number: int
+) -> None:
+    running = await teller.start(90_000)
+    await teller.values(number, reading(-50_000, 1500), reading(-49_000, 2200))
+    assert await query(lambda: list(MeterValue.objects.values_list("transaction", flat=True))) == [None, None]
+    await teller.values(number, reading(-4.5, 90_000), reading(-3, 90_500))
+    transaction = await query(one)
+    assert (transaction.pk, transaction.wh_meter_last, transaction.flags) == (running, 90_500, [])
+
+
 # TX-09: only the stop
 
 
@@ -519,7 +532,7 @@ async def test_tx_15_no_reason_means_local(teller: Teller, query: Query, absent:
     assert (await query(one)).reason_stopped == "Local"
 
 
-@pytest.mark.parametrize("reason", ["Reason_Timeout", "SuspendedEV", "StoppedByEV", "x" * 100])
+@pytest.mark.parametrize("reason", ["Reason_Timeout", "SuspendedEV", "StoppedByEV", "x" * 100, 7])
 async def test_tx_15_an_unknown_reason_is_other_and_noted(teller: Teller, query: Query, reason: Any) -> None:
     number = await teller.start()
     assert await teller.stop(number, reason=reason) == {}
