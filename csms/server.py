@@ -218,7 +218,7 @@ class OcppServer:
         return None, "accepted" if websocket.version else "no common version"
 
     def _choose_version(self, websocket: StationSocket, headers: Headers) -> Version | None:
-        """Choose the version by our order; a station that names none speaks 1.6 (TR-02).
+        """Choose the version by our order; a station that names none speaks the one on record, else 1.6 (TR-02).
 
         The version belongs to the connection: some stations change it from one to the next (TR-04).
         """
@@ -231,7 +231,7 @@ class OcppServer:
             if settings.OCPP_VALIDATION == "strict":
                 return None
             self.count_deviation(websocket.profile.chargepoint_id, Note("subprotocol-missing", ""))
-            return V16
+            return VERSIONS.get(websocket.profile.ocpp_version, V16)
         for name, version in VERSIONS.items():
             for each in offered:
                 if each.casefold() == name:
