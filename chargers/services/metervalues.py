@@ -307,14 +307,15 @@ def move(transaction: Transaction, at: datetime, summary: Summary) -> bool:
         return False
     if transaction.wh_meter_start is None:
         transaction.wh_meter_start = energy
-    energy = _since_start(transaction, energy)
     last = transaction.wh_meter_last if transaction.wh_meter_last is not None else transaction.wh_meter_start
+    since = last_at or transaction.start_transaction_timestamp
+    elapsed = at - since if since is not None else None
+    energy = _since_start(transaction, energy, last, elapsed)
     if energy < last:
         transaction.flag(TransactionFlag.METER_JUMPED_BACK)
         return True
-    since = last_at or transaction.start_transaction_timestamp
-    if since is not None:
-        _judge_pace(transaction, energy - last, summary.power_w, at - since)
+    if elapsed is not None:
+        _judge_pace(transaction, energy - last, summary.power_w, elapsed)
     transaction.wh_meter_last = energy
     transaction.wh_meter_last_timestamp = at
     if not transaction.is_open and transaction.closed_by_platform:
@@ -322,15 +323,20 @@ def move(transaction: Transaction, at: datetime, summary: Summary) -> bool:
     return True
 
 
-def _since_start(transaction: Transaction, energy: Decimal) -> Decimal:
-    """Return the reading on the scale of the start reading, for meters that count each session from 0 (TX-11)."""
+def _since_start(transaction: Transaction, energy: Decimal, last: Decimal, elapsed: timedelta | None) -> Decimal:
+    """Return the reading on the scale of the start reading, for meters that count each session from 0 (TX-11).
+
+    Among such readings some, mostly the first and the last, may be of the meter's life all the same.
+    """
     start = transaction.wh_meter_start or Decimal(0)
-    drop = start - energy
     if TransactionFlag.SESSION_METER not in transaction.flags:
-        if transaction.wh_meter_last is not None or drop <= start * SESSION_DROP:
+        if last > start or start - energy <= start * SESSION_DROP:
             return energy
         transaction.flag(TransactionFlag.SESSION_METER)
-    return start + energy
+    since_start = start + energy
+    if energy >= last and elapsed is not None and outruns(since_start - last, elapsed):
+        return energy
+    return since_start
 
 
 def _judge_pace(transaction: Transaction, gained: Decimal, power_w: float | None, elapsed: timedelta) -> None:

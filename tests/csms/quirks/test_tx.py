@@ -425,6 +425,18 @@ async def test_tx_11_values_that_count_from_the_start_of_the_session_are_put_on_
     assert (await query(one)).energy_wh == 950
 
 
+async def test_tx_11_a_session_may_begin_and_end_with_readings_of_the_meters_life(teller: Teller, query: Query) -> None:
+    number = await teller.start(7_530_100)
+    await teller.values(number, reading(-4, 7_530_100, context="Transaction.Begin"))
+    for minutes, energy in ((-3.5, 0), (-3, 250), (-2, 900)):
+        await teller.values(number, reading(minutes, energy))
+    assert (await query(one)).energy_wh == 900
+    await teller.stop(number, 7_531_050, transactionData=[reading(-1, 7_531_050, context="Transaction.End")])
+    transaction = await query(one)
+    assert (transaction.wh_meter_last, transaction.energy_wh) == (7_531_050, 950)
+    assert transaction.flags == ["session_meter"]
+
+
 async def test_tx_11_a_session_whose_start_is_always_zero_is_billed_from_start_to_stop(
     teller: Teller, query: Query
 ) -> None:
