@@ -476,23 +476,30 @@ def security_event(payload: Payload, context: Context) -> SecurityEventReport:
     )
 
 
+def is_secret(key: str) -> bool:
+    """Tell whether a key's value is for nobody's eyes, in whatever case it is written (section 7.17)."""
+    return key.casefold() == "authorizationkey"
+
+
+def configuration_key(told: Payload) -> VariableReport:
+    key = told["key"][:255]
+    if is_secret(key):
+        # Stations must not tell it, and some do.
+        return VariableReport(key, None, Mutability.WRITE_ONLY)
+    return VariableReport(
+        key, told.get("value"), Mutability.READ_ONLY if told.get("readonly") else Mutability.READ_WRITE
+    )
+
+
 def keep_configuration(request: Payload, answer: Payload, context: Context) -> list[Work]:
-    told = [
-        VariableReport(
-            variable=each["key"][:255],
-            value=each.get("value"),
-            mutability=Mutability.READ_ONLY if each.get("readonly") else Mutability.READ_WRITE,
-        )
-        for each in answer.get("configurationKey", ())
-        if each.get("key")
-    ]
+    told = [configuration_key(each) for each in answer.get("configurationKey", ()) if each.get("key")]
     return [
         (variables.record, VariablesReport(context.station, told, answer.get("unknownKey", ()), context.received_at))
     ]
 
 
 def keep_changed_key(request: Payload, answer: Payload, context: Context) -> list[Work]:
-    if answer.get("status") not in ("Accepted", "RebootRequired") or request["key"] == "AuthorizationKey":
+    if answer.get("status") not in ("Accepted", "RebootRequired") or is_secret(request["key"]):
         return []
     told = VariableReport(request["key"], request["value"], Mutability.READ_WRITE)
     return [(variables.record, VariablesReport(context.station, [told], (), context.received_at))]
