@@ -1,0 +1,106 @@
+"""The platform's processes one by one, so that any of them may die and come back."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from tests.e2e.launcher import BASE_DIR, free_ports, wait_until
+
+PASSWORD = "correct horse battery staple"
+START_TIMEOUT = 60.0
+PREPARE = f"""
+import os, django
+os.environ["DJANGO_SETTINGS_MODULE"] = "ov2xmp.settings"
+django.setup()
+from django.contrib.auth.models import User
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+User.objects.create_superuser("admin", password="{PASSWORD}")
+"""
+
+
+class Parts:
+    """Web, csms and worker on one database and one redis, each started and ended by itself."""
+
+    def __init__(self, data_dir: Path, **settings: str) -> None:
+        web_port, csms_port = free_ports(2)
+        self.web = f"http://127.0.0.1:{web_port}"
+        self.live = f"ws://127.0.0.1:{web_port}/ws/updates"
+        self.ocpp_http = f"http://127.0.0.1:{csms_port}"
+        self.ocpp = f"ws://127.0.0.1:{csms_port}/ws/ocpp"
+        # What the tests run with is not what the platform runs with.
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("OV2XMP_") and name not in ("PYTHONASYNCIODEBUG", "PYTHONWARNINGS")
+        }
+        self.environment = {
+            **inherited,
+            "OV2XMP_DATA_DIR": str(data_dir),
+            "OV2XMP_WEB_PORT": str(web_port),
+            "OV2XMP_CSMS_PORT": str(csms_port),
+            **settings,
+        }
+        self.commands = {
+            "web": ("daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(web_port), "ov2xmp.asgi:application"),
+            "csms": ("csms",),
+            "worker": ("celery", "--quiet", "-A", "ov2xmp", "worker", "--beat", "--concurrency", "1"),
+        }
+        self.output = data_dir / "output.log"
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def prepare(self) -> None:
+        """Make the tables and the administrator."""
+        subprocess.run([sys.executable, "-c", PREPARE], cwd=BASE_DIR, env=self.environment, check=True, timeout=60)
+
+    def start(self, *names: str) -> None:
+        """Start processes and wait until they serve."""
+        for name in names:
+            with self.output.open("ab") as output:
+                self.processes[name] = subprocess.Popen(
+                    [sys.executable, "-m", *self.commands[name]],
+                    cwd=BASE_DIR,
+                    env=self.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    # Celery's worker has children of its own.
+                    start_new_session=True,
+                )
+        for name in names:
+            wait_until(lambda name=name: self.serves(name), START_TIMEOUT, self.text)  # type: ignore[misc]
+
+    def serves(self, name: str) -> bool:
+        """Tell whether web or csms answers, whatever it says; a worker is not to be asked."""
+        assert self.processes[name].poll() is None, f"{name} ended: {self.text()}"
+        if name == "worker":
+            return True
+        try:
+            httpx.get(f"{self.web}/api/health/" if name == "web" else f"{self.ocpp_http}/healthz", trust_env=False)
+        except httpx.HTTPError:
+            return False
+        return True
+
+    def kill(self, name: str) -> None:
+        """End a process as a crash does, with all its children."""
+        process = self.processes.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def kill_all(self) -> None:
+        for name in list(self.processes):
+            self.kill(name)
+
+    def text(self) -> str:
+        return self.output.read_text(encoding="utf-8", errors="replace")
+
+    def log_in(self) -> dict[str, str]:
+        """Return the headers of a client that is the administrator."""
+        credentials = {"username": "admin", "password": PASSWORD}
+        answer = httpx.post(f"{self.web}/api/token/", json=credentials, trust_env=False, timeout=20)
+        answer.raise_for_status()
+        return {"Authorization": f"Bearer {answer.json()['access']}"}
