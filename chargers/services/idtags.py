@@ -83,9 +83,13 @@ def judge_start(
     authorization = judge(request, tag)
     if tag is None or tag.max_active_transactions is None or authorization.status != AuthorizationStatus.ACCEPTED:
         return authorization
+    # Two nodes that serve the same tag must not both find the last free place.
+    IdTag.objects.select_for_update().filter(pk=tag.pk).values_list("pk").first()
     running = (
         Transaction.objects.filter(
             id_tag=tag.pk,
+            # What a deleted station left open can never end.
+            chargepoint__lookup_key__isnull=False,
             stop_transaction_timestamp__isnull=True,
             transaction_status=TransactionStatus.STARTED,
             start_transaction_timestamp__lte=at,

@@ -1,9 +1,12 @@
 """Id tags: whether a driver may charge."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
+from django.db.transaction import atomic
 from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
@@ -249,6 +252,36 @@ def test_what_runs_now_says_nothing_about_a_start_of_yesterday() -> None:
     yesterday = start(-1440, evse_id=2, told_at=1)
     assert yesterday.authorization.status == ACCEPTED
     assert row(live).is_open
+
+
+def test_what_a_deleted_station_left_open_does_not_count() -> None:
+    tag()
+    told.station("CP2")
+    start(station="CP2")
+    assert start(1).authorization.status == CONCURRENT
+    ChargePoint.objects.get(pk="CP2").delete()
+    assert start(2, evse_id=2).authorization.status == ACCEPTED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_nodes_that_start_at_once_do_not_both_get_the_last_place(short_connections: None) -> None:
+    tag()
+    told.station("CP2")
+
+    def start_elsewhere() -> AuthorizationStatus:
+        try:
+            with atomic():
+                return start(station="CP2").authorization.status
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as other_node:
+        with atomic():
+            assert start().authorization.status == ACCEPTED
+            elsewhere = other_node.submit(start_elsewhere)
+            with pytest.raises(TimeoutError):
+                elsewhere.result(timeout=0.3)
+        assert elsewhere.result(timeout=10) == CONCURRENT
 
 
 # At the stop
