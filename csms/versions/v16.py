@@ -506,7 +506,7 @@ def keep_changed_key(request: Payload, answer: Payload, context: Context) -> lis
 
 
 def keep_availability(request: Payload, answer: Payload, context: Context) -> list[Work]:
-    if answer.get("status") not in ("Accepted", "Scheduled"):
+    if answer.get("status") not in ("Accepted", "Scheduled") or request["connectorId"] > MAX_CONNECTOR_ID:
         return []
     operative = request["type"] == "Operative"
     change = AvailabilityChange(context.station, request["connectorId"], operative, context.received_at)

@@ -553,6 +553,13 @@ async def test_availability_changes_where_the_station_takes_it(
     assert await query(operative) == (before if answer == "Rejected" else after)
 
 
+async def test_a_connector_that_cannot_be_is_none(ready: Station16, query: Query) -> None:
+    ready.answers["ChangeAvailability"] = {"status": "Accepted"}
+    command = await operator.perform("ChangeAvailability", {"connectorId": 2**40, "type": OUT})
+    assert command.status == "answered"
+    assert await query(operative) == {}
+
+
 async def test_a_connector_put_out_of_service_says_so(living: Station16, query: Query) -> None:
     await operator.perform("ChangeAvailability", {"connectorId": 2, "type": OUT})
     await until(lambda: Connector.objects.filter(evse_id=2, connector_status="Unavailable").exists())
