@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db.transaction import atomic, set_rollback
@@ -551,6 +552,83 @@ def test_the_stop_of_a_tag_deleted_meanwhile_ends_its_transaction(tag1: IdTag) -
 
 
 # Whatever order
+
+MINUTES = st.integers(-3000, 120)
+METERS = st.none() | st.integers(0, 5000) | st.sampled_from([10**7, 10**12])
+EVSES = st.integers(0, 2)
+NUMBERS = st.integers(0, 3)
+TAGS = st.sampled_from(["TAG1", "TAG2", "tag-1", "NOBODY", ""])
+EVENTS = st.one_of(
+    st.tuples(st.just("start"), MINUTES, METERS, EVSES, TAGS, st.booleans()),
+    st.tuples(st.just("stop"), MINUTES, METERS, NUMBERS, TAGS, st.booleans()),
+    st.tuples(st.just("values"), MINUTES, METERS, NUMBERS, EVSES, st.booleans()),
+    st.tuples(st.just("status"), MINUTES, EVSES),
+    st.tuples(st.just("boot"), MINUTES),
+    st.tuples(st.just("sweep"), MINUTES),
+)
+
+
+class Story:
+    """What a station tells, one event after the other, and what must hold whatever it tells."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.readings = 0
+        self.ended: dict[int, tuple[Any, Any]] = {}
+
+    def number(self, index: int) -> int | None:
+        """Name a transaction it was told of, one it makes up, or none."""
+        if index == 0:
+            return None
+        return self.numbers[-index] if index <= len(self.numbers) else 4711
+
+    def tell(self, event: tuple[Any, ...]) -> None:
+        match event:
+            case "start", minute, value, evse_id, tag, clock:
+                print_of_it = f"{event}" if clock else ""
+                told_now = start(
+                    minute, meter=value, evse_id=evse_id, id_token=tag, told_at=121, fingerprint=print_of_it
+                )
+                assert told_now.transaction_id > 0
+                self.numbers.append(told_now.transaction_id)
+            case "stop", minute, value, index, tag, data:
+                readings = [reading(minute - 1, energy(value or 0))] if data else []
+                told_then = stop(self.number(index), minute, meter=value, id_token=tag, told_at=121, readings=readings)
+                assert not row(told_then).is_open
+            case "values", minute, value, index, evse_id, by_connector:
+                members = {"ref": TransactionRef(by_connector=True)} if by_connector else {}
+                meter(self.number(index), minute, value or 0, evse_id=evse_id, **members)
+                self.readings += 1
+            case "status", minute, evse_id:
+                status("Available", minute, evse_id=evse_id, told_at=121)
+            case "boot", minute:
+                boot(minute)
+            case "sweep", minute:
+                abandoned(minute)
+
+    def check(self) -> None:
+        assert MeterValue.objects.count() >= self.readings
+        for transaction in Transaction.objects.all():
+            assert transaction.energy_wh is None or transaction.energy_wh >= 0
+            assert set(transaction.flags) <= set(TransactionFlag.values)
+            assert transaction.is_open == (transaction.transaction_status == "Started") or (
+                transaction.transaction_status == "Unauthorized"
+            )
+            end = (transaction.stop_transaction_timestamp, transaction.wh_meter_stop)
+            if not transaction.is_open and not transaction.closed_by_platform:
+                # The first stop counts, whatever follows.
+                assert self.ended.setdefault(transaction.pk, end) == end
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=st.lists(EVENTS, max_size=12), again=st.lists(st.integers(0, 11), max_size=6))
+def test_whatever_a_station_tells_in_whatever_order_is_taken(events: list[tuple[Any, ...]], again: list[int]) -> None:
+    story = Story()
+    with atomic():
+        for event in [*events, *(events[index] for index in again if index < len(events))]:
+            story.tell(event)
+            story.check()
+        set_rollback(True)
 
 
 MESSAGES = st.lists(st.integers(0, 5), max_size=10)
