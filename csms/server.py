@@ -187,6 +187,9 @@ class OcppServer:
             refusal = _refusal(http.HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket server for charging stations")
             refusal.headers["Upgrade"] = "websocket"
             return refusal
+        if request.method != "GET" or request.headers.get_all("Sec-WebSocket-Version") != ["13"]:
+            # websockets refuses it; nobody is registered for that.
+            return None
         response, result = await self._admit(websocket, request)
         metrics.HANDSHAKES.labels(result).inc()
         return response
@@ -259,6 +262,10 @@ class OcppServer:
         if websocket.version is None:
             # The handshake is completed without a subprotocol, then closed (OCPP-J 1.6 section 3.2).
             await websocket.close(CloseCode.PROTOCOL_ERROR, "no OCPP version in common")
+            return
+        if self._draining:
+            # Its handshake ended just after the drain had begun.
+            await websocket.close(CloseCode.SERVICE_RESTART, "the server restarts")
             return
         connection = Connection(websocket, self, websocket.profile, websocket.version)
         station = connection.station

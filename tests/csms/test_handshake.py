@@ -330,9 +330,17 @@ async def test_a_plain_http_request_is_told_to_upgrade_and_registers_nobody(
     assert await query(identities) == []
 
 
-async def test_a_handshake_of_another_websocket_version_is_refused(server: OcppServer) -> None:
-    async with exchange(server.port, "/ws/ocpp/CP1", headers={"Sec-WebSocket-Version": "8"}) as reply:
-        assert reply.status == 400
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [({"Sec-WebSocket-Version": "8"}, 400), ({"Sec-WebSocket-Version": "13, 8"}, 400), ({"method": "POST"}, 405)],
+)
+async def test_a_handshake_that_is_none_is_refused_and_registers_nobody(
+    server: OcppServer, query: Query, change: dict[str, str], status: int
+) -> None:
+    method = change.pop("method", "GET")
+    async with exchange(server.port, "/ws/ocpp/CP1", headers=change, method=method) as reply:
+        assert reply.status == status
+    assert await query(identities) == []
 
 
 @pytest.fixture
