@@ -107,6 +107,7 @@ class Relay:
             metrics.UPDATES_DROPPED.inc()
 
     async def _send_updates(self) -> None:
+        failing = False
         while True:
             batch = await self._updates.get()
             try:
@@ -114,4 +115,11 @@ class Relay:
                     await updates.send(batch)
             except (redis.RedisError, OSError) as error:
                 metrics.UPDATES_DROPPED.inc()
-                logger.warning("live updates were not sent: %s", error or type(error).__name__)
+                if not failing:
+                    # Once an outage: under load there are hundreds of batches a second.
+                    logger.warning("live updates are not sent: %s", error or type(error).__name__)
+                failing = True
+            else:
+                if failing:
+                    logger.info("live updates are sent again")
+                failing = False

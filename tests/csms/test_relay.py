@@ -110,16 +110,18 @@ async def test_a_redis_that_hangs_holds_up_no_station_and_no_answer(
     flaky_redis.mend_flow()
 
 
-async def test_live_updates_that_redis_does_not_take_are_dropped_and_counted(
-    flaky_redis: Proxy, server: OcppServer, station: Station16
+async def test_live_updates_that_redis_does_not_take_are_dropped_and_counted_and_logged_once(
+    flaky_redis: Proxy, station: Station16, caplog: pytest.LogCaptureFixture
 ) -> None:
     await station.heartbeat()
     flaky_redis.cut()
     dropped = metrics.UPDATES_DROPPED._value.get()
-    await station.status(1, "Charging")
+    for _ in range(5):
+        await station.status(1, "Charging")
     async with asyncio.timeout(5):
-        while metrics.UPDATES_DROPPED._value.get() == dropped:
+        while metrics.UPDATES_DROPPED._value.get() < dropped + 5:
             await asyncio.sleep(0.02)
+    assert [record.message for record in caplog.records if "not sent" in record.message][1:] == []
 
 
 async def test_a_queue_of_updates_that_is_full_drops_the_newest(redis_settings: str) -> None:
