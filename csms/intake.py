@@ -141,6 +141,12 @@ class Intake:
             for unit in batch:
                 unit.results = error
             changes = None
+        except Exception as error:
+            # Whatever it was: without this thread the node would be dead.
+            logger.exception("a batch of %d was given up", len(batch))
+            for unit in batch:
+                unit.results = error
+            changes = None
         else:
             self.available = not all(isinstance(unit.results, IntakeUnavailable) for unit in batch)
         metrics.BATCHES.observe(len(batch))

@@ -401,6 +401,20 @@ async def test_a_real_deadlock_is_survived(intake: Intake, query: Query) -> None
     assert await query(stored) == ["one", "three", "two"]
 
 
+async def test_the_writer_survives_what_nobody_thought_of(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> bool:
+        raise UnicodeDecodeError("utf-8", b"\xe9", 0, 1, "a server that complains in Latin-1")
+
+    def deadlocked(values: Sequence[str], changes: Changes) -> list[str]:
+        raise OperationalError("connection lost")
+
+    monkeypatch.setattr("csms.intake._reconnect", fail)
+    with pytest.raises(UnicodeDecodeError):
+        await intake.submit((deadlocked, "x"))
+    monkeypatch.undo()
+    assert await intake.submit((store, "y")) == ["stored y"]
+
+
 async def test_a_connection_that_was_lost_while_idle_costs_nobody_an_error(intake: Intake, query: Query) -> None:
     assert await intake.submit((store, "before")) == ["stored before"]
     async with outage.database_away():
