@@ -1,13 +1,17 @@
 """Statuses: the history of what stations report, and the state it leaves."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chargers.changes import Changes
 from chargers.choices import ConnectorStatus
 from chargers.models import ChargePoint, Connector, StatusNotification
 from chargers.services import connectors
 from chargers.values import StatusReport
+
+# Statuses this close to each other are taken in the order they come: stations set their clocks by
+# our whole seconds, so theirs run a little behind the times of receipt that stand in for absent ones.
+CLOCK_SLACK = timedelta(seconds=2)
 
 
 def record(values: Sequence[StatusReport], changes: Changes) -> list[None]:
@@ -66,7 +70,7 @@ def _move_stations(values: Sequence[StatusReport], changes: Changes) -> None:
 
 def _is_news(value: StatusReport, last: datetime | None) -> bool:
     """Tell whether a status is newer than the last one; a last one from the future was a clock's mistake."""
-    return last is None or not value.at < last <= value.received_at
+    return last is None or not value.at < last - CLOCK_SLACK < value.received_at
 
 
 def _known(status: str) -> str:
