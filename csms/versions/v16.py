@@ -262,12 +262,12 @@ def status(payload: Payload, context: Context) -> StatusReport:
     evse, connector = evse_and_connector(payload)
     moment = context.time(payload["timestamp"]) if "timestamp" in payload else times.Moment(context.received_at)
     vendor_code = remark(payload, "vendorErrorCode")
-    error_code = text(payload, "errorCode") or "NoError"
+    error_code = remark(payload, "errorCode") or "NoError"
     if error_code not in ERROR_CODES:
         # The word is kept where a vendor's own code belongs (BO-07).
         vendor_code = vendor_code or error_code
         error_code = "OtherError"
-    if error_code == "NoError" and not vendor_code.removeprefix("0x").strip("0"):
+    if error_code == "NoError" and not vendor_code.casefold().removeprefix("0x").strip("0"):
         vendor_code = ""
     return StatusReport(
         station=context.station,
@@ -280,7 +280,7 @@ def status(payload: Payload, context: Context) -> StatusReport:
         received_at=context.received_at,
         error_code=error_code,
         info=remark(payload, "info"),
-        vendor_id=text(payload, "vendorId"),
+        vendor_id=remark(payload, "vendorId"),
         vendor_error_code=vendor_code,
     )
 
@@ -528,7 +528,7 @@ VERSION = Version(
             optional=("meterValue", "sampledValue", "timestamp", "value"),
         ),
         "SecurityEventNotification": Handler(
-            security_event, security.record, nothing, records=True, optional=("timestamp",)
+            security_event, security.record, nothing, records=True, optional=("timestamp", "type")
         ),
         "StartTransaction": Handler(
             start, transactions.start, started, records=True, optional=("idTag", "meterStart", "timestamp")
