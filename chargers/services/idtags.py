@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.conf import settings
-from django.db.models import Q
 
 from chargers.changes import Changes
 from chargers.choices import AuthorizationStatus, TransactionStatus
@@ -16,6 +15,8 @@ INVALID = Authorization(AuthorizationStatus.INVALID)
 
 # The longest tag OCPP 1.6 allows; some stations send one back with bytes behind it (ID-01).
 TAG_LENGTH_16 = 20
+# How many bytes that may be.
+MAX_TAIL = 2
 # What stations send when charging is free (ID-03).
 NO_TAGS = frozenset({"", "noauthorization"})
 
@@ -36,6 +37,12 @@ def find(id_tokens: Sequence[str]) -> dict[str, IdTag | None]:
 def same(one: str, other: str) -> bool:
     """Tell whether two spellings mean the same tag."""
     return not set(_keys(one)).isdisjoint(_keys(other))
+
+
+def echoes(sent: str, known: str) -> bool:
+    """Tell whether a station sends back a tag it knows, perhaps with bytes behind it (ID-01)."""
+    tail = len(sent) - len(known)
+    return same(sent, known) or (0 < tail <= MAX_TAIL < len(known) and tag_key(sent).startswith(tag_key(known)))
 
 
 def _keys(id_token: str) -> tuple[str, ...]:
@@ -67,10 +74,13 @@ def _judge_unknown(request: AuthorizationRequest) -> Authorization:
 
 def _means_no_tag(request: AuthorizationRequest) -> bool:
     """Tell whether the station charges for free: it sends no tag, or its own number as one."""
-    if request.id_token.casefold() in NO_TAGS:
+    if tag_key(request.id_token.strip()) in NO_TAGS:
         return True
-    own = Q(chargepoint_serial_number__iexact=request.id_token) | Q(chargebox_serial_number__iexact=request.id_token)
-    return ChargePoint.objects.filter(own, pk=request.station).exists()
+    numbers = ChargePoint.objects.filter(pk=request.station).values_list(
+        "chargepoint_id", "chargepoint_serial_number", "chargebox_serial_number"
+    )
+    # Serial numbers may be longer than tags, which are cut then.
+    return any(number and same(request.id_token, number) for row in numbers for number in row)
 
 
 def judge_start(

@@ -162,13 +162,18 @@ def stop(values: Sequence[TransactionStop], changes: Changes) -> list[Stopped]:
 
 def _stop(value: TransactionStop, changes: Changes) -> Stopped:
     tag = idtags.find([value.id_token])[value.id_token] if value.id_token else None
+    transaction = _stopped_one(value, tag.pk if tag else value.id_token)
+    began_with = transaction.id_tag_id if transaction else None
+    if tag is None and began_with and idtags.echoes(value.id_token, began_with):
+        # A station told Invalid would go on charging.
+        tag = idtags.find([began_with])[began_with]
     authorization = None
     if value.id_token:
         request = AuthorizationRequest(value.station, value.id_token, value.received_at)
         authorization = idtags.judge(request, tag)
 
     id_tag = tag.pk if tag else value.id_token
-    transaction = _stopped_one(value, id_tag) or _orphan(value, id_tag, changes)
+    transaction = transaction or _orphan(value, id_tag, changes)
     if transaction.is_open or transaction.closed_by_platform:
         _keep_readings(transaction, value, changes)
         _end(transaction, value, id_tag)
@@ -199,7 +204,7 @@ def _stopped_one(value: TransactionStop, id_tag: str) -> Transaction | None:
     )
     candidates = list(running)
     if id_tag:
-        return next((each for each in candidates if idtags.same(each.id_tag_id or "", id_tag)), None)
+        return next((each for each in candidates if idtags.echoes(id_tag, each.id_tag_id or "")), None)
     return candidates[0] if len(candidates) == 1 else None
 
 
