@@ -41,12 +41,15 @@ def worker_key() -> str:
 
 @functools.cache
 def client() -> redis.Redis:
-    return redis.Redis.from_url(
+    made = redis.Redis.from_url(
         settings.REDIS_URL,
         socket_timeout=settings.REDIS_TIMEOUT,
         socket_connect_timeout=settings.REDIS_TIMEOUT,
         retry=Retry(NoBackoff(), RETRIES),
     )
+    # Threads that come at once make one each; those that are dropped must not close what is in use.
+    made.auto_close_connection_pool = False
+    return made
 
 
 def hand_to_node(node_id: str, command_id: UUID | str) -> None:

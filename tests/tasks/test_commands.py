@@ -59,6 +59,18 @@ def create(of: ChargePoint, action: str = "Reset", payload: dict[str, Any] | Non
     return commands.create(station=of, action=row, payload=payload or {}, requested_by=None, now=NOW, changes=Changes())
 
 
+def in_background(work: Callable[[], Any]) -> threading.Thread:
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
 # Asking
 
 
@@ -148,6 +160,26 @@ def test_only_a_queued_command_is_relayed(status: CommandStatus) -> None:
     assert handed(of.node_id) == []
     row.refresh_from_db()
     assert row.status == status
+
+
+def test_threads_that_use_redis_for_the_first_time_at_once_do_not_disturb_each_other() -> None:
+    failures: list[Exception] = []
+
+    def hand(together: threading.Barrier) -> None:
+        together.wait(5)
+        try:
+            broker.hand_to_node("n", uuid4())
+        except Exception as error:
+            failures.append(error)
+
+    for _ in range(20):
+        broker.client.cache_clear()
+        together = threading.Barrier(8)
+        threads = [in_background(lambda together=together: hand(together)) for _ in range(8)]
+        for thread in threads:
+            thread.join()
+    assert failures == []
+    assert len(handed("n")) == 160
 
 
 # Ending
@@ -291,18 +323,6 @@ def test_a_command_that_is_sent_while_the_sweep_looks_is_not_swept(monkeypatch: 
 
 
 # Waiting
-
-
-def in_background(work: Callable[[], Any]) -> threading.Thread:
-    def run() -> None:
-        try:
-            work()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
 
 
 @pytest.mark.usefixtures("transactional_db")
