@@ -121,7 +121,7 @@ async def test_live_updates_that_redis_does_not_take_are_dropped_and_counted_and
     async with asyncio.timeout(5):
         while metrics.UPDATES_DROPPED._value.get() < dropped + 5:
             await asyncio.sleep(0.02)
-    assert [record.message for record in caplog.records if "not sent" in record.message][1:] == []
+    assert len([record for record in caplog.records if "not sent" in record.message]) == 1
 
 
 async def test_a_queue_of_updates_that_is_full_drops_the_newest(redis_settings: str) -> None:
