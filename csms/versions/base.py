@@ -19,6 +19,8 @@ from csms.rpc import excerpt
 
 Payload = dict[str, Any]
 
+MAX_RESERVATION_ID = 2**31 - 1
+
 
 @dataclass(slots=True)
 class Context:
@@ -39,6 +41,13 @@ class Context:
         if moment.deviation:
             self.note(moment.deviation, f"{member}: {text}")
         return moment
+
+    def reservation(self, number: float) -> int | None:
+        """Read which reservation a start uses up; 0 or less stands for none (TX-16)."""
+        if isinstance(number, int) and number <= MAX_RESERVATION_ID:
+            return number if number > 0 else None
+        self.note("reservation-unknown", number)
+        return None
 
 
 @dataclass(frozen=True, slots=True)

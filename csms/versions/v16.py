@@ -46,7 +46,6 @@ NAME = OcppVersion.V16
 # The largest numbers of their kind, which stations send for "none" (TX-03).
 NO_TRANSACTION_IDS = frozenset({2**31 - 1, 2**32 - 1, 2**53 - 1})
 MAX_TRANSACTION_ID = 2**63 - 1
-MAX_RESERVATION_ID = 2**31 - 1
 MAX_CONNECTOR_ID = 10_000
 
 REASONS = frozenset(
@@ -211,15 +210,6 @@ def register(payload: Payload, member: str, context: Context) -> Decimal | None:
     return value
 
 
-def reservation(payload: Payload, context: Context) -> int | None:
-    """Read which reservation a start uses up; 0 or less stands for none (TX-16)."""
-    number = payload.get("reservationId", 0)
-    if isinstance(number, int) and number <= MAX_RESERVATION_ID:
-        return number if number > 0 else None
-    context.note("reservation-unknown", number)
-    return None
-
-
 def fingerprint(*parts: object) -> str:
     return hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()
 
@@ -321,7 +311,7 @@ def start(payload: Payload, context: Context) -> TransactionStart:
         at_raw=moment.raw,
         received_at=context.received_at,
         fingerprint=identity if moment.reliable else "",
-        reservation_id=reservation(payload, context),
+        reservation_id=context.reservation(payload.get("reservationId", 0)),
     )
 
 

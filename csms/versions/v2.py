@@ -30,6 +30,13 @@ from csms.errors import ErrorCode, RpcError
 from csms.versions.base import Context, Handler, Payload
 
 MAX_NUMBER = 2**31 - 1
+MAX_NAME = 255
+# What an unknown word is cut to.
+MAX_WORD = 40
+# No meter scales its values further than this.
+MAX_MULTIPLIER = 12
+
+EVENT_TYPES = frozenset({"Started", "Updated", "Ended"})
 
 # Tokens that stand for no driver: a start button, or the operator himself (C01.FR.20, F01).
 FREE_TOKENS = frozenset({"NoAuthorization", "Central"})
@@ -48,6 +55,14 @@ def number(payload: Payload, member: str, default: int = 0) -> int:
     if not isinstance(value, int) or not 0 <= value <= MAX_NUMBER:
         raise RpcError(ErrorCode.PROPERTY_CONSTRAINT, f"{member}: {value} is out of range")
     return value
+
+
+def name(payload: Payload, member: str) -> str:
+    """Read a text that names something; one beyond any key's length names nothing."""
+    found = str(payload[member]).strip()
+    if not 0 < len(found) <= MAX_NAME:
+        raise RpcError(ErrorCode.PROPERTY_CONSTRAINT, f"{member}: {found[:50]} is no name")
+    return found
 
 
 def boot(payload: Payload, context: Context) -> Boot:
@@ -100,7 +115,7 @@ def status_of(version: OcppVersion) -> Handler:
 
 
 def authorize(payload: Payload, context: Context) -> AuthorizationRequest:
-    return AuthorizationRequest(context.station, payload["idToken"]["idToken"].strip(), context.received_at)
+    return AuthorizationRequest(context.station, payload["idToken"]["idToken"].strip()[:MAX_NAME], context.received_at)
 
 
 def id_token_info(authorization: Authorization) -> Payload:
@@ -119,16 +134,21 @@ def authorized(result: Authorization, context: Context) -> Payload:
 def readings(elements: Sequence[Payload], context: Context) -> tuple[Reading, ...]:
     found = []
     for element in elements:
-        if samples := [sample(each) for each in element.get("sampledValue", ())]:
+        samples = [read for each in element.get("sampledValue", ()) if (read := sample(each, context)) is not None]
+        if samples:
             moment = context.time(element.get("timestamp"))
             found.append(Reading(moment.at, samples, moment.raw))
     return tuple(found)
 
 
-def sample(sent: Payload) -> Sample:
+def sample(sent: Payload, context: Context) -> Sample | None:
     """Read a sampled value; its number is brought to the unit, and a signed one keeps its signature."""
     unit = sent.get("unitOfMeasure", {})
-    value = Decimal(str(sent["value"])).scaleb(unit.get("multiplier", 0))
+    multiplier = unit.get("multiplier", 0)
+    if not isinstance(multiplier, int) or abs(multiplier) > MAX_MULTIPLIER:
+        context.note("multiplier-unknown", sent)
+        return None
+    value = Decimal(str(sent["value"])).scaleb(multiplier)
     read: Sample = {
         "value": format(value, "f"),
         "measurand": sent.get("measurand", metervalues.IMPORT),
@@ -162,24 +182,26 @@ def transaction_event_of(version: OcppVersion) -> Handler:
     def read(payload: Payload, context: Context) -> TransactionEvent:
         moment = context.time(payload.get("timestamp"))
         info, evse, token = payload["transactionInfo"], payload.get("evse", {}), payload.get("idToken")
+        if payload["eventType"] not in EVENT_TYPES:
+            raise RpcError(ErrorCode.PROPERTY_CONSTRAINT, f"eventType: {payload['eventType'][:50]} is not known")
         return TransactionEvent(
             station=context.station,
             ocpp_version=version,
-            uuid=info["transactionId"],
+            uuid=name(info, "transactionId"),
             kind=payload["eventType"],
             seq_no=number(payload, "seqNo"),
-            trigger=payload["triggerReason"],
+            trigger=payload["triggerReason"][:MAX_WORD],
             at=moment.at,
             at_raw=moment.raw,
             received_at=context.received_at,
             offline=payload.get("offline", False),
             evse_id=number(evse, "id"),
             connector_id=number(evse, "connectorId"),
-            charging_state=info.get("chargingState", ""),
-            id_token=token["idToken"].strip() if token is not None else None,
+            charging_state=info.get("chargingState", "")[:MAX_WORD],
+            id_token=token["idToken"].strip()[:MAX_NAME] if token is not None else None,
             free=token is not None and token["type"] in FREE_TOKENS,
             reason=info.get("stoppedReason", "Local" if payload["eventType"] == "Ended" else ""),
-            reservation_id=payload.get("reservationId") or None,
+            reservation_id=context.reservation(payload.get("reservationId", 0)),
             readings=readings(payload.get("meterValue", ()), context),
         )
 

@@ -15,8 +15,9 @@ from chargers.choices import OcppVersion
 from chargers.models import ChargePoint
 from csms import repairs
 from csms.errors import ErrorCode, RpcError
-from csms.versions.base import Context
+from csms.versions.base import Context, Version
 from csms.versions.v16 import VERSION as V16
+from csms.versions.v201 import VERSION as V201
 from tasks import schemas
 from tasks.schemas import Schema
 
@@ -117,18 +118,22 @@ def test_a_mended_payload_breaks_its_schema_only_where_handlers_know_what_to_do(
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("action", sorted(V16.handlers))
-def test_what_passes_is_stored_whatever_its_values(action: str) -> None:
+@pytest.mark.parametrize(
+    ("version", "action"),
+    [(version, action) for version in (V16, V201) for action in version.handlers],
+    ids=lambda each: each if isinstance(each, str) else each.name.value,
+)
+def test_what_passes_is_stored_whatever_its_values(version: Version, action: str) -> None:
     """A value that no database takes must be refused as the station's error or be stored as something else."""
     station = ChargePoint.objects.create(chargepoint_id="CP1", chargepoint_serial_number="1")
-    handler = V16.handlers[action]
+    handler, schema = version.handlers[action], schemas.schema(version.name, action, "Request")
 
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    @given(near(schemas.schema(VERSION, action, "Request")))
+    @given(near(schema))
     def check(payload: Any) -> None:
         context = Context(station.pk, datetime.now(UTC))
         try:
-            mended, _ = mend(payload, action, "Request", handler.optional)
+            mended, _ = repairs.mend(payload, schema, handler.optional)
             value = handler.read(mended, context)
         except RpcError:
             return
@@ -141,7 +146,7 @@ def test_what_passes_is_stored_whatever_its_values(action: str) -> None:
                 assert type(result) is type(repeated)
                 transaction.set_rollback(True)
         answer = handler.answer(result, context)
-        assert schemas.validator(VERSION, action, "Response").is_valid(answer)
+        assert schemas.validator(version.name, action, "Response").is_valid(answer)
 
     check()
 
