@@ -243,7 +243,13 @@ MISSING = [
     Row("no model in a boot", frame("BootNotification", {"chargePointVendor": "A"}), ANSWERED, OCCURRENCE),
     Row("no tag in an Authorize", frame("Authorize"), ANSWERED, OCCURRENCE),
     Row("no vendor in a DataTransfer", frame("DataTransfer"), ANSWERED, OCCURRENCE),
-    Row("no type in a security event", frame("SecurityEventNotification", {"timestamp": "x"}), OCCURRENCE),
+    Row(
+        "no type in a security event",
+        frame("SecurityEventNotification", {"timestamp": "2026-01-01T00:00:00Z"}),
+        ANSWERED,
+        OCCURRENCE,
+        stores=1,
+    ),
 ]
 
 WRONG_TYPES = [
