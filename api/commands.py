@@ -26,7 +26,7 @@ from chargers.models import ChargePoint
 from chargers.models.station import IDENTITY_LENGTH, identity_key
 from tasks import commands, updates
 from tasks.actions import ACTIONS, Action, Payload
-from tasks.models import Command, CommandStatus
+from tasks.models import Command, CommandStatus, masked
 from tasks.schemas import InvalidBody, from_wire, to_wire
 from tasks.tasks import relay_command
 
@@ -141,7 +141,7 @@ def wait(command: Command) -> Command:
 
 def outcome(command: Command) -> Response:
     if command.status == CommandStatus.ANSWERED:
-        return success(command, 200, "RESPONSE_RECEIVED", from_wire(command.response))
+        return success(command, 200, "RESPONSE_RECEIVED", from_wire(masked(command.response)))
     return failure(command, *OUTCOMES.get(command.status, STILL_OPEN))
 
 

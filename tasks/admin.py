@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from chargers.admin import ReadOnly, column, pretty, station
-from tasks.models import Command
+from tasks.models import Command, masked
 
 
 @admin.register(Command)
@@ -31,11 +31,11 @@ class CommandAdmin(ReadOnly):
 
     @admin.display(description="request")
     def request(self, row: Command) -> SafeString:
-        return pretty(row.payload)
+        return pretty(masked(row.payload))
 
     @admin.display(description="answer")
     def answer(self, row: Command) -> SafeString:
-        return pretty(row.response)
+        return pretty(masked(row.response))
 
     @admin.display(description="error")
     def failure(self, row: Command) -> SafeString:

@@ -1,4 +1,5 @@
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -22,6 +23,23 @@ class CommandStatus(models.TextChoices):
 
 
 OPEN = (CommandStatus.QUEUED, CommandStatus.SENT)
+
+
+# Configuration keys whose values nobody is shown, in lower case: who knows them can pose as the station.
+SECRET_KEYS = frozenset({"authorizationkey"})
+MASK = "********"
+
+
+def masked(value: Any) -> Any:
+    """Hide the values of secret configuration keys in an OCPP request or answer."""
+    if isinstance(value, list):
+        return [masked(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    shown = {name: masked(each) for name, each in value.items()}
+    if str(value.get("key", "")).casefold() in SECRET_KEYS and "value" in value:
+        shown["value"] = MASK
+    return shown
 
 
 class Command(models.Model):

@@ -17,7 +17,7 @@ from django.utils import timezone
 from chargers import representation, selectors
 from chargers.changes import Changes
 from tasks import commands
-from tasks.models import Command
+from tasks.models import Command, masked
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +32,9 @@ def represent_command(row: Command) -> dict[str, Any]:
         "chargepoint_id": row.chargepoint_id,
         "ocpp_version": row.ocpp_version,
         "action": row.action,
-        "payload": row.payload,
+        "payload": masked(row.payload),
         "status": row.status,
-        "response": row.response,
+        "response": masked(row.response),
         "error": row.error,
         "requested_by": row.requested_by.get_username() if row.requested_by else None,
         "created_at": representation.time(row.created_at),
