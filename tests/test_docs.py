@@ -1,0 +1,40 @@
+"""The documents say what is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+LINK = re.compile(r"\[[^\]]*\]\((?!https?://|#)([^)#\s]+)")
+VARIABLE = re.compile(r'env(?:_\w+)?\(\s*"(OV2XMP_\w+)"')
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_to_a_file_leads_to_one(document: Path) -> None:
+    broken = [link for link in LINK.findall(document.read_text("utf-8")) if not (document.parent / link).exists()]
+    assert not broken
+
+
+def test_every_setting_is_explained() -> None:
+    variables = set(VARIABLE.findall((ROOT / "ov2xmp/settings.py").read_text("utf-8")))
+    assert variables, "no setting was found at all"
+    explained = (ROOT / "docs/settings.md").read_text("utf-8")
+    # Variables of one family share a line: `OV2XMP_POSTGRES_DB`, `_USER`, …
+    families = {match[1]: match[2] for match in re.finditer(r"`(OV2XMP_[A-Z]+)_\w+`((?:, `_\w+`)+)", explained)}
+    unexplained = [
+        name
+        for name in variables
+        if f"`{name}`" not in explained
+        and not any(
+            name.startswith(f"{start}_") and f"`{name[len(start) :]}`" in rest for start, rest in families.items()
+        )
+    ]
+    assert not unexplained
+
+
+def test_every_explained_setting_exists() -> None:
+    text = "".join(path.read_text("utf-8") for path in [*ROOT.glob("ov2xmp/*.py"), *ROOT.glob("tests/**/*.py")])
+    explained = set(re.findall(r"`(OV2XMP_\w+)`", (ROOT / "docs/settings.md").read_text("utf-8")))
+    assert {name for name in explained if name not in text} <= {"OV2XMP_SECRET_KEY_FILE"}
