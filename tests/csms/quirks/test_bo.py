@@ -530,6 +530,19 @@ async def test_bo_09_a_time_without_a_zone_is_that_of_the_stations_place(url: st
     assert (await query(last_status)).timestamp == NOW - timedelta(minutes=2)
 
 
+async def test_bo_09_times_of_2_0_1_are_read_alike(url: str, query: Query, subtests: pytest.Subtests) -> None:
+    times = [(text, NOW - timedelta(minutes=7)) for text in readable().values()]
+    times += [(text, None) for text, _ in ABSURD.values()]
+    async with Station(url, "CP1", subprotocols=("ocpp2.0.1",)) as station:
+        for index, (text, moment) in enumerate(times, 1):
+            with subtests.test(str(text)):
+                told = {"timestamp": text, "connectorStatus": "Occupied", "evseId": index, "connectorId": 1}
+                assert await station.call("StatusNotification", told) == {}
+                kept = await query(last_status)
+                assert kept.timestamp == (moment or kept.received_at)
+                assert await query(lambda index=index: live(index)) == "Occupied"
+
+
 # BO-11: replayed statuses
 
 
@@ -634,6 +647,16 @@ async def test_bo_15_security_events_are_taken_before_and_after_the_boot_is_acce
                     assert kept.timestamp <= kept.received_at
             assert (await station.boot())["status"] == status
     assert await query(lambda: SecurityEvent.objects.count()) == 2 * len(EVENTS)
+
+
+async def test_bo_15_a_security_event_of_2_0_1_is_taken_before_the_boot_is_accepted(url: str, query: Query) -> None:
+    pending = RegistrationStatus.PENDING
+    await query(lambda: ChargePoint.objects.create(chargepoint_id="CP1", registration_status=pending))
+    async with Station(url, "CP1", subprotocols=("ocpp2.0.1",)) as station:
+        for _ in range(2):
+            event = {"type": "StartupOfTheDevice", "timestamp": at(-1)}
+            assert await station.call("SecurityEventNotification", event) == {}
+    assert await query(lambda: SecurityEvent.objects.count()) == 2
 
 
 # BO-16: our own answers

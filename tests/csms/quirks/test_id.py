@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 from chargers.models import Deviation, IdTag, MeterValue, Transaction
 from tests.csms import operator
 from tests.csms.conftest import Query
-from tests.simulator.station import CALLRESULT, Payload
+from tests.simulator.station import CALLRESULT, Payload, Station
 from tests.simulator.v16 import Station16
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -197,6 +197,15 @@ async def test_id_02_a_number_for_a_tag_is_its_digits(station: Station16, query:
     await give(query, "12345678")
     assert await station.call("Authorize", {"idTag": 12345678}) == ACCEPTED
     assert (await query(deviations)).keys() == {"value-for-text"}
+
+
+async def test_id_02_a_tag_of_2_0_1_is_the_same_in_another_spelling(url: str, query: Query) -> None:
+    await give(query, *SPELLINGS)
+    async with Station(url, "CP1", subprotocols=("ocpp2.0.1",)) as station:
+        for shown in SPELLINGS.values():
+            token = {"idToken": shown, "type": "ISO14443"}
+            answer = await station.call("Authorize", {"idToken": token})
+            assert answer["idTokenInfo"]["status"] == "Accepted"
 
 
 # ID-03: charging for free
