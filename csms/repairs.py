@@ -2,8 +2,9 @@
 
 A walk along the schema mends what has only one meaning: a number sent as text, a list left out
 around its only element, a key in another case. What is left is judged on the way: a text that is
-too long or a word the schema does not know is for the handler to place; a missing or unreadable
-member is a CALLERROR. Nothing here runs for a payload that is valid.
+too long or a word the schema does not know is for the handler to place; what is not required and
+cannot be read is left out, and what is required and missing or unreadable is a CALLERROR. Nothing
+here runs for a payload that is valid.
 """
 
 import math

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from csms import rpc
@@ -36,7 +36,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(raw)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(raw=st.binary() | damaged(), strict=st.booleans(), repair=st.booleans())
 def test_any_bytes_are_a_frame_or_malformed_and_can_be_answered(raw: bytes, strict: bool, repair: bool) -> None:
     try:
