@@ -139,7 +139,7 @@ class OcppServer:
             open_timeout=settings.OCPP_HANDSHAKE_TIMEOUT,
             # Pings and dead peers are looked after by _watch: one timer for all stations.
             ping_interval=None,
-            close_timeout=5,
+            close_timeout=settings.OCPP_CLOSE_TIMEOUT,
             max_size=settings.OCPP_MAX_MESSAGE_SIZE,
             backlog=4096,
             server_header=None,
