@@ -204,7 +204,9 @@ class LoadStation(asyncio.Protocol):
         """Go on after the answer to BootNotification or StartTransaction."""
         if self.action == "BootNotification" and answer["status"] == "Accepted":
             if self.charges:
-                start = {"connectorId": 1, "idTag": self.identity, "meterStart": 0, "timestamp": self.load.timestamp()}
+                # Not the identity itself, which would say that charging is free.
+                tag = f"T-{self.identity}"
+                start = {"connectorId": 1, "idTag": tag, "meterStart": 0, "timestamp": self.load.timestamp()}
                 self.call("StartTransaction", start)
             else:
                 self.ready.set_result(None)
