@@ -101,10 +101,10 @@ def test_a_role_leaves_other_groups_alone(administrator: APIClient, operating_us
 
 
 def test_a_superuser_who_is_given_another_role_is_no_superuser_any_more(administrator: APIClient) -> None:
-    User.objects.create(username="root", is_superuser=True)
-    assert administrator.get("/api/user/root/").json()["role"] == "administrators"
-    assert administrator.patch("/api/user/root/", {"role": "viewers"}).json()["role"] == "viewers"
-    assert not User.objects.get(username="root").is_superuser
+    User.objects.create(username="owner", is_superuser=True)
+    assert administrator.get("/api/user/owner/").json()["role"] == "administrators"
+    assert administrator.patch("/api/user/owner/", {"role": "viewers"}).json()["role"] == "viewers"
+    assert not User.objects.get(username="owner").is_superuser
 
 
 def test_nobody_locks_themselves_out(administrator: APIClient) -> None:
