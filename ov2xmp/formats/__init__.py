@@ -1,0 +1,1 @@
+"""How the admin spells times, by language."""
