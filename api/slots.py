@@ -38,8 +38,9 @@ class Slots:
             # The thread ends with the request: a connection kept open would be nobody's.
             if not connection.in_atomic_block:
                 connection.close()
-            _thread.has_turn = False
-            _turns.release()
+            if _thread.has_turn:
+                _thread.has_turn = False
+                _turns.release()
 
 
 @contextmanager
@@ -48,8 +49,10 @@ def turn_given_away() -> Iterator[None]:
     if not getattr(_thread, "has_turn", False):
         yield
         return
+    _thread.has_turn = False
     _turns.release()
     try:
         yield
     finally:
-        _turns.acquire()
+        # What is left to do is little: without a turn in time it is done all the same.
+        _thread.has_turn = _turns.acquire(timeout=settings.WEB_QUEUE_TIMEOUT)
