@@ -4,8 +4,7 @@
 
     ChargersError
     ├── UnknownStation
-    ├── WrongCredentials
-    └── InvalidValue
+    └── WrongCredentials
 
 Each carries a stable ``code``; the edges map it to HTTP or to OCPP.
 """
@@ -33,14 +32,3 @@ class WrongCredentials(ChargersError):
     def __init__(self, identity: str) -> None:
         self.identity = identity
         super().__init__(f"wrong or missing key for charging station {identity!r}")
-
-
-class InvalidValue(ChargersError):
-    """A value that no database can hold or that contradicts itself, with the field's name."""
-
-    code = "invalid"
-
-    def __init__(self, field: str, reason: str) -> None:
-        self.field = field
-        self.reason = reason
-        super().__init__(f"{field}: {reason}")

@@ -9,7 +9,7 @@ from rest_framework import exceptions
 from rest_framework.test import APIClient
 
 from api import errors, resources
-from chargers.errors import ChargersError, InvalidValue, UnknownStation, WrongCredentials
+from chargers.errors import ChargersError, UnknownStation, WrongCredentials
 from tasks.errors import CommandError, NotAccepted, NotCancellable, StationOffline, VersionMismatch
 from tasks.schemas import InvalidBody
 from tests.api import rows
@@ -20,7 +20,6 @@ from tests.api import rows
     [
         (UnknownStation("CP1"), 404, "CHARGING_STATION_DOES_NOT_EXIST", {}),
         (WrongCredentials("CP1"), 409, "WRONG_CREDENTIALS", {}),
-        (InvalidValue("name", "is too long"), 400, "invalid", {"name": ["is too long"]}),
         (InvalidBody({"type": ["is missing"]}), 400, "invalid", {"type": ["is missing"]}),
         (StationOffline("gone"), 409, "CHARGING_STATION_OFFLINE", {}),
         (VersionMismatch("other"), 409, "OCPP_VERSION_MISMATCH", {}),
