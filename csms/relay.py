@@ -119,6 +119,10 @@ class Relay:
                     # Once an outage: under load there are hundreds of batches a second.
                     logger.warning("live updates are not sent: %s", error or type(error).__name__)
                 failing = True
+            except Exception:
+                # Whatever it was: the batches behind this one must not wait for ever.
+                metrics.UPDATES_DROPPED.inc()
+                logger.exception("a batch of live updates was not sent")
             else:
                 if failing:
                     logger.info("live updates are sent again")

@@ -376,8 +376,12 @@ class OcppServer:
         while True:
             await asyncio.sleep(tick)
             now = loop.time()
-            self._greet(now)
-            self._close_dead(now)
+            try:
+                self._greet(now)
+                self._close_dead(now)
+            except Exception:
+                # Whatever it was: without this watch dead peers would stay connected for ever.
+                logger.exception("the watch over the connections failed")
             if settings.OCPP_PING_INTERVAL and now >= next_ping:
                 next_ping = now + settings.OCPP_PING_INTERVAL
                 for connection in list(self._stations.values()):
