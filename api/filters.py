@@ -16,7 +16,14 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from api import identities
-from chargers.choices import CRITICAL_EVENTS, ConnectorStatus, OcppVersion, RegistrationStatus, TransactionStatus
+from chargers.choices import (
+    CRITICAL_EVENTS,
+    ConnectorStatus,
+    OcppVersion,
+    RegistrationStatus,
+    ReservationStatus,
+    TransactionStatus,
+)
 from tasks.models import CommandStatus
 
 # The largest number that a column of either database compares with.
@@ -170,6 +177,12 @@ class Transactions(filters.FilterSet):
     start_before = MomentFilter(
         field_name="start_transaction_timestamp", lookup_expr="lt", label="Started before this time."
     )
+
+
+class Reservations(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    id_token = TagFilter(field_name="id_tag_id")
+    status = filters.ChoiceFilter(choices=ReservationStatus.choices)
 
 
 class Variables(filters.FilterSet):

@@ -31,6 +31,7 @@ from chargers.models import (
     Limitation,
     Location,
     MeterValue,
+    Reservation,
     SecurityEvent,
     StatusNotification,
     Transaction,
@@ -367,7 +368,7 @@ class StationAdmin(Editable):
     def history(self, row: ChargePoint) -> SafeString:
         """Link to the rows of the station elsewhere."""
         models = {Transaction: "transactions", StatusNotification: "statuses", MeterValue: "meter values"}
-        models |= {Variable: "variables", SecurityEvent: "security events"}
+        models |= {Variable: "variables", SecurityEvent: "security events", Reservation: "reservations"}
         query = urlencode({"chargepoint__exact": row.pk})
         links = [
             (reverse(f"admin:chargers_{to._meta.model_name}_changelist"), query, text) for to, text in models.items()
