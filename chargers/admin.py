@@ -29,6 +29,7 @@ from chargers.models import (
     Deviation,
     IdTag,
     Limitation,
+    LocalList,
     Location,
     MeterValue,
     Reservation,
@@ -368,7 +369,8 @@ class StationAdmin(Editable):
     def history(self, row: ChargePoint) -> SafeString:
         """Link to the rows of the station elsewhere."""
         models = {Transaction: "transactions", StatusNotification: "statuses", MeterValue: "meter values"}
-        models |= {Variable: "variables", SecurityEvent: "security events", Reservation: "reservations"}
+        models |= {Variable: "variables", SecurityEvent: "security events"}
+        models |= {Reservation: "reservations", LocalList: "local list"}
         query = urlencode({"chargepoint__exact": row.pk})
         links = [
             (reverse(f"admin:chargers_{to._meta.model_name}_changelist"), query, text) for to, text in models.items()

@@ -249,6 +249,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-commands": {"task": "tasks.sweep_commands", "schedule": 5.0},
     "sweep-nodes": {"task": "tasks.sweep_nodes", "schedule": 10.0},
     "close-abandoned-transactions": {"task": "tasks.close_abandoned_transactions", "schedule": 60.0},
+    "synchronise-local-lists": {"task": "tasks.synchronise_local_lists", "schedule": 60.0},
     "expire-reservations": {"task": "tasks.expire_reservations", "schedule": 15.0},
 }
 

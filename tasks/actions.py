@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from chargers.choices import LimitationKind, OcppVersion
 from tasks.action import Action, Need, Payload
-from tasks.v16 import configuration, reservations, transactions
+from tasks.v16 import configuration, locallists, reservations, transactions
 
 
 def _trigger(payload: Payload) -> Sequence[Need]:
@@ -37,6 +37,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(V16, "ClearCache", "Make the station forget the id tags it has cached."),
     Action(V16, "DataTransfer", "Send vendor-specific data."),
     Action(V16, "GetConfiguration", "Read configuration keys and keep them as variables.", renames={"keys": "key"}),
+    Action(V16, "GetLocalListVersion", "Ask which version of the local authorisation list the station holds."),
     Action(V16, "RemoteStartTransaction", "Ask the station to start charging for an id tag.", while_pending=False),
     Action(
         V16,
@@ -54,6 +55,15 @@ ACTIONS: tuple[Action, ...] = (
         unanswered=reservations.unanswered,
     ),
     Action(V16, "Reset", "Restart the station.", renames={"reset_type": "type"}),
+    Action(
+        V16,
+        "SendLocalList",
+        "Send the local authorisation list or changes of it, in parts where the station wants that.",
+        fills=("listVersion",),
+        prepare=locallists.prepare,
+        needs=lambda payload: [(LimitationKind.LOCAL_LIST, "")],
+        unanswered=locallists.unanswered,
+    ),
     Action(
         V16,
         "ExtendedTriggerMessage",

@@ -1,6 +1,7 @@
 """The admin site of commands, and of what can be done by commands, which the domain does not know."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
@@ -10,48 +11,52 @@ from django.utils.safestring import SafeString
 
 from chargers.admin import ReadOnly, column, link, of_transaction, pretty, station
 from chargers.choices import OcppVersion
-from chargers.models import ChargePoint, IdTag, Reservation
+from chargers.models import ChargePoint, IdTag, LocalList, Reservation
 from chargers.models.reservation import OPEN
 from chargers.secrets import masked
+from chargers.services import locallists
 from tasks import dispatch
-from tasks.action import Action, Payload
 from tasks.actions import BY_NAME
 from tasks.errors import CommandError
 from tasks.models import Command, CommandStatus
-from tasks.roles import Role, may
 from tasks.schemas import InvalidBody
 
-# A row that a station is asked about, the station's identity, and what it is asked.
-Asked = tuple[Model, str | None, Payload]
+# Sends the command that a row of a station calls for; None where none is needed.
+Send = Callable[[Any, ChargePoint], Command | None]
 
 
-def ask_each(of: admin.ModelAdmin, request: HttpRequest, action: Action, asked: Iterable[Asked]) -> None:
-    """Send a command for each row, as REST does without waiting, and tell the user of those that cannot be sent."""
-    asked = list(asked)
-    known = ChargePoint.objects.with_connected(timezone.now())
-    stations = known.in_bulk([key for _, key, _ in asked if key is not None])
+def send_each(of: admin.ModelAdmin, request: HttpRequest, rows: QuerySet[Any], action: str, send: Send) -> None:
+    """Send a command for each row of a station, as REST does without waiting; tell the user which cannot be sent."""
+    stations = ChargePoint.objects.with_connected(timezone.now()).in_bulk({row.chargepoint_id for row in rows})
     sent = 0
-    for row, key, payload in asked:
+    for row in rows:
         try:
-            if key not in stations:
-                raise CommandError(f"{key} is gone")
-            command = dispatch.ask(stations[key], action, payload, requested_by=request.user)
-            if command.status == CommandStatus.ERROR:
+            if row.chargepoint_id not in stations:
+                raise CommandError(f"{row.chargepoint_id} is gone")
+            command = send(row, stations[row.chargepoint_id])
+            if command is not None and command.status == CommandStatus.ERROR:
                 raise CommandError(dispatch.QUEUE_DOWN)
         except (CommandError, InvalidBody) as error:
             of.message_user(request, f"{row}: {error}", messages.WARNING)
-        else:
-            of.log_change(request, row, f"Sent {action.name}.")
+            continue
+        if command is not None:
+            of.log_change(request, row, f"Sent {action}.")
             sent += 1
-    if sent:
-        of.message_user(request, f"{sent} on their way: {action.name}. The commands tell what comes of them.")
+    of.message_user(request, f"{sent} on their way: {action}. The commands tell what comes of them.")
+
+
+def offer(model: type[Model], act: Callable[..., None]) -> None:
+    """Offer an action of commands in the admin of a model of the domain."""
+    of = admin.site.get_model_admin(model)
+    of.actions = (*of.actions, act)
 
 
 class Operated(ReadOnly):
-    """Rows that whoever may send commands can do something about."""
+    """Rows that operators can do something about by commands, though nobody writes them by hand."""
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        return may(request.user, Role.OPERATOR)
+        # Whoever may change stations may also ask them for something, as over REST.
+        return request.user.has_perm("chargers.change_chargepoint")
 
 
 @admin.register(Command)
@@ -136,10 +141,80 @@ class ReservationAdmin(Operated):
 
     @admin.action(description="Cancel reservations that are not over", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Reservation]) -> None:
-        rows = queryset.filter(status__in=OPEN)
-        ask_each(
-            self,
-            request,
-            BY_NAME[OcppVersion.V16, "CancelReservation"],
-            ((row, row.chargepoint_id, {"reservationId": row.reservation_id}) for row in rows),
-        )
+        action = BY_NAME[OcppVersion.V16, "CancelReservation"]
+
+        def send(row: Reservation, of: ChargePoint) -> Command | None:
+            payload = {"reservationId": row.reservation_id}
+            return dispatch.ask(of, action, payload, requested_by=request.user)
+
+        send_each(self, request, queryset.filter(status__in=OPEN), action.name, send)
+
+
+def send_lists(of: admin.ModelAdmin, request: HttpRequest, rows: QuerySet[Any]) -> None:
+    """Send stations what their local lists lack."""
+
+    def send(row: Any, station: ChargePoint) -> Command | None:
+        return dispatch.synchronise_list(station, requested_by=request.user)
+
+    send_each(of, request, rows, "SendLocalList", send)
+
+
+@admin.register(LocalList)
+class LocalListAdmin(Operated):
+    list_display = (
+        station,
+        "automatic",
+        "version",
+        column("reported_version", "reported"),
+        "reported_at",
+        "updated_at",
+        "last_attempt",
+        column("last_outcome", "outcome"),
+    )
+    list_filter = ("automatic", "last_outcome")
+    search_fields = ("chargepoint__chargepoint_id",)
+    fields = (*list_display, "failures", "is_in_sync", "number_held", "number_wanted", "held")
+    actions = ("synchronise", "keep_in_sync", "leave_alone")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LocalList]:
+        return super().get_queryset(request).defer("entries")
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> LocalList | None:
+        row = super().get_object(request, object_id, from_field)
+        return locallists.compare([row], now=timezone.now())[0] if row else None
+
+    @admin.display(description="in sync", boolean=True)
+    def is_in_sync(self, row: LocalList) -> bool:
+        return row.in_sync
+
+    @admin.display(description="tags it should hold")
+    def number_wanted(self, row: LocalList) -> int:
+        return len(row.wanted)
+
+    @admin.display(description="tags it holds")
+    def number_held(self, row: LocalList) -> str:
+        return "unknown" if row.entries is None else str(len(row.entries))
+
+    @admin.display(description="what it holds")
+    def held(self, row: LocalList) -> SafeString:
+        return pretty(row.entries)
+
+    @admin.action(description="Send what they lack", permissions=["operate"])
+    def synchronise(self, request: HttpRequest, queryset: QuerySet[LocalList]) -> None:
+        send_lists(self, request, queryset)
+
+    @admin.action(description="Keep in sync from now on", permissions=["operate"])
+    def keep_in_sync(self, request: HttpRequest, queryset: QuerySet[LocalList]) -> None:
+        self.message_user(request, f"{queryset.update(automatic=True)} are kept in sync.", messages.SUCCESS)
+
+    @admin.action(description="Leave alone from now on", permissions=["operate"])
+    def leave_alone(self, request: HttpRequest, queryset: QuerySet[LocalList]) -> None:
+        self.message_user(request, f"{queryset.update(automatic=False)} are left alone.", messages.SUCCESS)
+
+
+@admin.action(description="Send what their local lists lack", permissions=["change"])
+def synchronise_lists(of: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[ChargePoint]) -> None:
+    send_lists(of, request, queryset)
+
+
+offer(ChargePoint, synchronise_lists)

@@ -3,6 +3,7 @@
 from chargers.models.connector import Connector
 from chargers.models.idtag import IdTag
 from chargers.models.limitation import Limitation
+from chargers.models.locallist import LocalList
 from chargers.models.location import Location
 from chargers.models.metervalue import MeterValue
 from chargers.models.node import CsmsNode
@@ -21,6 +22,7 @@ __all__ = [
     "Deviation",
     "IdTag",
     "Limitation",
+    "LocalList",
     "Location",
     "MeterValue",
     "Reservation",

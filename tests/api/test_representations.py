@@ -11,6 +11,7 @@ from api import representations
 from api.representations import Representation
 from api.users import UserRepresentation
 from chargers import representation, selectors
+from chargers.services import locallists
 from tests.api import rows
 
 pytestmark = pytest.mark.django_db
@@ -34,16 +35,19 @@ CONTRACT = {
 @pytest.fixture
 def filled() -> dict[str, Any]:
     """One row of everything, by the class that represents it."""
-    station = rows.station()
+    station, tag = rows.station(), rows.tag()
     rows.deviation(station)
     rows.limitation(station)
     transaction = rows.transaction(station, connector=rows.connector(station))
     reading = rows.reading(transaction, [{"value": "1"}])
+    local_list = rows.local_list(station, {"TAG1": {"status": "Accepted"}})
     return {
         "Station": selectors.chargepoints(now=timezone.now()).get(),
         "Connector": transaction.connector,
-        "IdTag": rows.tag(),
+        "IdTag": tag,
         "Transaction": transaction,
+        "LocalList": locallists.compare([local_list], now=timezone.now())[0],
+        "LocalListInFull": local_list,
         "Reservation": rows.reservation(station, connector=transaction.connector),
         "SampledValue": representation.samples(reading)[0],
         "StatusNotification": rows.status(station),

@@ -7,14 +7,20 @@ real stations listed in ``docs/quirks.md``.
 
 from csms.errors import ErrorCode
 from csms.versions.base import Version
-from csms.versions.v16 import configuration, core, reservations, security, triggers
+from csms.versions.v16 import configuration, core, locallists, reservations, security, triggers
 from csms.versions.v16.members import NAME
 
 VERSION = Version(
     name=NAME,
     handlers={**core.HANDLERS, **security.HANDLERS},
-    effects={**core.EFFECTS, **configuration.EFFECTS, **reservations.EFFECTS, **triggers.EFFECTS},
-    scripts={**core.SCRIPTS, **configuration.SCRIPTS},
+    effects={
+        **core.EFFECTS,
+        **configuration.EFFECTS,
+        **locallists.EFFECTS,
+        **reservations.EFFECTS,
+        **triggers.EFFECTS,
+    },
+    scripts={**core.SCRIPTS, **configuration.SCRIPTS, **locallists.SCRIPTS},
     # A security event refused is sent again without end (BO-15).
     before_accepted=frozenset({"BootNotification", "SecurityEventNotification"}),
     error_codes={
