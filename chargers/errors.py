@@ -3,6 +3,7 @@
 ::
 
     ChargersError
+    ├── CertificateRefused
     ├── UnknownStation
     └── WrongCredentials
 
@@ -12,6 +13,14 @@ Each carries a stable ``code``; the edges map it to HTTP or to OCPP.
 
 class ChargersError(Exception):
     code = "error"
+
+
+class CertificateRefused(ChargersError):
+    """A certificate or a signing request is no good; each reason has a ``code`` of its own."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
 
 
 class UnknownStation(ChargersError):

@@ -308,3 +308,28 @@ class TransactionEvent:
     reason: str = ""
     reservation_id: int | None = None
     readings: Sequence[Reading] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateHash:
+    """How OCPP names an installed certificate (1.6 whitepaper section 6.1 CertificateHashDataType).
+
+    The hashes and the serial number are hexadecimal text; case does not matter.
+    """
+
+    algorithm: str
+    issuer_name_hash: str
+    issuer_key_hash: str
+    serial_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """What an operator wants to know of a certificate; names as RFC 4514 writes them, numbers in hexadecimal."""
+
+    subject: str
+    issuer: str
+    serial_number: str
+    not_before: datetime
+    not_after: datetime
+    fingerprint: str

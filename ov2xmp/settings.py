@@ -326,6 +326,11 @@ OCPP_MAX_MESSAGE_SIZE = env_int("OV2XMP_OCPP_MAX_MESSAGE_SIZE", 4 * 1024 * 1024,
 OCPP_MAX_QUEUED_CALLS = env_int("OV2XMP_OCPP_MAX_QUEUED_CALLS", 50, minimum=1)
 OCPP_TRANSACTION_GRACE = env_number("OV2XMP_OCPP_TRANSACTION_GRACE", 300)
 
+# Certificates of stations. The signer is the dotted path of a class as chargers.authority.Signer; empty signs none.
+CERTIFICATE_SIGNER = env("OV2XMP_CERTIFICATE_SIGNER", "chargers.authority.EmbeddedAuthority").strip()
+CERTIFICATE_DAYS = env_int("OV2XMP_CERTIFICATE_DAYS", 365, minimum=1)
+CPO_NAME = env("OV2XMP_CPO_NAME").strip()
+
 # How long a batch may take before its stations are answered InternalError.
 INTAKE_TIMEOUT = env_number("OV2XMP_INTAKE_TIMEOUT", 15, minimum=0.1)
 INTAKE_MAX_BATCH = env_int("OV2XMP_INTAKE_MAX_BATCH", 500, minimum=1)
