@@ -20,8 +20,9 @@ PROBLEMS = {
     404: ("CHARGING_STATION_DOES_NOT_EXIST", "There is no such station."),
     409: (
         "CHARGING_STATION_OFFLINE",
-        "The station is not connected, speaks another version of OCPP (`OCPP_VERSION_MISMATCH`), or may not get "
-        "this command while it is not accepted (`CHARGING_STATION_NOT_ACCEPTED`).",
+        "The station is not connected, speaks another version of OCPP (`OCPP_VERSION_MISMATCH`), may not get "
+        "this command while it is not accepted (`CHARGING_STATION_NOT_ACCEPTED`), or is known to refuse it "
+        "(`CHARGING_STATION_UNABLE`, unless `force` is true).",
     ),
     502: (
         "OCPP_CALL_ERROR",
@@ -83,7 +84,9 @@ class CommandErrorBody(ErrorBody):
 class CommandSchema(Schema):
     @property
     def request(self) -> dict[str, Any]:
-        return schemas.openapi(schemas.schema(self.view.row.version, self.view.row.name, "Request"))
+        return schemas.openapi(
+            schemas.schema(self.view.row.version, self.view.row.name, "Request"), self.view.row.fills
+        )
 
     @property
     def response(self) -> dict[str, Any]:
@@ -112,6 +115,12 @@ class CommandSchema(Schema):
             "properties": {
                 "chargepoint_id": {"type": "string", "description": "the station's identity"},
                 "sync": {"type": "boolean", "default": True, "description": "wait for the station's answer"},
+                "force": {
+                    "type": "boolean",
+                    "default": False,
+                    "description": "send it although the station is known to refuse it",
+                },
+                **self.view.row.extras,
                 **request.get("properties", {}),
             },
             "required": ["chargepoint_id", *request.get("required", [])],

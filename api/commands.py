@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
@@ -24,10 +24,12 @@ from chargers.changes import Changes
 from chargers.errors import UnknownStation
 from chargers.models import ChargePoint
 from chargers.models.station import IDENTITY_LENGTH, identity_key
+from chargers.secrets import masked
 from tasks import commands, updates
-from tasks.actions import ACTIONS, Action, Payload
-from tasks.models import Command, CommandStatus, masked
-from tasks.schemas import InvalidBody, from_wire, to_wire
+from tasks.action import Action, Payload
+from tasks.actions import ACTIONS
+from tasks.models import Command, CommandStatus
+from tasks.schemas import InvalidBody, from_wire, problems_of, to_wire
 from tasks.tasks import relay_command
 
 # How a command that was not answered is told: status, code and message.
@@ -50,6 +52,17 @@ class Envelope(serializers.Serializer):
 
     chargepoint_id = serializers.CharField(max_length=IDENTITY_LENGTH, trim_whitespace=False)
     sync = serializers.BooleanField(default=True)
+    force = serializers.BooleanField(default=False)
+
+
+class Asked(NamedTuple):
+    """A request body, taken apart."""
+
+    station: str
+    sync: bool
+    force: bool
+    payload: Payload
+    extras: Payload
 
 
 class CommandEndpoint(APIView):
@@ -58,32 +71,36 @@ class CommandEndpoint(APIView):
     row: Action = None  # type: ignore[assignment]
 
     def post(self, request: Request) -> Response:
-        envelope, payload = read(self.row, request.data)
-        command = store(self.row, envelope["chargepoint_id"], payload, request.user)
+        asked = read(self.row, request.data)
+        command = store(self.row, asked, request.user)
         try:
             relay_command.apply_async(kwargs={"command_id": str(command.pk)}, retry=False)
         except BrokerError:
             return failure(end_unsent(command), *QUEUE_DOWN)
-        if envelope["sync"]:
+        if asked.sync:
             return outcome(wait(command))
         return success(command, 202, "TASK_SUBMITTED", f"{command} is on its way; its task tells what comes of it.")
 
 
-def read(row: Action, body: Any) -> tuple[dict[str, Any], Payload]:
-    """Split a body into its envelope and the action's request. Raises InvalidBody with every reason against it."""
+def read(row: Action, body: Any) -> Asked:
+    """Take a body apart. Raises InvalidBody with every reason against it."""
     envelope = Envelope(data=body)
     reasons = {} if envelope.is_valid() else errors.flatten(envelope.errors)
     if not isinstance(body, dict):
         raise InvalidBody(reasons)
-    asked = {name: value for name, value in body.items() if name not in envelope.fields}
+    members = {name: value for name, value in body.items() if name not in envelope.fields}
+    extras = {name: members.pop(name) for name in row.extras if name in members}
+    reasons |= {name: reason for name, value in extras.items() if (reason := problems_of(row.extras[name], value))}
+    payload = {}
     try:
-        payload = to_wire(row.version, row.name, _renamed(row, asked))
+        payload = to_wire(row.version, row.name, _renamed(row, members), row.fills)
     except InvalidBody as error:
-        aliases = {field: alias for alias, field in row.renames.items() if alias in asked}
+        aliases = {field: alias for alias, field in row.renames.items() if alias in members}
         reasons |= {aliases.get(field, field): each for field, each in error.fields.items()}
     if reasons:
         raise InvalidBody(reasons)
-    return envelope.validated_data, payload
+    told = envelope.validated_data
+    return Asked(told["chargepoint_id"], told["sync"], told["force"], payload, extras)
 
 
 def _renamed(row: Action, asked: Payload) -> Payload:
@@ -114,14 +131,23 @@ def _is_storable(value: Any) -> bool:
     return True
 
 
-def store(row: Action, identity: str, payload: Payload, user: AbstractBaseUser) -> Command:
+def store(row: Action, asked: Asked, user: AbstractBaseUser) -> Command:
     now = timezone.now()
     try:
-        station = selectors.chargepoints(now=now).get(lookup_key=identity_key(identity))
+        station = selectors.chargepoints(now=now).get(lookup_key=identity_key(asked.station))
     except ChargePoint.DoesNotExist as error:
-        raise UnknownStation(identity) from error
+        raise UnknownStation(asked.station) from error
     with unit_of_work() as work:
-        return commands.create(station=station, action=row, payload=payload, requested_by=user, now=now, changes=work)
+        return commands.create(
+            station=station,
+            action=row,
+            payload=asked.payload,
+            extras=asked.extras,
+            force=asked.force,
+            requested_by=user,
+            now=now,
+            changes=work,
+        )
 
 
 def end_unsent(command: Command) -> Command:

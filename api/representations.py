@@ -49,6 +49,16 @@ class Deviation(serializers.Serializer):
     example = serializers.CharField()
 
 
+class Limitation(serializers.Serializer):
+    kind = serializers.ChoiceField(choices=choices.LimitationKind.choices)
+    subject = serializers.CharField(help_text="which one, where there are several of the kind")
+    reason = serializers.CharField(help_text="what it said")
+    certain = serializers.BooleanField(help_text="asking again is of no use: commands that need it are refused")
+    count = serializers.IntegerField(help_text="how often in a row")
+    first_seen = serializers.DateTimeField()
+    last_seen = serializers.DateTimeField()
+
+
 class Station(Representation):
     represent = staticmethod(representation.chargepoint)
 
@@ -73,6 +83,7 @@ class Station(Representation):
     last_heartbeat = Moment()
     last_seen = Moment()
     deviations = Deviation(many=True, help_text="the ways in which it breaks the rules of OCPP")
+    limitations = Limitation(many=True, help_text="what it was found unable to do")
     location = serializers.UUIDField(allow_null=True)
 
 
@@ -224,6 +235,7 @@ class Command(Representation):
     status = serializers.ChoiceField(choices=CommandStatus.choices)
     response = AnyObject(allow_null=True, help_text="the station's answer as it came")
     error = CommandError(allow_null=True)
+    calls = serializers.ListField(child=AnyObject(), help_text="each CALL, where one was not enough")
     requested_by = serializers.CharField(allow_null=True, help_text="username")
     created_at = serializers.DateTimeField()
     sent_at = Moment()

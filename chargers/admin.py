@@ -28,6 +28,7 @@ from chargers.models import (
     CsmsNode,
     Deviation,
     IdTag,
+    Limitation,
     Location,
     MeterValue,
     SecurityEvent,
@@ -36,7 +37,7 @@ from chargers.models import (
     TransactionEvent,
     Variable,
 )
-from chargers.services import connectors, stations
+from chargers.services import connectors, limitations, stations
 
 # Nobody pages further; searching and filtering lead there.
 MOST_COUNTED = 10_000
@@ -206,6 +207,22 @@ class DeviationInline(admin.TabularInline):
         return False
 
 
+class LimitationInline(admin.TabularInline):
+    model = Limitation
+    verbose_name_plural = "limitations: what it was found unable to do"
+    extra = 0
+    can_delete = False
+    fields = ("kind", "subject", "reason", "is_certain", "count", "first_seen", "last_seen")
+    readonly_fields = fields
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    @admin.display(description="certain", boolean=True)
+    def is_certain(self, row: Limitation) -> bool:
+        return row.is_certain
+
+
 def register_as(status: RegistrationStatus) -> Callable[..., None]:
     """Make the action that gives stations a registration status."""
 
@@ -255,8 +272,8 @@ class StationAdmin(Editable):
         "location__name",
     )
     autocomplete_fields = ("location",)
-    inlines = (ConnectorInline, DeviationInline)
-    actions = ("give_new_keys", *(register_as(status) for status in RegistrationStatus))
+    inlines = (ConnectorInline, DeviationInline, LimitationInline)
+    actions = ("give_new_keys", "forget_limitations", *(register_as(status) for status in RegistrationStatus))
     told = (
         "chargepoint_vendor",
         "chargepoint_model",
@@ -346,6 +363,17 @@ class StationAdmin(Editable):
         ]
         links.append((reverse("admin:tasks_command_changelist"), query, "commands"))
         return format_html_join(" · ", '<a href="{}?{}">{}</a>', links)
+
+    @admin.action(description="Forget limitations, so that it is asked again", permissions=["change"])
+    def forget_limitations(self, request: HttpRequest, queryset: QuerySet[ChargePoint]) -> None:
+        keys = list(queryset.filter(limitations__isnull=False).distinct().values_list("pk", flat=True))
+        with transaction.atomic():
+            for key in keys:
+                limitations.forget(key, Changes())
+            self.note(keys)
+        for row in ChargePoint.objects.filter(pk__in=keys):
+            self.log_change(request, row, "Forgot what it was found unable to do.")
+        self.message_user(request, f"The limitations of {len(keys)} were forgotten.", messages.SUCCESS)
 
     @admin.action(description="Give new keys, shown once", permissions=["change"])
     def give_new_keys(self, request: HttpRequest, queryset: QuerySet[ChargePoint]) -> HttpResponse:
@@ -580,6 +608,13 @@ class DeviationAdmin(ReadOnly):
     list_display = ("kind", station, "count", "first_seen", "last_seen", "example")
     list_filter = ("kind",)
     search_fields = ("chargepoint__chargepoint_id", "kind", "example")
+
+
+@admin.register(Limitation)
+class LimitationAdmin(ReadOnly):
+    list_display = ("kind", "subject", station, "reason", "count", "first_seen", "last_seen")
+    list_filter = ("kind",)
+    search_fields = ("chargepoint__chargepoint_id", "subject")
 
 
 @admin.register(SecurityEvent)

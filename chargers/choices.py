@@ -90,6 +90,15 @@ class Mutability(TextChoices):
     READ_WRITE = "ReadWrite"
 
 
+class LimitationKind(TextChoices):
+    """What a station may be found unable to do; the subject says which."""
+
+    ACTION = "action", "the command"
+    TRIGGER = "trigger", "sending a message when asked to"
+    CONFIGURATION_FILTER = "configuration_filter", "telling only the configuration keys that are asked for"
+    STATION_AVAILABILITY = "station_availability", "changing the availability of all connectors at once"
+
+
 class ParkingType(TextChoices):
     """Where the stations of a location stand (OCPI 2.2.1 ParkingType)."""
 

@@ -13,6 +13,7 @@ from chargers.models import (
     Connector,
     Deviation,
     IdTag,
+    Limitation,
     Location,
     MeterValue,
     StatusNotification,
@@ -60,6 +61,18 @@ def deviation(row: Deviation) -> Json:
     }
 
 
+def limitation(row: Limitation) -> Json:
+    return {
+        "kind": row.kind,
+        "subject": row.subject,
+        "reason": row.reason,
+        "certain": row.is_certain,
+        "count": row.count,
+        "first_seen": time(row.first_seen),
+        "last_seen": time(row.last_seen),
+    }
+
+
 def chargepoint(row: ChargePoint) -> Json:
     """Represent a station read by `selectors.chargepoints`, which annotates ``connected``."""
     return {
@@ -78,6 +91,7 @@ def chargepoint(row: ChargePoint) -> Json:
         "last_heartbeat": time(row.last_heartbeat),
         "last_seen": time(row.last_seen),
         "deviations": [deviation(each) for each in row.deviations.all()],
+        "limitations": [limitation(each) for each in row.limitations.all()],
         "location": str(row.location_id) if row.location_id else None,
     }
 

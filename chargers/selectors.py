@@ -8,7 +8,7 @@ from chargers.models import ChargePoint, Connector, IdTag, Transaction
 
 
 def chargepoints(*, now: datetime) -> QuerySet[ChargePoint]:
-    return ChargePoint.objects.with_connected(now).prefetch_related("deviations")
+    return ChargePoint.objects.with_connected(now).prefetch_related("deviations", "limitations")
 
 
 def connectors() -> QuerySet[Connector]:

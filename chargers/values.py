@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TypedDict
 from uuid import UUID
 
-from chargers.choices import AuthorizationStatus, OcppVersion, RegistrationStatus
+from chargers.choices import AuthorizationStatus, LimitationKind, OcppVersion, RegistrationStatus
 
 
 class Sample(TypedDict, total=False):
@@ -232,12 +232,17 @@ class VariableReport:
 
 @dataclass(frozen=True, slots=True)
 class VariablesReport:
-    """Variables that a station told, and the ones it said it does not know."""
+    """Variables that a station told, and the ones it said it does not know.
+
+    `asked` marks values that the station was given and took; whether it kept them is seen when it
+    tells them next.
+    """
 
     station: str
     variables: Sequence[VariableReport]
     unknown: Sequence[str]
     at: datetime
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +274,72 @@ class DeviationNote:
     example: str
     at: datetime
     count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """A station's answer to a new key; `change_id` names the proposal."""
+
+    station: str
+    change_id: UUID
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LimitationReport:
+    """A station turned out unable to do something, or without a reason able.
+
+    `certain` says that it told so itself; a mere refusal may have had a passing cause.
+    """
+
+    station: str
+    kind: LimitationKind
+    subject: str
+    reason: str
+    at: datetime
+    certain: bool = False
+
+
+# Other names under which stations know a configuration key, folded (CF-06).
+KEY_ALIASES: Mapping[str, str] = {"stoptransactiononinvalidid": "StopTransactionOnInvalid"}
+YES = frozenset({"true", "1", "yes", "on"})
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a station that decides how it is asked.
+
+    `variables` are its configuration keys, folded, with the values it told; `limitations` kinds
+    with their subjects, the certain ones; `evses` the EVSEs it has reported.
+    """
+
+    variables: Mapping[str, str]
+    limitations: frozenset[tuple[str, str]]
+    evses: Sequence[int] = ()
+
+    def text(self, key: str) -> str | None:
+        folded = key.casefold()
+        return self.variables.get(folded, self.variables.get(KEY_ALIASES.get(folded, "").casefold()))
+
+    def number(self, key: str) -> int | None:
+        """Return the whole number that a key holds, above 0; None where it holds none."""
+        value = (self.text(key) or "").strip()
+        return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 and int(value) > 0 else None
+
+    def words(self, key: str) -> Sequence[str]:
+        """Return the list that a key holds, separated by commas, nothing where it holds none."""
+        return [word.strip() for word in (self.text(key) or "").split(",") if word.strip()]
+
+    def flag(self, key: str) -> bool | None:
+        """Return a switch; stations write true in many ways (CF-06)."""
+        value = self.text(key)
+        return None if value is None else value.strip().casefold() in YES
+
+    def cannot(self, kind: LimitationKind, subject: str = "") -> bool:
+        return (kind, subject) in self.limitations
+
+
+NO_FACTS = Facts({}, frozenset())
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,24 +8,27 @@ to send. Neither waits for the other: a station that answers nothing is still se
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID, uuid4
 
+import orjson
 from django.conf import settings
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode, Frame, Opcode
 
-from chargers.choices import RegistrationStatus
-from chargers.services import stations
-from chargers.values import DeviationNote, StationProfile, StatusReport
+from chargers.choices import LimitationKind, RegistrationStatus
+from chargers.secrets import masked
+from chargers.services import limitations, stations
+from chargers.values import DeviationNote, Facts, LimitationReport, StationProfile, StatusReport
 from csms import metrics, repairs, rpc
+from csms.conversation import Conversation, End
 from csms.errors import ErrorCode, IntakeUnavailable, RpcError
 from csms.intake import Intake, Work
 from csms.repairs import Note
-from csms.versions.base import Context, Handler, Payload, Version
+from csms.versions.base import CallFailed, Context, Handler, Payload, Step, Version, limitation
 from tasks import commands, schemas
 from tasks.actions import BY_NAME
 from tasks.models import Command, CommandStatus
@@ -34,6 +37,10 @@ logger = logging.getLogger(__name__)
 
 # What a station is asked for when it does not tell it.
 GREETED = ("BootNotification", "StatusNotification")
+# What makes a station send a message, in which it may not be disturbed while it is Pending.
+TRIGGERS = frozenset({"ExtendedTriggerMessage", "TriggerMessage"})
+# The error codes of a station that does not know an action, or never does it.
+UNABLE = frozenset({ErrorCode.NOT_IMPLEMENTED.value, ErrorCode.NOT_SUPPORTED.value})
 # Calls whose time was over and whose answer is still worth something when it comes (FR-10).
 MAX_LATE = 20
 
@@ -92,8 +99,15 @@ class Node(Protocol):
 class Waiting(NamedTuple):
     """The CALL that a station has not answered yet."""
 
-    command: Command
+    message_id: str
     answer: "asyncio.Future[rpc.CallResult | rpc.CallError]"
+
+
+class Late(NamedTuple):
+    """A CALL whose time was over, and the command it belongs to."""
+
+    command: Command
+    step: Step
 
 
 class Replay(NamedTuple):
@@ -154,9 +168,10 @@ class Connection:
         self._lane: asyncio.Task[None] | None = None
         self._waiting: Waiting | None = None
         # Made when first needed: most of ten thousand idle stations never do.
-        self._late: OrderedDict[str, Command] | None = None
+        self._late: OrderedDict[str, Late] | None = None
         self._noted: set[str] | None = None
-        self._triggered: set[str] | None = None
+        # The actions that the station was asked for, each with the name it was asked by until it comes.
+        self._triggered: dict[str, str] | None = None
         self._replays: dict[str, Replay] | None = None
 
     @property
@@ -210,7 +225,7 @@ class Connection:
 
     async def _send(self, frame: bytes) -> None:
         if self._trace:
-            self._log.debug("%s < %s", self.station, frame.decode())
+            self._log.debug("%s < %s", self.station, _shown(frame))
         if not self._socket.transport.get_write_buffer_size():
             # A station that reads costs no wait and no timer.
             broadcast((self._socket,), frame, text=True)
@@ -227,7 +242,7 @@ class Connection:
 
     async def _receive(self, raw: bytes) -> None:
         if self._trace:
-            self._log.debug("%s > %s", self.station, raw.decode("utf-8", "replace"))
+            self._log.debug("%s > %s", self.station, _shown(raw))
         try:
             frame, deviations = rpc.parse(raw, strict=self._strict, repair=settings.OCPP_REPAIR_JSON)
         except rpc.Malformed as error:
@@ -262,9 +277,11 @@ class Connection:
             await self._send(replay.answer)
             return
         action, result = call.action, "answered"
+        following: Sequence[Step] = ()
         try:
             action, handler = self._handler(call, notes)
-            answer = rpc.encode_result(call.id, await self._handle(action, handler, call.payload, raw, notes))
+            payload, following = await self._handle(action, handler, call.payload, raw, notes)
+            answer = rpc.encode_result(call.id, payload)
             if handler.records:
                 self._remember(action, Replay(call.id, hash(raw), answer))
         except RpcError as error:
@@ -282,6 +299,8 @@ class Connection:
             answer = rpc.encode_error(call.id, ErrorCode.INTERNAL_ERROR, "an internal error occurred")
         metrics.MESSAGES.labels(action if action in self.version.handlers else "other", result).inc()
         await self._send(answer)
+        for step in following:
+            self._node.spawn(self._ask(step))
 
     def _remember(self, action: str, replay: Replay) -> None:
         if self._replays is None:
@@ -315,14 +334,20 @@ class Connection:
             raise RpcError(ErrorCode.NOT_SUPPORTED, f"{action} is not supported")
         raise RpcError(ErrorCode.NOT_IMPLEMENTED, f"{action[:100]} is not known")
 
-    async def _handle(self, action: str, handler: Handler, payload: Payload, raw: bytes, notes: list[Note]) -> Payload:
-        """Serve a CALL in three steps: read, store, answer. Raises RpcError."""
+    async def _handle(
+        self, action: str, handler: Handler, payload: Payload, raw: bytes, notes: list[Note]
+    ) -> tuple[Payload, Sequence[Step]]:
+        """Serve a CALL in three steps: read, store, answer; return also what is asked next. Raises RpcError."""
         # What had to be read leniently, and escapes below U+0100, may hide control characters.
         suspect = bool(notes) or b"\\u00" in raw
         payload = self._checked(payload, action, "Request", handler.optional, suspect, notes)
         context = self._context(action, notes)
         value = handler.read(payload, context)
         work: list[Work] = [(handler.service, value)] if handler.service else []
+        if self._triggered and (asked := self._triggered.get(action)):
+            work.append((limitations.record, self._doubt(asked, "")))
+            # Once is enough; the message may come at any time from now on.
+            self._triggered[action] = ""
         work += self._note_now(notes)
         results = await self._node.intake.submit(*work) if work else []
         result = results[0] if handler.service else None
@@ -334,7 +359,7 @@ class Connection:
         answer = handler.answer(result, context)
         if errors := list(schemas.validator(self.version.name, action, "Response").iter_errors(answer)):
             raise AssertionError(f"our answer to {action} violates its schema: {errors[0].message}")
-        return answer
+        return answer, handler.then(result, context) if handler.then else ()
 
     def _checked(
         self, payload: Any, action: str, kind: schemas.Kind, optional: Any, suspect: bool, notes: list[Note]
@@ -415,107 +440,174 @@ class Connection:
             self._lane = None
 
     async def _perform(self, command: Command) -> None:
-        """Send one command and store how it ended."""
-        seconds = settings.OCPP_TIMEOUT
-        waiting = self._waiting = Waiting(command, asyncio.get_running_loop().create_future())
+        """Send what a command takes, one CALL after the other, and store how it ended."""
+        conversation = Conversation(command)
+        storing: asyncio.Task[None] | None = None
         try:
-            sending = commands.Sending(command.pk, datetime.now(UTC), seconds)
-            (still_wanted,) = await self._node.intake.submit((commands.mark_sent, sending))
-            if not still_wanted:
+            if not await self._begin(conversation):
                 return
-            if command.action == "TriggerMessage":
-                self._expect_triggered(command.payload["requestedMessage"])
-            await self._send(rpc.encode_call(str(command.pk), command.action, command.payload))
-            async with asyncio.timeout(seconds):
-                await waiting.answer
-        except TimeoutError:
-            self._remember_late(command)
-            self._note([Note("call-unanswered", command.action)])
-            end = self._end(command, CommandStatus.TIMEOUT, "no answer in time")
+            while conversation.end is None:
+                answer = await self._exchange(conversation)
+                # Beside the lane: the connection may end any moment, and the lane with it.
+                storing = self._node.spawn(self._store_answer(conversation, answer))
+                await asyncio.shield(storing)
         except (asyncio.CancelledError, ConnectionClosed):
-            self._node.spawn(self._store_end(waiting))
+            self._node.spawn(self._abandon(conversation, storing))
             raise
-        else:
-            end = self._store_end(waiting)
+
+    async def _begin(self, conversation: Conversation) -> bool:
+        """Mark a command as sent, and let its script begin; False when nobody wants it any more."""
+        command = conversation.command
+        sending = commands.Sending(command.pk, datetime.now(UTC), settings.OCPP_TIMEOUT)
+        script = self.version.scripts.get(command.action)
+        work: list[Work] = [(commands.mark_sent, sending)]
+        if script is not None:
+            work.append((limitations.facts, self.station))
+        still_wanted, *facts = await self._node.intake.submit(*work)
+        if still_wanted and script is not None:
+            conversation.begin(script, facts[0])
+        return bool(still_wanted)
+
+    async def _exchange(self, conversation: Conversation) -> rpc.CallResult | rpc.CallError | CallFailed:
+        """Send the CALL whose turn it is and wait for its answer."""
+        action, payload = conversation.step
+        waiting = Waiting(conversation.message_id, asyncio.get_running_loop().create_future())
+        self._waiting = waiting
+        try:
+            if action in TRIGGERS:
+                self._expect_triggered(payload["requestedMessage"])
+            await self._send(rpc.encode_call(waiting.message_id, action, payload))
+            async with asyncio.timeout(settings.OCPP_TIMEOUT):
+                return await waiting.answer
+        except TimeoutError:
+            self._remember_late(waiting.message_id, Late(conversation.command, conversation.step))
+            self._note([Note("call-unanswered", action)])
+            return CallFailed(CommandStatus.TIMEOUT, _error(CommandStatus.TIMEOUT, "no answer in time"))
+        except asyncio.CancelledError:
+            if waiting.answer.done() and not waiting.answer.cancelled():
+                conversation.arrived = waiting.answer.result()
+            raise
         finally:
             # From here on an answer is late, however long storing this end takes.
             self._waiting = None
-        # Beside the lane: the connection may end any moment, and the lane with it.
-        await asyncio.shield(self._node.spawn(end))
 
-    async def _store_end(self, waiting: Waiting) -> None:
-        """Store the answer to a call, or that the station left without one."""
-        if waiting.answer.done() and not waiting.answer.cancelled():
-            await self._store_answer(waiting.command, waiting.answer.result())
-        else:
-            await self._end(waiting.command, CommandStatus.OFFLINE, "the station disconnected")
+    async def _abandon(self, conversation: Conversation, storing: asyncio.Task[None] | None) -> None:
+        """End a command whose connection is gone, with the answer that had just come if there was one."""
+        if storing is not None and not storing.done():
+            await asyncio.wait([storing])
+        if conversation.arrived is not None:
+            await self._store_answer(conversation, conversation.arrived)
+        if conversation.end is None:
+            await self._end(conversation.command, CommandStatus.OFFLINE, "the station disconnected")
 
-    def _remember_late(self, command: Command) -> None:
+    def _remember_late(self, message_id: str, late: Late) -> None:
         if self._late is None:
             self._late = OrderedDict()
-        self._late[str(command.pk)] = command
+        self._late[message_id] = late
         while len(self._late) > MAX_LATE:
             self._late.popitem(last=False)
 
     def _take_answer(self, answer: rpc.CallResult | rpc.CallError, notes: list[Note]) -> None:
         """Give an answer to the call that waits for it; a late one is still stored, an unknown one logged."""
         waiting = self._waiting
-        if waiting is not None and answer.id == str(waiting.command.pk):
+        if waiting is not None and answer.id == waiting.message_id:
             if not waiting.answer.done():
                 waiting.answer.set_result(answer)
-        elif self._late and (command := self._late.pop(str(answer.id), None)):
+        elif self._late and (late := self._late.pop(str(answer.id), None)):
             metrics.UNMATCHED.labels("late").inc()
-            notes.append(Note("late-answer", f"{command.action} {answer.id}"))
-            self._node.spawn(self._store_answer(command, answer))
+            notes.append(Note("late-answer", f"{late.step.action} {answer.id}"))
+            self._node.spawn(self._store_late(late, answer))
         else:
             metrics.UNMATCHED.labels("unknown").inc()
             notes.append(Note("answer-to-nobody", f"{type(answer).__name__} {rpc.excerpt(answer.id, 100)}"))
             self._log.info("%s answers a call nobody made, %s", self.station, rpc.excerpt(answer.id, 100))
         self._note(notes)
 
-    async def _store_answer(self, command: Command, answer: rpc.CallResult | rpc.CallError) -> None:
-        """Store an answer together with what it changes."""
+    async def _store_answer(
+        self, conversation: Conversation, answer: rpc.CallResult | rpc.CallError | CallFailed
+    ) -> None:
+        """Store an answer together with what it changes; the command goes on, or has ended."""
+        command, step = conversation.command, conversation.step
+        result, work = self._understood(command, step, answer)
+        conversation.arrived = None
+        conversation.go_on(result)
         now = datetime.now(UTC)
+        work += self._learnt(conversation, now)
+        end = conversation.end
+        if end is None:
+            prolonged = commands.Sending(command.pk, now, settings.OCPP_TIMEOUT)
+            (still_open, *_) = await self._node.intake.submit((commands.prolong, prolonged), *work)
+            if not still_open:
+                conversation.end = End(CommandStatus.TIMEOUT)
+            return
+        calls = conversation.calls if len(conversation.calls) > 1 else ()
+        outcome = commands.Outcome(command.pk, end.status, now, end.response, end.error, calls)
+        await self._finish(command, outcome, work)
+
+    async def _store_late(self, late: Late, answer: rpc.CallResult | rpc.CallError) -> None:
+        """Keep an answer that came too late, and believe what it tells."""
+        result, work = self._understood(late.command, late.step, answer)
+        now = datetime.now(UTC)
+        if isinstance(result, CallFailed):
+            outcome = commands.Outcome(late.command.pk, result.status, now, result.response, result.error)
+        else:
+            outcome = commands.Outcome(late.command.pk, CommandStatus.ANSWERED, now, result)
+        await self._finish(late.command, outcome, work)
+
+    def _understood(
+        self, command: Command, step: Step, answer: rpc.CallResult | rpc.CallError | CallFailed
+    ) -> tuple[Payload | CallFailed, list[Work]]:
+        """Read an answer: what it says, or why it is none, and the work that follows from it."""
+        if isinstance(answer, CallFailed):
+            return answer, []
+        context = self._context(step.action, [])
+        context.command_id = command.pk
         if isinstance(answer, rpc.CallError):
             error = repairs.clean_json(
                 {"code": answer.code, "description": answer.description, "details": answer.details}
             )
-            await self._finish(command, commands.Outcome(command.pk, CommandStatus.ERROR, now, error=error), [])
-            return
-        notes: list[Note] = []
+            work = [self._unable(context, step.action, answer)] if answer.code in UNABLE else []
+            return CallFailed(CommandStatus.ERROR, error), work
         try:
-            payload = self._checked_answer(command.action, answer.payload, notes)
+            payload = self._checked_answer(step.action, answer.payload, context.notes)
         except RpcError as error:
             failure = _error(self.version.spell(error.code), f"the station's answer is not valid: {error.description}")
-            response = repairs.clean_json(answer.payload)
-            outcome = commands.Outcome(command.pk, CommandStatus.ERROR, now, response, failure)
-            await self._finish(command, outcome, [])
-            return
-        context = self._context(command.action, notes)
-        work = self._effects(command, payload, context)
-        outcome = commands.Outcome(command.pk, CommandStatus.ANSWERED, now, payload)
-        await self._finish(command, outcome, work + self._note_now(notes))
+            return CallFailed(CommandStatus.ERROR, failure, repairs.clean_json(answer.payload)), []
+        able = limitation(context, LimitationKind.ACTION, step.action)
+        return payload, [*self._effects(step, payload, context), able, *self._note_now(context.notes)]
 
-    def _effects(self, command: Command, payload: Payload, context: Context) -> list[Work]:
-        effect = self.version.effects.get(command.action)
+    def _unable(self, context: Context, action: str, answer: rpc.CallError) -> Work:
+        return limitation(context, LimitationKind.ACTION, action, f"{answer.code} {answer.description}", certain=True)
+
+    def _learnt(self, conversation: Conversation, now: datetime) -> list[Work]:
+        """Return the work that keeps what a script has learnt since the last answer."""
+        learnt, conversation.talk.learnt = conversation.talk.learnt, []
+        return [
+            (limitations.record, LimitationReport(self.station, kind, subject, reason, now, certain=True))
+            for kind, subject, reason in learnt
+        ]
+
+    def _effects(self, step: Step, payload: Payload, context: Context) -> list[Work]:
+        effect = self.version.effects.get(step.action)
         try:
-            return list(effect(command.payload, payload, context)) if effect else []
+            return list(effect(step.payload, payload, context)) if effect else []
         except Exception:
-            self._log.exception("%s: what the answer to %s changes is not known", self.station, command.action)
+            self._log.exception("%s: what the answer to %s changes is not known", self.station, step.action)
             return []
 
     def _checked_answer(self, action: str, payload: Payload, notes: list[Note]) -> Payload:
         # An answer's text is gone by now; a walk over it costs little, as answers are rare.
         return self._checked(payload, action, "Response", (), True, notes)
 
-    def _expect_triggered(self, action: str) -> None:
+    def _expect_triggered(self, message: str) -> None:
         """Serve a message the station was told to send even before it is accepted (section 4.2).
 
         It may come right behind the answer, or before it.
         """
         if self._triggered is None:
-            self._triggered = set()
-        self._triggered.add(action)
+            self._triggered = {}
+        for action in self.version.triggered.get(message, (message,)):
+            self._triggered[action] = message
 
     async def _end(self, command: Command, status: CommandStatus, reason: str) -> None:
         """End a command without an answer."""
@@ -547,23 +639,51 @@ class Connection:
             self._node.spawn(end)
 
     async def greet(self) -> None:
-        """Ask a station for what it did not tell by itself (BO-03, BO-14)."""
+        """Ask a station for what it did not tell by itself (BO-03, BO-14), unless it is known not to (CF-10)."""
         if self.registration == RegistrationStatus.REJECTED or (self.version.name, "TriggerMessage") not in BY_NAME:
             return
-        for message in GREETED:
-            known = message == "BootNotification" and self.profile.booted_before
-            if not known and message not in self._told:
-                await self._ask("TriggerMessage", {"requestedMessage": message})
+        missing = [message for message in GREETED if not self._has_told(message)]
+        if not missing:
+            return
+        try:
+            (facts,) = await self._node.intake.submit((limitations.facts, self.station))
+        except IntakeUnavailable:
+            return
+        asked = [message for message in missing if not _never_triggers(facts, message)]
+        # Taken back when the message comes.
+        doubts: list[Work] = [(limitations.record, self._doubt(message)) for message in asked]
+        await self._store_quietly(doubts)
+        for message in asked:
+            await self._ask(Step("TriggerMessage", {"requestedMessage": message}))
 
-    async def _ask(self, action: str, payload: Payload) -> None:
+    def _has_told(self, message: str) -> bool:
+        return message in self._told or (message == "BootNotification" and self.profile.booted_before)
+
+    def _doubt(self, message: str, reason: str = "asked, and nothing came") -> LimitationReport:
+        return LimitationReport(self.station, LimitationKind.TRIGGER, message, reason, datetime.now(UTC))
+
+    async def _ask(self, step: Step) -> None:
         """Send a command of the platform's own, recorded like any other."""
-        row = BY_NAME[self.version.name, action]
-        request = commands.Request(self.station, row, payload, datetime.now(UTC))
+        row = BY_NAME[self.version.name, step.action]
+        request = commands.Request(self.station, row, step.payload, datetime.now(UTC))
         try:
             (command,) = await self._node.intake.submit((commands.request, request))
         except IntakeUnavailable:
             return
         self.enqueue(command)
+
+
+def _never_triggers(facts: Facts, message: str) -> bool:
+    return facts.cannot(LimitationKind.TRIGGER, message) or facts.cannot(LimitationKind.ACTION, "TriggerMessage")
+
+
+def _shown(frame: bytes) -> str:
+    """Spell a frame for the log, without the secrets in it."""
+    try:
+        return orjson.dumps(masked(orjson.loads(frame))).decode()
+    except (orjson.JSONDecodeError, TypeError):
+        # Not JSON, or nested too deep: no secret can be told from the rest.
+        return f"{len(frame)} bytes that are no JSON"
 
 
 def _error(code: str, description: str) -> dict[str, Any]:

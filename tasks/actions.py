@@ -1,51 +1,19 @@
 """What a CSMS may ask of a station: one row an action and version.
 
 The command endpoints, their documentation and the relay are generated from this table and the
-official schemas; a new command is a new row. What an answer changes stands with its version in
-``csms/versions/``.
+official schemas; a new command is a new row. What completes and checks a request as a whole stands
+in the package of its version here, what an answer changes in ``csms/versions/``.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from chargers.choices import OcppVersion
-from chargers.models import ChargePoint, Transaction
-
-Payload = dict[str, Any]
+from chargers.choices import LimitationKind, OcppVersion
+from tasks.action import Action, Need, Payload
+from tasks.v16 import configuration, transactions
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
-    """An OCPP action in the direction of the station.
-
-    `renames` maps the field names that older clients send to the schema's; `prepare` completes a
-    checked payload before it is stored. `while_pending` says whether the specification lets the
-    CSMS send it to a station whose boot was answered Pending (OCPP 1.6 section 4.2).
-    """
-
-    version: OcppVersion
-    name: str
-    summary: str
-    renames: Mapping[str, str] = field(default_factory=dict)
-    path_aliases: tuple[str, ...] = ()
-    prepare: Callable[[ChargePoint, Payload], Payload] | None = None
-    while_pending: bool = True
-
-    @property
-    def path(self) -> str:
-        return self.name.lower()
-
-
-def _stations_own_transaction_id(station: ChargePoint, payload: Payload) -> Payload:
-    """Name a transaction that began elsewhere by the id its station knows (TX-18)."""
-    foreign = Transaction.objects.filter(
-        pk=payload["transactionId"], chargepoint=station, uuid__isnull=False
-    ).values_list("uuid", flat=True)
-    for uuid in foreign:
-        if uuid and uuid.isdecimal():
-            return {**payload, "transactionId": int(uuid)}
-    return payload
+def _trigger(payload: Payload) -> Sequence[Need]:
+    return [(LimitationKind.TRIGGER, payload["requestedMessage"])]
 
 
 V16 = OcppVersion.V16
@@ -58,7 +26,13 @@ ACTIONS: tuple[Action, ...] = (
         renames={"availability_type": "type"},
         path_aliases=("changeavailaility",),
     ),
-    Action(V16, "ChangeConfiguration", "Set a configuration key of the station."),
+    Action(
+        V16,
+        "ChangeConfiguration",
+        "Set a configuration key of the station.",
+        prepare=configuration.prepare_change,
+        unanswered=configuration.change_unanswered,
+    ),
     Action(V16, "ClearCache", "Make the station forget the id tags it has cached."),
     Action(V16, "DataTransfer", "Send vendor-specific data."),
     Action(V16, "GetConfiguration", "Read configuration keys and keep them as variables.", renames={"keys": "key"}),
@@ -67,11 +41,17 @@ ACTIONS: tuple[Action, ...] = (
         V16,
         "RemoteStopTransaction",
         "Ask the station to stop a transaction.",
-        prepare=_stations_own_transaction_id,
+        prepare=transactions.name_as_the_station_does,
         while_pending=False,
     ),
     Action(V16, "Reset", "Restart the station.", renames={"reset_type": "type"}),
-    Action(V16, "TriggerMessage", "Ask the station to send a message now."),
+    Action(
+        V16,
+        "ExtendedTriggerMessage",
+        "Ask the station to send a message now, one of the security extensions too.",
+        needs=_trigger,
+    ),
+    Action(V16, "TriggerMessage", "Ask the station to send a message now.", needs=_trigger),
     Action(V16, "UnlockConnector", "Unlock a connector's cable."),
 )
 

@@ -4,7 +4,8 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from chargers.admin import ReadOnly, column, pretty, station
-from tasks.models import Command, masked
+from chargers.secrets import masked
+from tasks.models import Command
 
 
 @admin.register(Command)
@@ -17,7 +18,7 @@ class CommandAdmin(ReadOnly):
     fieldsets = (
         (None, {"fields": ("task_id", station, "ocpp_version", "action", "status", "requested_by")}),
         ("When", {"fields": ("created_at", "sent_at", "finished_at", "expires_at", "took")}),
-        ("What", {"fields": ("request", "answer", "failure")}),
+        ("What", {"fields": ("request", "answer", "failure", "every_call")}),
     )
 
     @admin.display(description="error")
@@ -40,3 +41,7 @@ class CommandAdmin(ReadOnly):
     @admin.display(description="error")
     def failure(self, row: Command) -> SafeString:
         return pretty(row.error)
+
+    @admin.display(description="calls")
+    def every_call(self, row: Command) -> SafeString:
+        return pretty(masked(row.calls) or None)

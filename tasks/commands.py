@@ -8,10 +8,10 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -21,9 +21,12 @@ from django.utils import timezone
 from chargers.changes import Changes
 from chargers.choices import OcppVersion, RegistrationStatus
 from chargers.models import ChargePoint
+from chargers.secrets import masked
+from chargers.services import limitations
 from tasks import broker, schemas
-from tasks.actions import Action
-from tasks.errors import NotAccepted, NotCancellable, StationOffline, VersionMismatch
+from tasks.action import Action, Draft, Payload
+from tasks.actions import BY_NAME
+from tasks.errors import NotAccepted, NotCancellable, StationOffline, StationUnable, VersionMismatch
 from tasks.models import OPEN, Command, CommandStatus
 
 logger = logging.getLogger(__name__)
@@ -50,22 +53,45 @@ def check_sendable(station: ChargePoint, action: Action) -> None:
         raise NotAccepted(f"{station} is {station.registration_status}: {action.name} must not be sent to it")
 
 
+def check_able(station: ChargePoint, action: Action, payload: Payload) -> None:
+    """Raise StationUnable where the station is known to refuse what is asked of it."""
+    if known := limitations.certain(station.pk, action.all_needs(payload)):
+        raise StationUnable(
+            f"{station} does not do this ({known.get_kind_display()} {known.subject}): {known.reason}, "
+            f"last on {known.last_seen:%Y-%m-%d}. With `force` it is asked all the same."
+        )
+
+
 def create(
     *,
     station: ChargePoint,
     action: Action,
-    payload: dict[str, Any],
+    payload: Payload,
     requested_by: User | None,
     now: datetime,
     changes: Changes,
+    extras: Payload | None = None,
+    force: bool = False,
 ) -> Command:
-    """Store a command for a station that can get it; relaying it is the caller's next step."""
+    """Store a command for a station that can get it; relaying it is the caller's next step.
+
+    `extras` are the fields of the request that OCPP does not know. Raises a CommandError, or
+    InvalidBody where the request makes no sense as a whole.
+    """
     check_sendable(station, action)
+    draft = Draft(uuid4(), station, payload, extras or {}, now, changes)
+    if action.prepare:
+        draft = replace(draft, payload=action.prepare(draft))
+    if action.fills:
+        schemas.check(action.version, action.name, draft.payload)
+    if not force:
+        check_able(station, action, draft.payload)
     command = Command.objects.create(
+        task_id=draft.command_id,
         chargepoint=station,
         ocpp_version=action.version,
         action=action.name,
-        payload=action.prepare(station, payload) if action.prepare else payload,
+        payload=draft.payload,
         requested_by=requested_by,
         created_at=now,
         expires_at=now + timedelta(seconds=settings.OCPP_TIMEOUT) + GRACE,
@@ -111,8 +137,23 @@ def end(
     ended = still_so.update(status=status, finished_at=now, error=error)
     if ended:
         changes.note(TOPIC, command_id)
+        _let_go([command_id], now, changes)
         _tell_ended(command_id, status)
     return bool(ended)
+
+
+def _let_go(ended: Sequence[UUID], now: datetime, changes: Changes) -> None:
+    """Take the secrets out of commands that have ended, and tell who prepared them of those without an answer."""
+    unanswered: dict[Action, list[Command]] = {}
+    for command in Command.objects.filter(pk__in=ended):
+        if (payload := masked(command.payload)) != command.payload:
+            Command.objects.filter(pk=command.pk).update(payload=payload)
+        action = BY_NAME.get((command.ocpp_version, command.action))
+        if action and action.unanswered and command.status != CommandStatus.ANSWERED:
+            unanswered.setdefault(action, []).append(command)
+    for action, rows in unanswered.items():
+        assert action.unanswered is not None
+        action.unanswered(rows, now, changes)
 
 
 def _tell_ended(command_id: UUID, status: CommandStatus) -> None:
@@ -132,6 +173,7 @@ def cancel(command: Command, *, now: datetime, changes: Changes) -> None:
     if not cancelled:
         raise NotCancellable(f"command {command.pk} is {command.status}, not queued")
     changes.note(TOPIC, command.pk)
+    _let_go([command.pk], now, changes)
     _tell_ended(command.pk, CommandStatus.CANCELLED)
 
 
@@ -196,7 +238,7 @@ class Request:
 
     station: str
     action: Action
-    payload: dict[str, Any]
+    payload: Payload
     at: datetime
 
 
@@ -217,7 +259,8 @@ class Outcome:
     status: CommandStatus
     at: datetime
     response: Any = None
-    error: dict[str, Any] | None = None
+    error: Payload | None = None
+    calls: Sequence[Payload] = ()
 
 
 def request(values: Sequence[Request], changes: Changes) -> list[Command]:
@@ -261,18 +304,34 @@ def mark_sent(values: Sequence[Sending], changes: Changes) -> list[bool]:
     return sent
 
 
+def prolong(values: Sequence[Sending], changes: Changes) -> list[bool]:
+    """Give commands that take another CALL time for it; False for one that was ended meanwhile."""
+    return [
+        bool(
+            Command.objects.filter(pk=value.command_id, status=CommandStatus.SENT).update(
+                expires_at=value.at + timedelta(seconds=value.seconds) + GRACE
+            )
+        )
+        for value in values
+    ]
+
+
 def finish(values: Sequence[Outcome], changes: Changes) -> list[bool]:
     """Store how commands ended; an answer that comes late is kept beside the state that stands."""
     finished = []
     for value in values:
+        response = masked(value.response)
         updated = Command.objects.filter(pk=value.command_id, status__in=OPEN).update(
-            status=value.status, response=value.response, error=value.error, finished_at=value.at
+            status=value.status,
+            response=response,
+            error=value.error,
+            calls=masked(list(value.calls)),
+            finished_at=value.at,
         )
         if not updated and value.status == CommandStatus.ANSWERED:
             late = {"code": "late", "description": "the answer came after the time was over", "details": {}}
-            Command.objects.filter(pk=value.command_id, response__isnull=True).update(
-                response=value.response, error=late
-            )
+            Command.objects.filter(pk=value.command_id, response__isnull=True).update(response=response, error=late)
         changes.note(TOPIC, value.command_id)
         finished.append(bool(updated))
+    _let_go([value.command_id for value, ended in zip(values, finished, strict=True) if ended], values[0].at, changes)
     return finished

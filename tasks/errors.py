@@ -6,6 +6,7 @@
     ├── StationOffline
     ├── VersionMismatch
     ├── NotAccepted
+    ├── StationUnable
     └── NotCancellable
 
 Each carries the stable ``code`` that clients see.
@@ -28,6 +29,12 @@ class NotAccepted(CommandError):
     """The station's registration status forbids the command (OCPP 1.6 section 4.2)."""
 
     code = "CHARGING_STATION_NOT_ACCEPTED"
+
+
+class StationUnable(CommandError):
+    """The station is known to refuse this; `force` asks it all the same."""
+
+    code = "CHARGING_STATION_UNABLE"
 
 
 class NotCancellable(CommandError):

@@ -1,5 +1,4 @@
 import uuid
-from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -25,28 +24,13 @@ class CommandStatus(models.TextChoices):
 OPEN = (CommandStatus.QUEUED, CommandStatus.SENT)
 
 
-# Configuration keys whose values nobody is shown, in lower case: who knows them can pose as the station.
-SECRET_KEYS = frozenset({"authorizationkey"})
-MASK = "********"
-
-
-def masked(value: Any) -> Any:
-    """Hide the values of secret configuration keys in an OCPP request or answer."""
-    if isinstance(value, list):
-        return [masked(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    shown = {name: masked(each) for name, each in value.items()}
-    if str(value.get("key", "")).casefold() in SECRET_KEYS and "value" in value:
-        shown["value"] = MASK
-    return shown
-
-
 class Command(models.Model):
     """What a station is asked to do, and what came of it.
 
     `payload` is the OCPP request as it goes over the wire, `response` the station's answer as it
-    came. `error` is an object with ``code``, ``description`` and ``details``.
+    came. `error` is an object with ``code``, ``description`` and ``details``. `calls` tells, where
+    one CALL was not enough, each of them: ``action``, ``payload``, and ``response`` or ``error``.
+    Once a command has ended, no secret stands in it any more.
     """
 
     task_id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -57,6 +41,7 @@ class Command(models.Model):
     status = models.CharField(max_length=10, choices=CommandStatus.choices, default=CommandStatus.QUEUED)
     response = models.JSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
+    calls = models.JSONField(default=list, blank=True)
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="commands"
     )

@@ -9,7 +9,7 @@ says, which is why it stands here.
 import functools
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Collection
 from importlib import resources
 from typing import Any, Literal
 
@@ -78,21 +78,44 @@ class InvalidBody(Exception):
         super().__init__("; ".join(f"{field}: {', '.join(reasons)}" for field, reasons in fields.items()))
 
 
-def to_wire(version: OcppVersion, action: str, body: dict[str, Any]) -> dict[str, Any]:
+def to_wire(version: OcppVersion, action: str, body: dict[str, Any], fills: Collection[str] = ()) -> dict[str, Any]:
     """Turn a snake_case body into the action's request, members in the order of the schema.
 
+    `fills` names required members that may be missing yet, inner ones as ``log.remoteLocation``.
     Raises InvalidBody with every unknown field and every violation of the schema.
     """
     unknown: dict[str, list[str]] = {}
     payload: dict[str, Any] = _rename(schema(version, action, "Request"), body, "", unknown)
     if unknown:
         raise InvalidBody(unknown)
+    check(version, action, payload, fills)
+    return payload
+
+
+def check(version: OcppVersion, action: str, payload: dict[str, Any], fills: Collection[str] = ()) -> None:
+    """Raise InvalidBody with every violation of the schema; `fills` names what may be missing yet."""
+    allowed = {spelt_out(path) for path in fills}
     problems: dict[str, list[str]] = {}
     for error in validator(version, action, "Request").iter_errors(payload):
-        problems.setdefault(_field(error), []).append(error.message)
+        field = _field(error)
+        if field not in allowed or not _is_missing(error):
+            problems.setdefault(field, []).append(error.message)
     if problems:
         raise InvalidBody(problems)
-    return payload
+
+
+def spelt_out(path: str) -> str:
+    """Spell a path of members the REST way: ``log.remoteLocation`` becomes ``log.remote_location``."""
+    return ".".join(map(snake, path.split(".")))
+
+
+def problems_of(schema: Schema, value: Any) -> list[str]:
+    """Say why a value does not fit a schema, nothing where it does."""
+    return [error.message for error in jsonschema_rs.validator_for(schema).iter_errors(value)]
+
+
+def _is_missing(error: Any) -> bool:
+    return getattr(error.kind, "property", None) is not None
 
 
 def _rename(schema: Schema, body: Any, path: str, unknown: dict[str, list[str]]) -> Any:
@@ -144,21 +167,22 @@ def from_wire(payload: Any) -> Any:
     return payload
 
 
-def _properties(schema: Schema, spell: Callable[[str], str]) -> Iterator[tuple[str, Schema]]:
-    for name, member in schema.get("properties", {}).items():
-        yield spell(name), openapi(member)
-
-
 _OPENAPI_KEYS = ("type", "format", "enum", "maxLength", "minItems", "maxItems", "minimum", "maximum", "description")
 
 
-def openapi(node: Schema) -> Schema:
-    """Translate a schema to OpenAPI 3.0 with REST's spelling of the members."""
+def openapi(node: Schema, fills: Collection[str] = ()) -> Schema:
+    """Translate a schema to OpenAPI 3.0 with REST's spelling of the members; `fills` names what may be left out."""
     translated = {key: node[key] for key in _OPENAPI_KEYS if key in node}
     if "properties" in node:
-        translated["properties"] = dict(_properties(node, snake))
-        if required := [snake(name) for name in node.get("required", [])]:
+        translated["properties"] = {
+            snake(name): openapi(member, _inner(fills, name)) for name, member in node["properties"].items()
+        }
+        if required := [snake(name) for name in node.get("required", []) if name not in fills]:
             translated["required"] = required
     if "items" in node:
         translated["items"] = openapi(node["items"])
     return translated
+
+
+def _inner(fills: Collection[str], name: str) -> list[str]:
+    return [path.removeprefix(f"{name}.") for path in fills if path.startswith(f"{name}.")]

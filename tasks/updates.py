@@ -16,8 +16,9 @@ from django.utils import timezone
 
 from chargers import representation, selectors
 from chargers.changes import Changes
+from chargers.secrets import masked
 from tasks import commands
-from tasks.models import Command, masked
+from tasks.models import Command
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ def represent_command(row: Command) -> dict[str, Any]:
         "status": row.status,
         "response": masked(row.response),
         "error": row.error,
+        "calls": masked(row.calls),
         "requested_by": row.requested_by.get_username() if row.requested_by else None,
         "created_at": representation.time(row.created_at),
         "sent_at": representation.time(row.sent_at),

@@ -2,6 +2,7 @@
 
 from chargers.models.connector import Connector
 from chargers.models.idtag import IdTag
+from chargers.models.limitation import Limitation
 from chargers.models.location import Location
 from chargers.models.metervalue import MeterValue
 from chargers.models.node import CsmsNode
@@ -18,6 +19,7 @@ __all__ = [
     "CsmsNode",
     "Deviation",
     "IdTag",
+    "Limitation",
     "Location",
     "MeterValue",
     "SecurityEvent",

@@ -57,6 +57,9 @@ class ChargePoint(models.Model):
     )
     security_profile = models.PositiveSmallIntegerField(choices=SecurityProfile.choices, default=SecurityProfile.NONE)
     key_hash = models.CharField(max_length=128, blank=True, editable=False)
+    # A key that the station was sent and has not confirmed, and the command that sent it.
+    proposed_key_hash = models.CharField(max_length=128, blank=True, editable=False)
+    key_change_id = models.UUIDField(null=True, blank=True, editable=False)
     node = models.ForeignKey(CsmsNode, on_delete=models.SET_NULL, null=True, blank=True, related_name="chargepoints")
     # Fences the end of an old connection off from the one that took over.
     connection_id = models.UUIDField(null=True, blank=True, editable=False)

@@ -19,6 +19,7 @@ class Variable(models.Model):
     variable_instance = models.CharField(max_length=50, blank=True)
     attribute = models.CharField(max_length=10, default="Actual")
     value = models.TextField(null=True, blank=True)  # noqa: DJ001 - unset is not the same as empty
+    asked = models.TextField(null=True, blank=True, editable=False)  # noqa: DJ001 - what it took and has not told since
     mutability = models.CharField(max_length=10, choices=Mutability.choices, default=Mutability.READ_WRITE)
     characteristics = models.JSONField(default=dict, blank=True)
     read_at = models.DateTimeField(help_text="when the station last told or accepted it")

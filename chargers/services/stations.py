@@ -16,12 +16,14 @@ from chargers.choices import RegistrationStatus, SecurityProfile, TransactionFla
 from chargers.errors import ChargersError, UnknownStation, WrongCredentials
 from chargers.models import ChargePoint, CsmsNode, Deviation, Transaction
 from chargers.models.station import identity_key
+from chargers.services import limitations
 from chargers.values import (
     Boot,
     Connected,
     DeviationNote,
     Disconnected,
     Heartbeat,
+    KeyChange,
     Lookup,
     NodeReport,
     StationProfile,
@@ -34,6 +36,7 @@ TOPIC = "chargepoint"
 # 20 random bytes as hexadecimal text: what AuthorizationKey holds (OCPP-J 1.6 section 6.2.2).
 KEY_BYTES = 20
 EXAMPLE_LENGTH = 500
+BOOT_FIELDS = ("registration_status", "firmware_version")
 FORGET_NODES_AFTER = timedelta(days=1)
 
 
@@ -43,6 +46,29 @@ def new_key(station: ChargePoint) -> str:
     station.key_hash = hash_key(key.encode())
     station.save(update_fields=["key_hash"])
     return key
+
+
+def propose_key(station: ChargePoint, key: bytes, change_id: UUID) -> None:
+    """Accept another key beside the station's own until it is known which of them the station uses."""
+    ChargePoint.objects.filter(pk=station.pk).update(proposed_key_hash=hash_key(key), key_change_id=change_id)
+
+
+def settle_key(values: Sequence[KeyChange], changes: Changes) -> list[None]:
+    """Let the key a station has accepted be its only one, or drop the one it refused (whitepaper A01.FR.03, .04)."""
+    for value in values:
+        if value.accepted:
+            ChargePoint.objects.filter(key_change_id=value.change_id).update(
+                key_hash=F("proposed_key_hash"), proposed_key_hash="", key_change_id=None
+            )
+        else:
+            drop_proposed_key(value.change_id)
+        changes.note(TOPIC, value.station)
+    return [None] * len(values)
+
+
+def drop_proposed_key(change_id: UUID) -> None:
+    """Forget a key that its station does not use."""
+    ChargePoint.objects.filter(key_change_id=change_id).update(proposed_key_hash="", key_change_id=None)
 
 
 def hash_key(key: bytes) -> str:
@@ -90,6 +116,11 @@ def _admit(value: Lookup, found: dict[str, ChargePoint], changes: Changes) -> St
 
 def _may_connect(station: ChargePoint, password: bytes | None) -> bool:
     """Check the key: demanded from profile 1 on, and never wrong where it is offered."""
+    if password and station.proposed_key_hash and key_matches(password, station.proposed_key_hash):
+        # It had taken the key, though its answer was lost; now it is known.
+        station.key_hash, station.proposed_key_hash, station.key_change_id = station.proposed_key_hash, "", None
+        station.save(update_fields=["key_hash", "proposed_key_hash", "key_change_id"])
+        return True
     if password and station.key_hash:
         return key_matches(password, station.key_hash)
     return station.security_profile == SecurityProfile.NONE
@@ -136,11 +167,13 @@ def boot(values: Sequence[Boot], changes: Changes) -> list[RegistrationStatus]:
     A transaction that is open meanwhile stays open, since a station may boot without ending it
     (BO-04); it is flagged.
     """
-    statuses = dict(
-        ChargePoint.objects.filter(pk__in=[value.station for value in values]).values_list("pk", "registration_status")
-    )
+    rows = ChargePoint.objects.filter(pk__in=[value.station for value in values])
+    known = {key: (status, firmware) for key, status, firmware in rows.values_list("pk", *BOOT_FIELDS)}
     answers = []
     for value in values:
+        status, firmware = known.get(value.station, (RegistrationStatus.REJECTED, ""))
+        if firmware != value.firmware_version:
+            limitations.forget(value.station, changes)
         ChargePoint.objects.filter(pk=value.station).update(
             chargepoint_vendor=value.vendor,
             chargepoint_model=value.model,
@@ -157,7 +190,7 @@ def boot(values: Sequence[Boot], changes: Changes) -> list[RegistrationStatus]:
         changes.note(TOPIC, value.station)
         if not value.triggered:
             _flag_open_transactions(value.station, changes)
-        answers.append(RegistrationStatus(statuses.get(value.station, RegistrationStatus.REJECTED)))
+        answers.append(RegistrationStatus(status))
     return answers
 
 

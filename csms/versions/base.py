@@ -2,20 +2,25 @@
 
 Serving a station's message has three steps: `read` turns the payload into a value of
 ``chargers.values``, a service of the domain takes it, `answer` turns the result into the payload
-that goes back. What an answer to our own CALL changes is an effect: more work for the intake.
+that goes back. What an answer to our own CALL changes is an effect: more work for the intake. A
+command that may take more than one CALL has a script.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
-from chargers.choices import OcppVersion
+from chargers.choices import LimitationKind, OcppVersion
+from chargers.services import limitations
+from chargers.values import NO_FACTS, Facts, LimitationReport
 from csms import times
 from csms.errors import ErrorCode
 from csms.intake import Service, Work
 from csms.repairs import Note
 from csms.rpc import excerpt
+from tasks.models import CommandStatus
 
 Payload = dict[str, Any]
 
@@ -31,6 +36,8 @@ class Context:
     zone: str = ""
     triggered: bool = False
     notes: list[Note] = field(default_factory=list)
+    # The command whose answer is read, where it is one.
+    command_id: UUID | None = None
 
     def note(self, kind: str, example: object) -> None:
         self.notes.append(Note(kind, excerpt(example, 200)))
@@ -50,13 +57,21 @@ class Context:
         return None
 
 
+class Step(NamedTuple):
+    """A CALL to a station."""
+
+    action: str
+    payload: Payload
+
+
 @dataclass(frozen=True, slots=True)
 class Handler:
     """How one action of a station is served.
 
     A handler without a service answers by itself. `records` marks an action whose repeat, with
     the same message id and payload, is answered as before and stored no second time (FR-09).
-    `optional` names required members it can do without, in a tolerant platform.
+    `optional` names required members it can do without, in a tolerant platform. `then` says what
+    the station is asked for once it has its answer.
     """
 
     read: Callable[[Payload, Context], Any]
@@ -64,23 +79,69 @@ class Handler:
     answer: Callable[[Any, Context], Payload]
     records: bool = False
     optional: Collection[str] = ()
+    then: Callable[[Any, Context], Sequence[Step]] | None = None
 
 
 Effect = Callable[[Payload, Payload, Context], Sequence[Work]]
 
 
+class CallFailed(Exception):
+    """A CALL without a usable answer: a CALLERROR, silence, or an answer that violates its schema.
+
+    `error` is an object with ``code``, ``description`` and ``details``, as commands keep it.
+    """
+
+    def __init__(self, status: CommandStatus, error: Payload, response: Any = None) -> None:
+        self.status = status
+        self.error = error
+        self.response = response
+        super().__init__(f"{error['code']}: {error['description']}")
+
+    @property
+    def code(self) -> str:
+        return str(self.error["code"])
+
+
+@dataclass(slots=True)
+class Talk:
+    """What a script knows of the station, and what it learns of it on the way."""
+
+    facts: Facts = NO_FACTS
+    learnt: list[tuple[LimitationKind, str, str]] = field(default_factory=list)
+
+    def cannot(self, kind: LimitationKind, subject: str, reason: str) -> None:
+        """Remember that the station is unable to do something; an empty reason says that it is able."""
+        self.learnt.append((kind, subject, reason))
+
+
+# Yields the CALLs that a command takes, one after the other, and gets each answer back, or a
+# CallFailed thrown in; returns what the command is answered. What each answer changes is the
+# matter of the effect of that action.
+Script = Callable[[Payload, Talk], Generator[Step, Payload, Payload]]
+
+
+def limitation(
+    context: Context, kind: LimitationKind, subject: str, reason: str = "", *, certain: bool = False
+) -> Work:
+    """Return the work that remembers what a station is unable to do, or without a reason that it is able."""
+    return limitations.record, LimitationReport(context.station, kind, subject, reason, context.received_at, certain)
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
-    """An OCPP version: its words, its handlers, and what stations' answers change.
+    """An OCPP version: its words, its handlers, what stations' answers change, and its scripts.
 
-    `before_accepted` names the actions that are served whatever a station's registration status.
+    `before_accepted` names the actions that are served whatever a station's registration status;
+    `triggered` the actions in which a message comes that is asked for by another name.
     """
 
     name: OcppVersion
     handlers: Mapping[str, Handler]
     effects: Mapping[str, Effect]
+    scripts: Mapping[str, Script]
     before_accepted: Collection[str]
     error_codes: Mapping[ErrorCode, str]
+    triggered: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def spell(self, code: ErrorCode) -> str:
         """Spell an error code as this version does; a wrong spelling makes stations repeat (FR-12)."""

@@ -8,6 +8,7 @@ VERSION = Version(
     name=OcppVersion.V201,
     handlers=v2.handlers(OcppVersion.V201),
     effects={},
+    scripts={},
     before_accepted=v2.BEFORE_ACCEPTED,
     error_codes={},
 )

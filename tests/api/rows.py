@@ -12,6 +12,7 @@ from chargers.models import (
     CsmsNode,
     Deviation,
     IdTag,
+    Limitation,
     Location,
     MeterValue,
     StatusNotification,
@@ -41,6 +42,13 @@ def station(identity: str = "CP001", *, connected: bool = False, **fields: Any) 
 
 def deviation(of: ChargePoint, kind: str = "kind") -> Deviation:
     return Deviation.objects.create(chargepoint=of, kind=kind, count=2, first_seen=NOON, last_seen=NOON)
+
+
+def limitation(of: ChargePoint, kind: str = "trigger", subject: str = "Heartbeat", **fields: Any) -> Limitation:
+    seen = {"first_seen": NOON, "last_seen": NOON}
+    return Limitation.objects.create(
+        chargepoint=of, kind=kind, subject=subject, **{"reason": "answered Rejected", "count": 1, **seen, **fields}
+    )
 
 
 def connector(of: ChargePoint, evse_id: int = 1, connectorid: int = 1, **fields: Any) -> Connector:

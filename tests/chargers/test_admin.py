@@ -30,6 +30,7 @@ pytestmark = pytest.mark.django_db
 
 REGISTERED = [model for model in admin.site._registry if model._meta.app_label in ("chargers", "tasks")]
 WRITTEN_BY_HAND = {models.ChargePoint, models.Connector, models.IdTag, models.Location}
+INLINES = ("connectors", "deviations", "limitations")
 STRANGE = "depot/row 3 ü_1"
 
 News = list[tuple[str, str, dict[str, Any]]]
@@ -68,6 +69,7 @@ def fill(number: int = 0) -> None:
     owner = User.objects.create(username=f"owner{number}")
     station = rows.station(f"{STRANGE} {number}", connected=True, location=rows.location(f"L{number}"))
     rows.deviation(station)
+    rows.limitation(station)
     tag = rows.tag(f"TAG{number}", user=owner, parent=rows.tag(f"PARENT{number}"))
     transaction = rows.transaction(station, connector=rows.connector(station), id_tag=tag, flags=["offline"])
     transaction.events.create(
@@ -172,6 +174,15 @@ def test_transactions_are_found_by_flag_and_state(as_viewer: Client) -> None:
     assert {value for value, _ in FlagFilter.lookups(None, None, None)} == {"any", *TransactionFlag}  # type: ignore[arg-type]
 
 
+def test_an_operator_lets_a_station_be_asked_again(as_operator: Client) -> None:
+    rows.limitation(rows.station("CP1"))
+    rows.station("CP2")
+    action = {"action": "forget_limitations", "_selected_action": ["CP1", "CP2"]}
+    page = as_operator.post(url(ChargePoint, "changelist"), action, follow=True)
+    assert "The limitations of 1 were forgotten." in page.content.decode()
+    assert not models.Limitation.objects.exists()
+
+
 def test_history_of_a_deleted_station_is_still_readable(as_viewer: Client) -> None:
     fill()
     ChargePoint.objects.all().delete()
@@ -212,7 +223,7 @@ def test_an_operator_adds_and_changes_a_station_and_listeners_hear_of_it(
     assert (topic, event, data["chargepoint_id"]) == ("chargepoint", "created", STRANGE)
 
     page = url(ChargePoint, "change", STRANGE)
-    inlines = {f"{name}-{kind}_FORMS": "0" for name in ("connectors", "deviations") for kind in ("TOTAL", "INITIAL")}
+    inlines = {f"{name}-{kind}_FORMS": "0" for name in INLINES for kind in ("TOTAL", "INITIAL")}
     form = {"registration_status": "Accepted", "security_profile": "0", "location": "", **inlines}
     save = ChargePoint.save
 

@@ -22,7 +22,8 @@ TESTS = [
     for path in Path(__file__).parent.glob("test_*.py")
     for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
 ]
-CODE = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "csms").rglob("*.py"))
+SOURCES = [*(ROOT / "csms").rglob("*.py"), *(ROOT / "chargers" / "services").glob("*.py")]
+CODE = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
 FLAGS = (ROOT / "chargers" / "choices.py").read_text(encoding="utf-8")
 
 
@@ -55,7 +56,9 @@ def test_every_test_is_of_a_habit_that_there_is() -> None:
 
 def test_every_deviation_that_the_page_names_is_one_of_the_code_and_the_reverse() -> None:
     named = set(re.findall(r"`([a-z]+(?:-[a-z0-9]+)+)`", PAGE))
-    noted = set(re.findall(r'(?:[nN]ote\(\s*|append\(\s*|deviation = |else )"([a-z]+(?:-[a-z0-9]+)+)"', CODE))
+    noted = set(
+        re.findall(r'(?:[nN]ote\(\s*|append\(\s*|deviation = |NOT_KEPT = |else )"([a-z]+(?:-[a-z0-9]+)+)"', CODE)
+    )
     noted |= set(re.findall(r'"((?:time|clock|json)-[a-z-]+)"', CODE))
     assert noted - named == set()
     assert {name for name in named if f'"{name}"' not in CODE} == set()

@@ -1,20 +1,14 @@
-"""OCPP 1.6: its payloads and the domain's values.
-
-Connector n of a station is EVSE n, connector 1; connector 0 is the station itself. Section
-numbers are those of the OCPP 1.6 specification, edition 2; ids like TX-01 name the habits of
-real stations listed in ``docs/quirks.md``.
-"""
+"""The Core profile: boot, status, authorisation, transactions, meter values, availability."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
 from decimal import Decimal
 from math import isfinite
-from typing import Any
 
 from django.conf import settings
 
-from chargers.choices import Mutability, OcppVersion, RegistrationStatus
-from chargers.services import connectors, idtags, metervalues, security, stations, statuses, transactions, variables
+from chargers.choices import LimitationKind, RegistrationStatus
+from chargers.services import connectors, idtags, metervalues, stations, statuses, transactions
 from chargers.values import (
     NO_TRANSACTION,
     Authorization,
@@ -25,28 +19,30 @@ from chargers.values import (
     MeterReport,
     Reading,
     Sample,
-    SecurityEventReport,
     Started,
     StatusReport,
     Stopped,
     TransactionRef,
     TransactionStart,
     TransactionStop,
-    VariableReport,
-    VariablesReport,
 )
 from csms import times
-from csms.errors import ErrorCode, RpcError
 from csms.intake import Work
-from csms.repairs import clean
-from csms.versions.base import Context, Handler, Payload, Version
-
-NAME = OcppVersion.V16
+from csms.versions.base import Context, Effect, Handler, Payload, Script, Step, Talk
+from csms.versions.v16.members import (
+    MAX_CONNECTOR_ID,
+    NAME,
+    evse_and_connector,
+    id_tag,
+    id_tag_info,
+    nothing,
+    remark,
+    text,
+)
 
 # The largest numbers of their kind, which stations send for "none" (TX-03).
 NO_TRANSACTION_IDS = frozenset({2**31 - 1, 2**32 - 1, 2**53 - 1})
 MAX_TRANSACTION_ID = 2**63 - 1
-MAX_CONNECTOR_ID = 10_000
 
 REASONS = frozenset(
     {
@@ -162,44 +158,6 @@ UNIT_OF_MEASURAND = {
 ENERGY = "Energy.Active.Import.Register"
 
 
-# What stations write into a text they have nothing to say in (BO-10).
-NOTHINGS = frozenset({"null", "(null)", "none", "n/a"})
-
-
-def text(payload: Payload, member: str) -> str:
-    """Read an optional text; blank stands for absent (BO-05)."""
-    return str(payload.get(member, "")).strip()
-
-
-def remark(payload: Payload, member: str) -> str:
-    """Read a text meant for people; one that only fills a field is left out (BO-10)."""
-    found = text(payload, member)
-    return "" if found.casefold() in NOTHINGS else found
-
-
-def connector_id(payload: Payload) -> int:
-    number = payload["connectorId"]
-    if not isinstance(number, int):
-        raise RpcError(ErrorCode.TYPE_CONSTRAINT, f"connectorId: {number} is no integer")
-    if not 0 <= number <= MAX_CONNECTOR_ID:
-        raise RpcError(ErrorCode.PROPERTY_CONSTRAINT, f"connectorId: {number} is no connector")
-    return number
-
-
-def evse_and_connector(payload: Payload) -> tuple[int, int]:
-    number = connector_id(payload)
-    return number, 1 if number else 0
-
-
-def id_tag(payload: Payload, context: Context) -> str:
-    """Read a tag without what readers add to it (ID-01)."""
-    raw = payload.get("idTag", "")
-    tag = clean(raw).strip()[:255]
-    if tag != raw:
-        context.note("id-tag-padded", raw)
-    return tag
-
-
 def register(payload: Payload, member: str, context: Context) -> Decimal | None:
     """Read a meter register in Wh; None where the station does not know it, which it says with -1 (TX-10)."""
     raw = payload.get(member)
@@ -277,17 +235,6 @@ def status(payload: Payload, context: Context) -> StatusReport:
 
 def authorize(payload: Payload, context: Context) -> AuthorizationRequest:
     return AuthorizationRequest(context.station, id_tag(payload, context), context.received_at)
-
-
-def id_tag_info(authorization: Authorization) -> Payload:
-    info: Payload = {}
-    if authorization.expiry_date:
-        info["expiryDate"] = times.write(authorization.expiry_date)
-    if authorization.parent and len(authorization.parent) <= idtags.TAG_LENGTH_16:
-        info["parentIdTag"] = authorization.parent
-    # The domain's words are those of AuthorizationStatus (section 7.2).
-    info["status"] = authorization.status.value
-    return info
 
 
 def authorized(result: Authorization, context: Context) -> Payload:
@@ -441,10 +388,6 @@ def meter_values(payload: Payload, context: Context) -> MeterReport:
     )
 
 
-def nothing(result: Any, context: Context) -> Payload:
-    return {}
-
-
 def data_transfer(payload: Payload, context: Context) -> None:
     return None
 
@@ -452,47 +395,6 @@ def data_transfer(payload: Payload, context: Context) -> None:
 def unknown_vendor(result: None, context: Context) -> Payload:
     """Answer vendor data nobody here understands (section 4.3)."""
     return {"status": "UnknownVendorId"}
-
-
-def security_event(payload: Payload, context: Context) -> SecurityEventReport:
-    moment = context.time(payload.get("timestamp"))
-    return SecurityEventReport(
-        station=context.station,
-        type=text(payload, "type"),
-        tech_info=text(payload, "techInfo"),
-        at=moment.at,
-        at_raw=moment.raw,
-        received_at=context.received_at,
-    )
-
-
-def is_secret(key: str) -> bool:
-    """Tell whether a key's value is for nobody's eyes, in whatever case it is written (section 7.17)."""
-    return key.casefold() == "authorizationkey"
-
-
-def configuration_key(told: Payload) -> VariableReport:
-    key = told["key"][:255]
-    if is_secret(key):
-        # Stations must not tell it, and some do.
-        return VariableReport(key, None, Mutability.WRITE_ONLY)
-    return VariableReport(
-        key, told.get("value"), Mutability.READ_ONLY if told.get("readonly") else Mutability.READ_WRITE
-    )
-
-
-def keep_configuration(request: Payload, answer: Payload, context: Context) -> list[Work]:
-    told = [configuration_key(each) for each in answer.get("configurationKey", ()) if each.get("key")]
-    return [
-        (variables.record, VariablesReport(context.station, told, answer.get("unknownKey", ()), context.received_at))
-    ]
-
-
-def keep_changed_key(request: Payload, answer: Payload, context: Context) -> list[Work]:
-    if answer.get("status") not in ("Accepted", "RebootRequired") or is_secret(request["key"]):
-        return []
-    told = VariableReport(request["key"], request["value"], Mutability.READ_WRITE)
-    return [(variables.record, VariablesReport(context.station, [told], (), context.received_at))]
 
 
 def keep_availability(request: Payload, answer: Payload, context: Context) -> list[Work]:
@@ -503,46 +405,44 @@ def keep_availability(request: Payload, answer: Payload, context: Context) -> li
     return [(connectors.set_availability, change)]
 
 
-VERSION = Version(
-    name=NAME,
-    handlers={
-        "Authorize": Handler(authorize, idtags.authorize, authorized, optional=("idTag",)),
-        "BootNotification": Handler(boot, stations.boot, booted, optional=("chargePointVendor", "chargePointModel")),
-        "DataTransfer": Handler(data_transfer, None, unknown_vendor, optional=("vendorId",)),
-        "Heartbeat": Handler(heartbeat, stations.heartbeat, current_time),
-        "MeterValues": Handler(
-            meter_values,
-            metervalues.record,
-            nothing,
-            records=True,
-            optional=("meterValue", "sampledValue", "timestamp", "value"),
-        ),
-        "SecurityEventNotification": Handler(
-            security_event, security.record, nothing, records=True, optional=("timestamp", "type")
-        ),
-        "StartTransaction": Handler(
-            start, transactions.start, started, records=True, optional=("idTag", "meterStart", "timestamp")
-        ),
-        "StatusNotification": Handler(
-            status, statuses.record, nothing, records=True, optional=("errorCode", "timestamp")
-        ),
-        "StopTransaction": Handler(
-            stop,
-            transactions.stop,
-            stopped,
-            records=True,
-            optional=("meterStop", "sampledValue", "timestamp", "transactionId", "value"),
-        ),
-    },
-    effects={
-        "ChangeAvailability": keep_availability,
-        "ChangeConfiguration": keep_changed_key,
-        "GetConfiguration": keep_configuration,
-    },
-    # A security event refused is sent again without end (BO-15).
-    before_accepted=frozenset({"BootNotification", "SecurityEventNotification"}),
-    error_codes={
-        ErrorCode.FORMAT_VIOLATION: "FormationViolation",
-        ErrorCode.OCCURRENCE_CONSTRAINT: "OccurenceConstraintViolation",
-    },
-)
+def change_availability(request: Payload, talk: Talk) -> Generator[Step, Payload, Payload]:
+    """Change a connector, or all of them one by one where the station refuses all at once (CF-09)."""
+    evses = () if request["connectorId"] else talk.facts.evses
+    if not (evses and talk.facts.cannot(LimitationKind.STATION_AVAILABILITY)):
+        answer = yield Step("ChangeAvailability", request)
+        if answer["status"] != "Rejected" or not evses:
+            return answer
+        talk.cannot(LimitationKind.STATION_AVAILABILITY, "", "Rejected for connector 0")
+    statuses = []
+    for evse in evses:
+        statuses.append((yield Step("ChangeAvailability", {**request, "connectorId": evse}))["status"])
+    # The least that any of them does.
+    return {"status": next(status for status in ("Rejected", "Scheduled", "Accepted") if status in statuses)}
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "Authorize": Handler(authorize, idtags.authorize, authorized, optional=("idTag",)),
+    "BootNotification": Handler(boot, stations.boot, booted, optional=("chargePointVendor", "chargePointModel")),
+    "DataTransfer": Handler(data_transfer, None, unknown_vendor, optional=("vendorId",)),
+    "Heartbeat": Handler(heartbeat, stations.heartbeat, current_time),
+    "MeterValues": Handler(
+        meter_values,
+        metervalues.record,
+        nothing,
+        records=True,
+        optional=("meterValue", "sampledValue", "timestamp", "value"),
+    ),
+    "StartTransaction": Handler(
+        start, transactions.start, started, records=True, optional=("idTag", "meterStart", "timestamp")
+    ),
+    "StatusNotification": Handler(status, statuses.record, nothing, records=True, optional=("errorCode", "timestamp")),
+    "StopTransaction": Handler(
+        stop,
+        transactions.stop,
+        stopped,
+        records=True,
+        optional=("meterStop", "sampledValue", "timestamp", "transactionId", "value"),
+    ),
+}
+EFFECTS: Mapping[str, Effect] = {"ChangeAvailability": keep_availability}
+SCRIPTS: Mapping[str, Script] = {"ChangeAvailability": change_availability}

@@ -1,0 +1,40 @@
+"""What nobody is shown: keys and passwords that stand in stations' settings and in URLs."""
+
+import re
+from typing import Any
+
+MASK = "********"
+
+# Whoever knows a value of these can pose as the station or enter the operator's network; some
+# stations tell them all (CF-03).
+_SECRET = re.compile(r"authorizationkey|passw|pwd|passphrase|\bpuk\b|puk$|secret|privatekey|psk|ssid", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"(?<=://)([^/?#\s:@]*):[^/?#\s]*@")
+
+
+def is_station_key(name: str) -> bool:
+    """Tell whether a configuration key holds the station's own key, in whatever case it is written (1.6 section 7.17)."""
+    return name.casefold() == "authorizationkey"
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether a setting's value is for nobody's eyes."""
+    return _SECRET.search(name) is not None
+
+
+def masked(value: Any) -> Any:
+    """Hide the values of secret settings, and the passwords of URLs, in an OCPP request or answer."""
+    if isinstance(value, str):
+        return masked_url(value) if "://" in value else value
+    if isinstance(value, list):
+        return [masked(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    shown = {name: masked(each) for name, each in value.items()}
+    if "value" in value and is_secret(str(value.get("key", ""))):
+        shown["value"] = MASK
+    return shown
+
+
+def masked_url(url: str) -> str:
+    """Hide the password in a URL; the user's name stays."""
+    return _CREDENTIALS.sub(rf"\1:{MASK}@", url)
