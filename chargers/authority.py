@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from chargers import pem
+from chargers.errors import NoCertificateAuthority
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,14 @@ def signer() -> Signer | None:
     return import_string(path)() if path else None
 
 
+def embedded() -> "EmbeddedAuthority":
+    """Return the embedded authority. Raises NoCertificateAuthority where it is not the signer."""
+    found = signer()
+    if not isinstance(found, EmbeddedAuthority):
+        raise NoCertificateAuthority("the embedded certificate authority is not the signer of this platform")
+    return found
+
+
 class EmbeddedAuthority:
     """A certificate authority in the data directory, for operators who have none.
 
@@ -59,7 +68,7 @@ class EmbeddedAuthority:
         now = timezone.now()
         end = min(now + timedelta(days=settings.CERTIFICATE_DAYS), root.not_valid_after_utc)
         certificate = (
-            _builder(request.subject, key, root.subject, root.public_key(), now - BACKDATED, end)
+            _builder(request.subject, key, root.subject, root_key.public_key(), now - BACKDATED, end)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             # An RSA key signs the handshake only; an EC key may agree on secrets as well.
             .add_extension(_usage(key_agreement=isinstance(key, ec.EllipticCurvePublicKey)), critical=True)
@@ -119,7 +128,7 @@ def _builder(
     subject: x509.Name,
     key: CertificatePublicKeyTypes,
     issuer: x509.Name,
-    issuer_key: CertificatePublicKeyTypes,
+    issuer_key: ec.EllipticCurvePublicKey,
     start: datetime,
     end: datetime,
 ) -> x509.CertificateBuilder:

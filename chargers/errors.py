@@ -4,6 +4,7 @@
 
     ChargersError
     ├── CertificateRefused
+    ├── NoCertificateAuthority
     ├── UnknownStation
     └── WrongCredentials
 
@@ -21,6 +22,12 @@ class CertificateRefused(ChargersError):
     def __init__(self, code: str, message: str) -> None:
         self.code = code
         super().__init__(message)
+
+
+class NoCertificateAuthority(ChargersError):
+    """Somebody else signs the certificates of stations, or nobody does."""
+
+    code = "CERTIFICATE_AUTHORITY_DOES_NOT_EXIST"
 
 
 class UnknownStation(ChargersError):

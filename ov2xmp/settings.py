@@ -248,6 +248,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "sweep-commands": {"task": "tasks.sweep_commands", "schedule": 5.0},
     "sweep-nodes": {"task": "tasks.sweep_nodes", "schedule": 10.0},
+    "sign-certificates": {"task": "tasks.sign_certificates", "schedule": 5.0},
     "close-abandoned-transactions": {"task": "tasks.close_abandoned_transactions", "schedule": 60.0},
 }
 
@@ -328,6 +329,7 @@ OCPP_TRANSACTION_GRACE = env_number("OV2XMP_OCPP_TRANSACTION_GRACE", 300)
 
 # Certificates of stations. The signer is the dotted path of a class as chargers.authority.Signer; empty signs none.
 CERTIFICATE_SIGNER = env("OV2XMP_CERTIFICATE_SIGNER", "chargers.authority.EmbeddedAuthority").strip()
+CERTIFICATE_TIMEOUT = env_number("OV2XMP_CERTIFICATE_TIMEOUT", 60, minimum=1)  # seconds
 CERTIFICATE_DAYS = env_int("OV2XMP_CERTIFICATE_DAYS", 365, minimum=1)
 CPO_NAME = env("OV2XMP_CPO_NAME").strip()
 

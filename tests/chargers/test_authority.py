@@ -23,10 +23,7 @@ OPENSSL = shutil.which("openssl")
 KEYS = {"RSA": pki.rsa_key, "EC": pki.ec_key}
 
 
-@pytest.fixture(autouse=True)
-def data_dir(settings: Settings, tmp_path: Path) -> Path:
-    settings.DATA_DIR = tmp_path / "data"
-    return settings.DATA_DIR
+pytestmark = pytest.mark.usefixtures("data_dir")
 
 
 @pytest.fixture(params=KEYS)
