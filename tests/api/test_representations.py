@@ -11,6 +11,7 @@ from api import representations
 from api.representations import Representation
 from api.users import UserRepresentation
 from chargers import representation, selectors
+from tests import pki
 from tests.api import rows
 
 pytestmark = pytest.mark.django_db
@@ -47,6 +48,8 @@ def filled() -> dict[str, Any]:
         "StatusNotification": rows.status(station),
         "Location": rows.location(latitude="1", longitude="2"),
         "Variable": rows.variable(station),
+        "Certificate": rows.certificate(station),
+        "CertificateAuthority": pki.root(),
         "Command": rows.command(station, error={"code": "x", "description": "", "details": {}}),
         "UserRepresentation": User.objects.create(username="somebody"),
     }
