@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from api import identities
 from chargers.choices import (
+    CRITICAL_EVENTS,
     CertificateStatus,
     CertificateUse,
     ConnectorStatus,
@@ -195,6 +196,18 @@ class Statuses(filters.FilterSet):
     evse_id = CountFilter()
     connector_id = ConnectorNumberFilter(version="ocpp_version")
     status = TextFilter()
+
+
+class SecurityEvents(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    type = TextFilter()
+    critical = FlagFilter(method="pick_critical", label="Whether the specification counts its type as critical.")
+    after = MomentFilter(field_name="timestamp", lookup_expr="gte", label="Happened at this time or later.")
+    before = MomentFilter(field_name="timestamp", lookup_expr="lt", label="Happened before this time.")
+
+    def pick_critical(self, rows: QuerySet, name: str, wanted: bool) -> QuerySet:
+        critical = Q(type__in=CRITICAL_EVENTS)
+        return rows.filter(critical if wanted else ~critical)
 
 
 class Commands(filters.FilterSet):

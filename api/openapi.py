@@ -28,7 +28,7 @@ Lists are `{count, next, previous, results}`. Errors are `{code, message, detail
 energy is in Wh. An identity in a path is percent-encoded.
 
 What happens is told live on `ws://<host>/ws/updates/<topic>/?token=<access>`, where the topic is
-`chargepoint`, `connector`, `transaction`, `metervalues`, `tasks` or `all`.
+`chargepoint`, `connector`, `transaction`, `metervalues`, `securityevent`, `tasks` or `all`.
 """
 
 # In the order of the page.

@@ -216,6 +216,19 @@ class StatusNotification(Representation):
     received_at = serializers.DateTimeField()
 
 
+class SecurityEvent(Representation):
+    represent = staticmethod(representation.securityevent)
+
+    id = serializers.IntegerField()
+    chargepoint_id = serializers.CharField()
+    type = serializers.CharField(help_text="such as `TamperDetectionActivated`")
+    critical = serializers.BooleanField(help_text="whether the specification counts its type as critical")
+    tech_info = serializers.CharField()
+    timestamp = serializers.DateTimeField()
+    timestamp_raw = serializers.CharField(help_text="what the station sent, where it could not be taken as it is")
+    received_at = serializers.DateTimeField()
+
+
 class Coordinates(serializers.Serializer):
     latitude = serializers.CharField()
     longitude = serializers.CharField()

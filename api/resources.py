@@ -27,13 +27,14 @@ from chargers.models import (
     Connector,
     IdTag,
     Location,
+    SecurityEvent,
     StatusNotification,
     Transaction,
     Variable,
 )
 from chargers.models.idtag import tag_key
 from chargers.models.station import identity_key
-from chargers.services import connectors, stations
+from chargers.services import connectors, security, stations
 from tasks import commands, updates
 from tasks.models import Command
 
@@ -268,6 +269,24 @@ class VariableResource(Listed, Resource):
 
     def get_queryset(self) -> QuerySet[Variable]:
         return Variable.objects.all()
+
+
+class SecurityEventResource(Listed, Readable, Resource):
+    """A security event that a station reported, newest first. A deleted station's are kept."""
+
+    tag = "stations"
+    noun = "a security event"
+    summaries = {"list": "List the security events of stations"}
+    topic = security.TOPIC
+    serializer_class = representations.SecurityEvent
+    filterset_class = filters.SecurityEvents
+    lookup_url_kwarg = "event_id"
+    key = staticmethod(int)
+    ordering = ("-id",)
+    ordering_fields = ("timestamp", "received_at", "chargepoint_id", "type")
+
+    def get_queryset(self) -> QuerySet[SecurityEvent]:
+        return SecurityEvent.objects.all()
 
 
 class CommandResource(Listed, Readable, Deletable, Resource):

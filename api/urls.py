@@ -26,6 +26,7 @@ router.register("idtag", resources.IdTagResource, "idtag")
 router.register("transaction", resources.TransactionResource, "transaction")
 router.register("location", resources.LocationResource, "location")
 router.register("variable", resources.VariableResource, "variable")
+router.register("securityevent", resources.SecurityEventResource, "securityevent")
 router.register("task", resources.CommandResource, "task")
 router.register("user", UserResource, "user")
 

@@ -11,7 +11,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import quote
 from django.core.paginator import Paginator
 from django.db import transaction
-from django.db.models import Count, Exists, IntegerField, Model, OuterRef, QuerySet, Subquery, TextField
+from django.db.models import Count, Exists, IntegerField, Model, OuterRef, Q, QuerySet, Subquery, TextField
 from django.db.models.functions import Cast, Coalesce
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
@@ -22,7 +22,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from chargers.changes import Changes, committed
-from chargers.choices import RegistrationStatus, TransactionFlag
+from chargers.choices import CRITICAL_EVENTS, RegistrationStatus, TransactionFlag
 from chargers.models import (
     Certificate,
     ChargePoint,
@@ -203,6 +203,17 @@ class ExpiryFilter(admin.SimpleListFilter):
         if first:
             queryset = queryset.filter(not_after__gte=first)
         return queryset.filter(not_after__lt=last) if last else queryset
+
+
+class CriticalFilter(admin.SimpleListFilter):
+    title = parameter_name = "critical"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "Yes"), ("0", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        found = Q(type__in=CRITICAL_EVENTS)
+        return queryset.filter(found if self.value() == "1" else ~found) if self.value() else queryset
 
 
 class ConnectorInline(admin.TabularInline):
@@ -684,9 +695,15 @@ class LimitationAdmin(ReadOnly):
 
 @admin.register(SecurityEvent)
 class SecurityEventAdmin(ReadOnly):
-    list_display = ("timestamp", station, "type", "tech_info", "received_at")
+    list_display = ("timestamp", station, "type", "is_critical", "tech_info", "received_at")
+    list_filter = (CriticalFilter, "timestamp")
     search_fields = ("chargepoint__chargepoint_id__exact", "type")
     search_help_text = "Station's identity in full, or part of the event's type."
+
+    @admin.display(description="critical", boolean=True)
+    def is_critical(self, row: SecurityEvent) -> bool:
+        return row.critical
+
     fields = (station, "type", "tech_info", "timestamp", "timestamp_raw", "received_at")
 
 

@@ -90,6 +90,28 @@ class Mutability(TextChoices):
     READ_WRITE = "ReadWrite"
 
 
+# The security events that call for somebody (security whitepaper section 8, 2.0.1 appendix 2).
+CRITICAL_EVENTS = frozenset(
+    {
+        "FirmwareUpdated",
+        "InvalidChargingStationCertificate",
+        "InvalidCsmsCertificate",
+        "InvalidFirmwareSignature",
+        "InvalidFirmwareSigningCertificate",
+        "InvalidTLSCipherSuite",
+        "InvalidTLSVersion",
+        "MaintenanceLoginAccepted",
+        "MaintenanceLoginFailed",
+        "MemoryExhaustion",
+        "ResetOrReboot",
+        "SecurityLogWasCleared",
+        "SettingSystemTime",
+        "StartupOfTheDevice",
+        "TamperDetectionActivated",
+    }
+)
+
+
 class LimitationKind(TextChoices):
     """What a station may be found unable to do; the subject says which."""
 

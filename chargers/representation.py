@@ -20,6 +20,7 @@ from chargers.models import (
     Limitation,
     Location,
     MeterValue,
+    SecurityEvent,
     StatusNotification,
     Transaction,
     Variable,
@@ -229,6 +230,19 @@ def statusnotification(row: StatusNotification) -> Json:
         "info": row.info,
         "vendor_id": row.vendor_id,
         "vendor_error_code": row.vendor_error_code,
+        "timestamp": time(row.timestamp),
+        "timestamp_raw": row.timestamp_raw,
+        "received_at": time(row.received_at),
+    }
+
+
+def securityevent(row: SecurityEvent) -> Json:
+    return {
+        "id": row.pk,
+        "chargepoint_id": row.chargepoint_id,
+        "type": row.type,
+        "critical": row.critical,
+        "tech_info": row.tech_info,
         "timestamp": time(row.timestamp),
         "timestamp_raw": row.timestamp_raw,
         "received_at": time(row.received_at),

@@ -34,7 +34,7 @@ class Draft:
 Need = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Action:
     """An OCPP action in the direction of the station.
 

@@ -10,6 +10,7 @@ import functools
 import json
 import re
 from collections.abc import Collection
+from datetime import UTC, datetime
 from importlib import resources
 from typing import Any, Literal
 
@@ -79,7 +80,7 @@ class InvalidBody(Exception):
 
 
 def to_wire(version: OcppVersion, action: str, body: dict[str, Any], fills: Collection[str] = ()) -> dict[str, Any]:
-    """Turn a snake_case body into the action's request, members in the order of the schema.
+    """Turn a snake_case body into the action's request, members in the order of the schema, times in UTC.
 
     `fills` names required members that may be missing yet, inner ones as ``log.remoteLocation``.
     Raises InvalidBody with every unknown field and every violation of the schema.
@@ -130,7 +131,18 @@ def _rename(schema: Schema, body: Any, path: str, unknown: dict[str, list[str]])
         }
     if isinstance(body, list) and isinstance(schema.get("items"), dict):
         return [_rename(schema["items"], each, f"{path}{index}.", unknown) for index, each in enumerate(body)]
+    if isinstance(body, str) and schema.get("format") == "date-time":
+        return _in_utc(body)
     return body
+
+
+def _in_utc(text: str) -> str:
+    """Spell a time in UTC, in whole seconds with Z, which every station reads (BO-16); no time is left as it is."""
+    try:
+        at = datetime.fromisoformat(text)
+        return text if at.tzinfo is None else at.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    except (ValueError, OverflowError):
+        return text
 
 
 def in_order(version: OcppVersion, action: str, payload: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from django.utils import timezone
 
 from chargers import representation, selectors
 from chargers.changes import Changes
+from chargers.models import SecurityEvent
 from chargers.secrets import masked
+from chargers.services import security
 from tasks import commands
 from tasks.models import Command
 
@@ -63,6 +65,11 @@ def _transactions(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, di
     return [(row.pk, row.chargepoint_id or "", representation.transaction(row)) for row in rows]
 
 
+def _security_events(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = SecurityEvent.objects.filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id or "", representation.securityevent(row)) for row in rows]
+
+
 def _commands(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
     rows = Command.objects.select_related("requested_by").filter(pk__in=keys)
     return [(row.pk, row.chargepoint_id or "", represent_command(row)) for row in rows]
@@ -72,6 +79,7 @@ READERS: Mapping[str, Reader] = {
     "chargepoint": _chargepoints,
     "connector": _connectors,
     "transaction": _transactions,
+    security.TOPIC: _security_events,
     commands.TOPIC: _commands,
 }
 

@@ -1,5 +1,6 @@
 from django.db import models
 
+from chargers.choices import CRITICAL_EVENTS
 from chargers.models.history import HistoryKey
 from chargers.models.station import ChargePoint
 
@@ -18,6 +19,12 @@ class SecurityEvent(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        indexes = [models.Index(fields=["type", "-id"], name="security_event_by_type")]
 
     def __str__(self) -> str:
         return f"{self.chargepoint_id}: {self.type}"
+
+    @property
+    def critical(self) -> bool:
+        """Whether the specification counts its type among those that call for somebody."""
+        return self.type in CRITICAL_EVENTS

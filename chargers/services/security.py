@@ -6,9 +6,11 @@ from chargers.changes import Changes
 from chargers.models import SecurityEvent
 from chargers.values import SecurityEventReport
 
+TOPIC = "securityevent"
+
 
 def record(values: Sequence[SecurityEventReport], changes: Changes) -> list[None]:
-    SecurityEvent.objects.bulk_create(
+    rows = SecurityEvent.objects.bulk_create(
         SecurityEvent(
             chargepoint_id=value.station,
             type=value.type,
@@ -19,4 +21,6 @@ def record(values: Sequence[SecurityEventReport], changes: Changes) -> list[None
         )
         for value in values
     )
+    for row in rows:
+        changes.note(TOPIC, row.pk, "created")
     return [None] * len(values)

@@ -16,6 +16,7 @@ from chargers.models import (
     Limitation,
     Location,
     MeterValue,
+    SecurityEvent,
     StatusNotification,
     Transaction,
     Variable,
@@ -99,6 +100,10 @@ def reading(of: Transaction, samples: list[dict[str, str]], minute: int = 0) -> 
 def status(of: ChargePoint, word: str = "Available", **fields: Any) -> StatusNotification:
     defaults = {"ocpp_version": OcppVersion.V16, "evse_id": 1, "connectorid": 1, "timestamp": NOON, "received_at": NOON}
     return StatusNotification.objects.create(chargepoint=of, status=word, **{**defaults, **fields})
+
+
+def security_event(of: ChargePoint, type: str = "TamperDetectionActivated", **fields: Any) -> SecurityEvent:
+    return SecurityEvent.objects.create(chargepoint=of, type=type, **{"timestamp": NOON, "received_at": NOON, **fields})
 
 
 def variable(of: ChargePoint, name: str = "HeartbeatInterval", value: str | None = "300", **fields: Any) -> Variable:

@@ -53,6 +53,7 @@ def keys(db: None) -> dict[str, str]:
         "certificate_id": str(rows.certificate(station).pk),
         "transaction_id": str(rows.transaction(station).pk),
         "id": str(rows.location().pk),
+        "event_id": str(rows.security_event(station).pk),
         "task_id": str(rows.command(station).pk),
         "username": User.objects.create(username="somebody").username,
     }

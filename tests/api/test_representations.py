@@ -37,6 +37,7 @@ def filled() -> dict[str, Any]:
     """One row of everything, by the class that represents it."""
     station = rows.station()
     rows.deviation(station)
+    rows.limitation(station)
     transaction = rows.transaction(station, connector=rows.connector(station))
     reading = rows.reading(transaction, [{"value": "1"}])
     return {
@@ -46,6 +47,7 @@ def filled() -> dict[str, Any]:
         "Transaction": transaction,
         "SampledValue": representation.samples(reading)[0],
         "StatusNotification": rows.status(station),
+        "SecurityEvent": rows.security_event(station),
         "Location": rows.location(latitude="1", longitude="2"),
         "Variable": rows.variable(station),
         "Certificate": rows.certificate(station),

@@ -81,7 +81,7 @@ def fill(number: int = 0) -> None:
     rows.variable(station)
     rows.command(station, requested_by=owner, error={"code": "GenericError", "description": "no", "details": {}})
     rows.node(f"node-{number}")
-    models.SecurityEvent.objects.create(chargepoint=station, type="x", timestamp=rows.NOON, received_at=rows.NOON)
+    rows.security_event(station)
 
 
 def test_everything_that_is_stored_can_be_seen() -> None:
@@ -182,6 +182,13 @@ def test_an_operator_lets_a_station_be_asked_again(as_operator: Client) -> None:
     page = as_operator.post(url(ChargePoint, "changelist"), action, follow=True)
     assert "The limitations of 1 were forgotten." in page.content.decode()
     assert not models.Limitation.objects.exists()
+
+
+def test_critical_security_events_stand_out(as_viewer: Client) -> None:
+    critical = rows.security_event(rows.station()).pk
+    other = rows.security_event(rows.station("CP2"), "AttemptedReplayAttacks").pk
+    assert shown(as_viewer, models.SecurityEvent, critical="1") == {critical}
+    assert shown(as_viewer, models.SecurityEvent, critical="0") == {other}
 
 
 def test_history_of_a_deleted_station_is_still_readable(as_viewer: Client) -> None:

@@ -12,13 +12,17 @@ from tasks.models import Command
 from tests.csms.conftest import query_in_thread
 
 
-def create(action: str, payload: dict[str, Any] | None = None, station: str = "CP1") -> UUID:
+def create(
+    action: str, payload: dict[str, Any] | None = None, station: str = "CP1", *, force: bool = False, **extras: Any
+) -> UUID:
     now = datetime.now(UTC)
     row = ChargePoint.objects.with_connected(now).get(pk=station)
     command = commands.create(
         station=row,
         action=BY_NAME["ocpp1.6", action],
         payload=payload or {},
+        extras=extras,
+        force=force,
         requested_by=None,
         now=now,
         changes=Changes(),
@@ -30,11 +34,14 @@ def relay(command_id: UUID) -> None:
     commands.relay(command_id, now=datetime.now(UTC), changes=Changes())
 
 
-async def ask(action: str, payload: dict[str, Any] | None = None, station: str = "CP1") -> UUID:
-    """Ask a connected station for something, without waiting for its answer; return the command's id."""
+async def ask(action: str, payload: dict[str, Any] | None = None, station: str = "CP1", **more: Any) -> UUID:
+    """Ask a connected station for something, without waiting for its answer; return the command's id.
+
+    `more` are `force`, and the fields that only REST knows.
+    """
 
     def create_and_relay() -> UUID:
-        command_id = create(action, payload, station)
+        command_id = create(action, payload, station, **more)
         relay(command_id)
         return command_id
 
@@ -57,6 +64,6 @@ async def row_of(command_id: UUID) -> Command:
     return await query_in_thread(lambda: Command.objects.get(pk=command_id))  # type: ignore[no-any-return]
 
 
-async def perform(action: str, payload: dict[str, Any] | None = None, station: str = "CP1") -> Command:
+async def perform(action: str, payload: dict[str, Any] | None = None, station: str = "CP1", **more: Any) -> Command:
     """Ask a connected station for something and return how it ended."""
-    return await end_of(await ask(action, payload, station))
+    return await end_of(await ask(action, payload, station, **more))

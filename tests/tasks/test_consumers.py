@@ -143,10 +143,12 @@ async def test_an_update_carries_the_very_object_that_rest_answers() -> None:
         connector = rows.connector(station)
         transaction = rows.transaction(station, connector=connector, id_tag=rows.tag())
         command = rows.command(station)
+        event = rows.security_event(station)
         return token(), {
             "chargepoint": ("CP001", "/api/chargepoint/CP001/"),
             "connector": (connector.pk, f"/api/connector/{connector.pk}/"),
             "transaction": (transaction.pk, f"/api/transaction/{transaction.pk}/"),
+            "securityevent": (event.pk, f"/api/securityevent/{event.pk}/"),
             "tasks": (command.pk, f"/api/task/{command.pk}/"),
         }
 

@@ -135,3 +135,24 @@ def test_what_a_database_has_shuffled_is_put_in_order_again() -> None:
     assert list(ordered) == ["customData", "evse", "requestedMessage", "type"]
     assert list(ordered["evse"]) == ["id", "connectorId"]
     assert list(ordered["customData"]) == ["vendorId", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("2026-03-01T12:00:00Z", "2026-03-01T12:00:00Z"),
+        ("2026-03-01T14:00:00.123456+02:00", "2026-03-01T12:00:00Z"),
+        ("2026-03-01T00:30:00-01:00", "2026-03-01T01:30:00Z"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ("9999-12-31T23:59:59-01:00", "9999-12-31T23:59:59-01:00"),
+    ],
+)
+def test_a_time_goes_out_in_utc_and_whole_seconds(given: str, sent: str) -> None:
+    assert to_wire(V16, "GetDiagnostics", {"location": "ftp://x", "start_time": given})["startTime"] == sent
+
+
+@pytest.mark.parametrize("given", ["2026-03-01T12:00:00", "2026-02-30T12:00:00Z", "noon"])
+def test_a_time_that_is_none_is_refused_by_name(given: str) -> None:
+    with pytest.raises(InvalidBody) as refused:
+        to_wire(V16, "GetDiagnostics", {"location": "ftp://x", "start_time": given})
+    assert refused.value.fields.keys() == {"start_time"}
