@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterable
-from datetime import timedelta
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
@@ -39,10 +38,8 @@ from chargers.models import (
     TransactionEvent,
     Variable,
 )
-from chargers.services import connectors, limitations, stations
+from chargers.services import certificates, connectors, limitations, stations
 
-# How long before its end a certificate should be replaced (whitepaper A03.FR.02).
-SOON = timedelta(days=30)
 # Nobody pages further; searching and filtering lead there.
 MOST_COUNTED = 10_000
 
@@ -198,7 +195,7 @@ class ExpiryFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         now = timezone.now()
-        spans = {"past": (None, now), "month": (now, now + SOON), "later": (now + SOON, None)}
+        spans = {"past": (None, now), "month": (now, now + certificates.SOON), "later": (now + certificates.SOON, None)}
         first, last = spans.get(self.value() or "", (None, None))
         if first:
             queryset = queryset.filter(not_after__gte=first)

@@ -249,6 +249,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-commands": {"task": "tasks.sweep_commands", "schedule": 5.0},
     "sweep-nodes": {"task": "tasks.sweep_nodes", "schedule": 10.0},
     "sign-certificates": {"task": "tasks.sign_certificates", "schedule": 5.0},
+    "warn-of-expiring-certificates": {"task": "tasks.warn_of_expiring_certificates", "schedule": timedelta(days=1)},
     "close-abandoned-transactions": {"task": "tasks.close_abandoned_transactions", "schedule": 60.0},
 }
 

@@ -14,8 +14,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from chargers.changes import Changes
-from chargers.services import stations, transactions
-from tasks import broker, certificates, commands, updates
+from chargers.services import certificates, stations, transactions
+from tasks import broker, commands, signing, updates
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +59,15 @@ def sign_certificates(**_: Any) -> None:
     try:
         with broker.alone("certificates", 2 * settings.CERTIFICATE_TIMEOUT + 20) as alone:
             if alone:
-                certificates.work_on(changes=changes)
+                signing.work_on(changes=changes)
     finally:
         updates.publish(changes)
+
+
+@shared_task(name="tasks.warn_of_expiring_certificates")
+def warn_of_expiring_certificates(**_: Any) -> None:
+    for expiry in certificates.expiring(now=timezone.now()):
+        logger.warning("%s: %s expires on %s", expiry.station, expiry.use.value, expiry.at.date())
 
 
 @shared_task(name="tasks.close_abandoned_transactions")

@@ -8,12 +8,12 @@ leaves the row due again.
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from cryptography.x509.oid import NameOID
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import F, Max, Q
 
 from chargers import authority, pem
 from chargers.changes import Changes
@@ -38,6 +38,16 @@ MAX_CHAIN = 10_000
 ATTEMPTS = 6
 FIRST_PAUSE = timedelta(minutes=1)
 REASON_LENGTH = 500
+# How long before its end a certificate should be replaced (A03.FR.02).
+SOON = timedelta(days=30)
+
+
+class Expiry(NamedTuple):
+    """When the last certificate that a station holds for one use expires."""
+
+    station: str
+    use: CertificateUse
+    at: datetime
 
 
 def pause_after(attempts: int) -> timedelta:
@@ -349,3 +359,14 @@ def _tried(attempts: int, reason: str, now: datetime) -> dict[str, Any]:
     if attempts >= ATTEMPTS:
         return {**tried, "status": CertificateStatus.FAILED, "due_at": None}
     return {**tried, "due_at": now + pause_after(attempts)}
+
+
+def expiring(*, now: datetime) -> list[Expiry]:
+    """List what stations hold that expires within a month, and is the last of its kind to do so."""
+    held = Q(status=CertificateStatus.ACCEPTED) | Q(status=CertificateStatus.INSTALLED)
+    known = Certificate.objects.filter(held, chargepoint__in=ChargePoint.objects.all(), not_after__isnull=False)
+    last = known.order_by().values("chargepoint_id", "use").annotate(last=Max("not_after"))
+    return [
+        Expiry(row["chargepoint_id"], CertificateUse(row["use"]), row["last"])
+        for row in last.filter(last__lt=now + SOON).order_by("last", "chargepoint_id", "use")
+    ]

@@ -427,3 +427,35 @@ def test_a_due_certificate_is_never_due_before_its_pause() -> None:
         timedelta(minutes=2),
         timedelta(minutes=4),
     ]
+
+
+# Expiry
+
+
+def held(days: float, status: str = "Accepted", use: str = CertificateUse.STATION, station: str = "CP1") -> None:
+    Certificate.objects.create(
+        chargepoint_id=station,
+        use=use,
+        status=status,
+        not_after=at(0) + timedelta(days=days),
+        created_at=at(0),
+        updated_at=at(0),
+    )
+
+
+def test_what_expires_soon_is_listed_unless_its_successor_is_there() -> None:
+    held(20)
+    held(40, station="CP2")
+    held(10, "Installed", CSMS_ROOT, "CP2")
+    held(-1, "Installed", MANUFACTURER_ROOT, "CP2")
+    held(5, station="deleted")
+
+    assert certificates.expiring(now=at(0)) == [
+        ("CP2", MANUFACTURER_ROOT, at(0) - timedelta(days=1)),
+        ("CP2", CSMS_ROOT, at(0) + timedelta(days=10)),
+        ("CP1", CertificateUse.STATION, at(0) + timedelta(days=20)),
+    ]
+    held(400, "Rejected")
+    assert len(certificates.expiring(now=at(0))) == 3
+    held(400)
+    assert [expiry.station for expiry in certificates.expiring(now=at(0))] == ["CP2", "CP2"]

@@ -15,7 +15,7 @@ from chargers.authority import EmbeddedAuthority
 from chargers.changes import Changes
 from chargers.choices import RegistrationStatus
 from chargers.models import Certificate, ChargePoint
-from tasks import certificates
+from tasks import signing
 from tests import pki, signers
 from tests.csms import operator
 from tests.csms.conftest import Query, query_in_thread
@@ -51,7 +51,7 @@ async def work() -> None:
 
     def run() -> None:
         Certificate.objects.filter(due_at__isnull=False).update(due_at=datetime.now(UTC))
-        certificates.work_on(changes=Changes())
+        signing.work_on(changes=Changes())
 
     await query_in_thread(run)
 

@@ -12,7 +12,7 @@ from chargers import pem
 from chargers.changes import Changes
 from chargers.choices import CertificateStatus, CertificateUse, LimitationKind, OcppVersion, RegistrationStatus
 from chargers.models import Certificate, ChargePoint, CsmsNode, Limitation, Variable
-from tasks import broker, certificates, commands, tasks, updates
+from tasks import broker, commands, signing, tasks, updates
 from tasks.models import Command, CommandStatus
 from tests import pki, signers
 
@@ -45,7 +45,7 @@ def certificate(**fields: Any) -> Certificate:
 
 
 def deliver(minute: float = 0) -> None:
-    certificates.deliver(now=at(minute), changes=Changes())
+    signing.deliver(now=at(minute), changes=Changes())
 
 
 def end_last(status: CommandStatus, *, sent: bool = True, error: dict[str, Any] | None = None) -> None:
@@ -216,3 +216,13 @@ def test_the_authority_of_a_station_that_was_deleted_is_not_asked(data_dir: Path
 
     assert state() == ("Requested", 1, "NO_STATION: the station was deleted")
     assert not data_dir.exists()
+
+
+def test_certificates_that_expire_soon_are_told_in_the_log(
+    station: ChargePoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    certificate(status=CertificateStatus.ACCEPTED, not_after=at(60 * 24 * 20))
+
+    tasks.warn_of_expiring_certificates(of_a_later_version=True)
+
+    assert caplog.messages == [f"CP1: ChargingStationCertificate expires on {at(60 * 24 * 20).date()}"]
