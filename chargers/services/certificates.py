@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 # What CertificateSigned holds (whitepaper section 5.1).
 MAX_CHAIN = 10_000
+# What SignCertificate holds (section 5.17); no more is kept of what is no request.
+MAX_CSR = 5500
 # How often something is tried that fails for a passing cause: over half an hour.
 ATTEMPTS = 6
 FIRST_PAUSE = timedelta(minutes=1)
@@ -120,6 +122,7 @@ def _check_unique(name: str, station: ChargePoint) -> None:
 
 def _keep_rejected(value: SigningRequest, reason: str) -> None:
     """Keep a rejected request; one row a reason, since stations ask again and again."""
+    csr = value.csr[:MAX_CSR]
     known = Certificate.objects.filter(
         chargepoint=value.station,
         use=CertificateUse.STATION,
@@ -127,13 +130,13 @@ def _keep_rejected(value: SigningRequest, reason: str) -> None:
         reason=reason[:REASON_LENGTH],
         pem="",
     )
-    if not known.update(csr=value.csr, updated_at=value.at):
+    if not known.update(csr=csr, updated_at=value.at):
         Certificate.objects.create(
             chargepoint_id=value.station,
             use=CertificateUse.STATION,
             status=CertificateStatus.REJECTED,
             reason=reason[:REASON_LENGTH],
-            csr=value.csr,
+            csr=csr,
             created_at=value.at,
             updated_at=value.at,
         )
