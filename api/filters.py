@@ -16,7 +16,15 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from api import identities
-from chargers.choices import CRITICAL_EVENTS, ConnectorStatus, OcppVersion, RegistrationStatus, TransactionStatus
+from chargers.choices import (
+    CRITICAL_EVENTS,
+    CertificateStatus,
+    CertificateUse,
+    ConnectorStatus,
+    OcppVersion,
+    RegistrationStatus,
+    TransactionStatus,
+)
 from tasks.models import CommandStatus
 
 # The largest number that a column of either database compares with.
@@ -150,6 +158,12 @@ class Connectors(filters.FilterSet):
     evse_id = CountFilter()
     connector_id = ConnectorNumberFilter(version="chargepoint__ocpp_version")
     connector_status = filters.ChoiceFilter(choices=ConnectorStatus.choices)
+
+
+class Certificates(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    use = filters.ChoiceFilter(choices=CertificateUse.choices)
+    status = filters.ChoiceFilter(choices=CertificateStatus.choices)
 
 
 class IdTags(filters.FilterSet):

@@ -38,6 +38,7 @@ TAGS = {
     "connectors": "The plugs of stations.",
     "transactions": "Charging sessions and their meter values.",
     "id tags": "Who may charge.",
+    "certificates": "What stations hold and want signed, and who signs it.",
     "locations": "Where stations are.",
     **{f"commands {version.label}": f"What {version.label} stations can be asked." for version in OcppVersion},
     "commands": "What became of commands.",

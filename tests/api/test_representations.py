@@ -11,6 +11,7 @@ from api import representations
 from api.representations import Representation
 from api.users import UserRepresentation
 from chargers import representation, selectors
+from tests import pki
 from tests.api import rows
 
 pytestmark = pytest.mark.django_db
@@ -49,6 +50,8 @@ def filled() -> dict[str, Any]:
         "SecurityEvent": rows.security_event(station),
         "Location": rows.location(latitude="1", longitude="2"),
         "Variable": rows.variable(station),
+        "Certificate": rows.certificate(station),
+        "CertificateAuthority": pki.root(),
         "Command": rows.command(station, error={"code": "x", "description": "", "details": {}}),
         "UserRepresentation": User.objects.create(username="somebody"),
     }

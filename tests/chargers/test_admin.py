@@ -70,6 +70,7 @@ def fill(number: int = 0) -> None:
     station = rows.station(f"{STRANGE} {number}", connected=True, location=rows.location(f"L{number}"))
     rows.deviation(station)
     rows.limitation(station)
+    rows.certificate(station)
     tag = rows.tag(f"TAG{number}", user=owner, parent=rows.tag(f"PARENT{number}"))
     transaction = rows.transaction(station, connector=rows.connector(station), id_tag=tag, flags=["offline"])
     transaction.events.create(
@@ -194,7 +195,15 @@ def test_history_of_a_deleted_station_is_still_readable(as_viewer: Client) -> No
     fill()
     ChargePoint.objects.all().delete()
     IdTag.objects.all().delete()
-    for model in (Transaction, models.MeterValue, models.StatusNotification, Command, models.SecurityEvent):
+    kept = (
+        Transaction,
+        models.MeterValue,
+        models.StatusNotification,
+        Command,
+        models.SecurityEvent,
+        models.Certificate,
+    )
+    for model in kept:
         row = model._default_manager.get()
         assert f"{STRANGE} 0" in as_viewer.get(url(model, "changelist")).content.decode()
         page = as_viewer.get(url(model, "change", row.pk))
