@@ -23,6 +23,7 @@ from chargers.choices import (
     ConnectorStatus,
     OcppVersion,
     RegistrationStatus,
+    ReservationStatus,
     TransactionStatus,
 )
 from tasks.models import CommandStatus
@@ -184,6 +185,12 @@ class Transactions(filters.FilterSet):
     start_before = MomentFilter(
         field_name="start_transaction_timestamp", lookup_expr="lt", label="Started before this time."
     )
+
+
+class Reservations(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    id_token = TagFilter(field_name="id_tag_id")
+    status = filters.ChoiceFilter(choices=ReservationStatus.choices)
 
 
 class Variables(filters.FilterSet):

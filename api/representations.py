@@ -185,6 +185,25 @@ class Transaction(Representation):
     )
 
 
+class Reservation(Representation):
+    represent = staticmethod(representation.reservation)
+
+    reservation_id = serializers.IntegerField(help_text="what the station knows it by")
+    chargepoint_id = serializers.CharField(allow_null=True)
+    evse_id = serializers.IntegerField(help_text="0 is any of the station's")
+    connector = Connector(allow_null=True, help_text="null where it may be any, or was unknown")
+    id_tag = serializers.CharField(allow_null=True)
+    parent_id_tag = serializers.CharField(help_text="the tag whose group may use it too")
+    expiry_date = serializers.DateTimeField()
+    status = serializers.ChoiceField(choices=choices.ReservationStatus.choices)
+    reason = serializers.CharField(help_text="why it was refused, failed or removed")
+    transaction_id = serializers.IntegerField(allow_null=True, help_text="the transaction that used it up")
+    task_id = serializers.UUIDField(allow_null=True, help_text="the command that asked for it")
+    created_at = serializers.DateTimeField()
+    answered_at = Moment()
+    ended_at = Moment()
+
+
 class SampledValue(Representation):
     """One sampled value of a transaction, OCPP's defaults filled in."""
 

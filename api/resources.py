@@ -27,6 +27,7 @@ from chargers.models import (
     Connector,
     IdTag,
     Location,
+    Reservation,
     SecurityEvent,
     StatusNotification,
     Transaction,
@@ -34,7 +35,7 @@ from chargers.models import (
 )
 from chargers.models.idtag import tag_key
 from chargers.models.station import identity_key
-from chargers.services import connectors, security, stations
+from chargers.services import connectors, reservations, security, stations
 from tasks import commands, updates
 from tasks.models import Command
 
@@ -215,6 +216,16 @@ class SampleResource(Resource):
         return wanted
 
 
+def of_station(rows: QuerySet, given: str) -> QuerySet:
+    """Narrow history to one station's, which may be gone. Raises UnknownStation where there never was one."""
+    # PostgreSQL knows no NUL.
+    station = identities.station(given) if "\0" not in given else ""
+    rows = rows.filter(chargepoint_id=station)
+    if not ChargePoint.objects.filter(pk=station).exists() and not rows.exists():
+        raise UnknownStation(given)
+    return rows
+
+
 class StatusResource(Listed, Resource):
     """Every status that a station reported, newest first. A deleted station's are kept."""
 
@@ -228,13 +239,33 @@ class StatusResource(Listed, Resource):
     def get_queryset(self) -> QuerySet[StatusNotification]:
         if getattr(self, "swagger_fake_view", False):
             return StatusNotification.objects.none()
-        given = self.kwargs["chargepoint_id"]
-        # PostgreSQL knows no NUL.
-        station = identities.station(given) if "\0" not in given else ""
-        rows = StatusNotification.objects.filter(chargepoint_id=station)
-        if not ChargePoint.objects.filter(pk=station).exists() and not rows.exists():
-            raise UnknownStation(given)
-        return rows
+        return of_station(StatusNotification.objects.all(), self.kwargs["chargepoint_id"])
+
+
+class ReservationSchema(Schema):
+    def get_operation_id(self) -> str:
+        # Both lists would be called the same.
+        return f"{super().get_operation_id()}{'_of_station' if 'chargepoint_id' in self.path else ''}"
+
+
+class ReservationResource(Listed, Resource):
+    """A connector that a station keeps, or was asked to keep, for an id tag and its group; newest first.
+
+    Reservations are made and given up by commands. While one is `Accepted`, nobody else may charge
+    there. A deleted station's are kept.
+    """
+
+    schema = ReservationSchema()
+    tag = "reservations"
+    topic = reservations.TOPIC
+    serializer_class = representations.Reservation
+    filterset_class = filters.Reservations
+    ordering = ("-id",)
+    ordering_fields = ("reservation_id", "chargepoint_id", "id_tag", "expiry_date", "status", "created_at", "ended_at")
+
+    def get_queryset(self) -> QuerySet[Reservation]:
+        rows = selectors.reservations()
+        return of_station(rows, self.kwargs["chargepoint_id"]) if "chargepoint_id" in self.kwargs else rows
 
 
 class LocationResource(Listed, Readable, Creatable, Changeable, Deletable, Resource):

@@ -52,6 +52,12 @@ urlpatterns = [
         resources.StatusResource.as_view(listed),
         name="statusnotification",
     ),
+    re_path(r"^reservation/?$", resources.ReservationResource.as_view(listed), name="reservation-list"),
+    re_path(
+        rf"^reservation/(?P<chargepoint_id>{ANYTHING})/?$",
+        resources.ReservationResource.as_view(listed),
+        name="reservation-of-station",
+    ),
     *commands.urls(),
     *router.urls,
     re_path("", NothingHere.as_view(), name="nothing-here"),

@@ -32,6 +32,7 @@ from chargers.models import (
     Limitation,
     Location,
     MeterValue,
+    Reservation,
     SecurityEvent,
     StatusNotification,
     Transaction,
@@ -387,6 +388,7 @@ class StationAdmin(Editable):
         """Link to the rows of the station elsewhere."""
         models = {Transaction: "transactions", StatusNotification: "statuses", MeterValue: "meter values"}
         models |= {Variable: "variables", Certificate: "certificates", SecurityEvent: "security events"}
+        models |= {Reservation: "reservations"}
         query = urlencode({"chargepoint__exact": row.pk})
         links = [
             (reverse(f"admin:chargers_{to._meta.model_name}_changelist"), query, text) for to, text in models.items()

@@ -53,6 +53,7 @@ class AuthorizationStatus(TextChoices):
     EXPIRED = "Expired"
     INVALID = "Invalid"
     CONCURRENT_TX = "ConcurrentTx"
+    RESERVED = "Reserved", "Reserved for somebody else"
 
 
 class TransactionStatus(TextChoices):
@@ -80,6 +81,20 @@ class TransactionFlag(TextChoices):
     STOP_DIFFERS = "stop_differs", "a repeated stop reported other values; the first one counts"
     SUPERSEDED = "superseded", "another transaction began on the connector; closed with the last reading"
     UNIT_SUSPECT = "unit_suspect", "energy and power contradict each other by about a thousand: kWh labelled Wh?"
+
+
+class ReservationStatus(TextChoices):
+    """The life of a reservation: asked for, then held by its station or not, and how that ended."""
+
+    REQUESTED = "Requested"
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    FAILED = "Failed", "Failed: the station did not answer"
+    USED = "Used"
+    CANCELLED = "Cancelled"
+    EXPIRED = "Expired"
+    REPLACED = "Replaced", "Replaced by another under the same id"
+    REMOVED = "Removed", "Removed: the station no longer has it"
 
 
 class Mutability(TextChoices):
@@ -119,6 +134,7 @@ class LimitationKind(TextChoices):
     TRIGGER = "trigger", "sending a message when asked to"
     CONFIGURATION_FILTER = "configuration_filter", "telling only the configuration keys that are asked for"
     STATION_AVAILABILITY = "station_availability", "changing the availability of all connectors at once"
+    LOCAL_LIST = "local_list", "keeping a local authorisation list"
 
 
 class CertificateUse(TextChoices):

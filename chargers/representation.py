@@ -20,6 +20,7 @@ from chargers.models import (
     Limitation,
     Location,
     MeterValue,
+    Reservation,
     SecurityEvent,
     StatusNotification,
     Transaction,
@@ -186,6 +187,26 @@ def transaction(row: Transaction) -> Json:
         "reason_stopped": row.reason_stopped,
         "transaction_status": row.transaction_status,
         "flags": row.flags,
+    }
+
+
+def reservation(row: Reservation) -> Json:
+    """Represent a reservation read with its connector."""
+    return {
+        "reservation_id": row.reservation_id,
+        "chargepoint_id": row.chargepoint_id,
+        "evse_id": row.evse_id,
+        "connector": connector(row.connector) if row.connector else None,
+        "id_tag": row.id_tag_id,
+        "parent_id_tag": row.parent_id_tag,
+        "expiry_date": time(row.expiry_date),
+        "status": row.status,
+        "reason": row.reason,
+        "transaction_id": row.transaction_id,
+        "task_id": str(row.command_id) if row.command_id else None,
+        "created_at": time(row.created_at),
+        "answered_at": time(row.answered_at),
+        "ended_at": time(row.ended_at),
     }
 
 

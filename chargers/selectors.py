@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from chargers.models import ChargePoint, Connector, IdTag, Transaction
+from chargers.models import ChargePoint, Connector, IdTag, Reservation, Transaction
 
 
 def chargepoints(*, now: datetime) -> QuerySet[ChargePoint]:
@@ -21,3 +21,7 @@ def idtags() -> QuerySet[IdTag]:
 
 def transactions() -> QuerySet[Transaction]:
     return Transaction.objects.select_related("connector")
+
+
+def reservations() -> QuerySet[Reservation]:
+    return Reservation.objects.select_related("connector")

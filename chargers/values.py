@@ -7,12 +7,15 @@ Wh. EVSE 0 is the station as a whole; connector n of OCPP 1.6 is EVSE n, connect
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypedDict
 from uuid import UUID
 
 from chargers.choices import AuthorizationStatus, CertificateUse, LimitationKind, OcppVersion, RegistrationStatus
+
+# Later than this after it happened, an event was stored on the station first.
+OFFLINE_AFTER = timedelta(minutes=5)
 
 
 class Sample(TypedDict, total=False):
@@ -134,6 +137,10 @@ class StatusReport:
     vendor_id: str = ""
     vendor_error_code: str = ""
 
+    @property
+    def is_late(self) -> bool:
+        return self.received_at - self.at > OFFLINE_AFTER
+
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
@@ -252,6 +259,26 @@ class AvailabilityChange:
     station: str
     evse_id: int
     operative: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationAnswer:
+    """What a station made of a reservation it was asked for; without a reason it holds it."""
+
+    station: str
+    command_id: UUID
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CancellationAnswer:
+    """Whether a station has cancelled a reservation; if not, it has none under that number."""
+
+    station: str
+    number: int
+    accepted: bool
     at: datetime
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from chargers.choices import LimitationKind, OcppVersion
 from tasks.action import Action, Need, Payload
-from tasks.v16 import certificates, configuration, transactions
+from tasks.v16 import certificates, configuration, reservations, transactions
 
 
 def _trigger(payload: Payload) -> Sequence[Need]:
@@ -19,6 +19,7 @@ def _trigger(payload: Payload) -> Sequence[Need]:
 V16 = OcppVersion.V16
 
 ACTIONS: tuple[Action, ...] = (
+    Action(V16, "CancelReservation", "Give up a reservation."),
     Action(
         V16,
         "CertificateSigned",
@@ -57,6 +58,14 @@ ACTIONS: tuple[Action, ...] = (
         "Ask the station to stop a transaction.",
         prepare=transactions.name_as_the_station_does,
         while_pending=False,
+    ),
+    Action(
+        V16,
+        "ReserveNow",
+        "Reserve a connector, or with connector 0 any of them, for an id tag and its group.",
+        fills=("reservationId",),
+        prepare=reservations.prepare,
+        unanswered=reservations.unanswered,
     ),
     Action(V16, "Reset", "Restart the station.", renames={"reset_type": "type"}),
     Action(

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from chargers.changes import Changes
-from chargers.services import certificates, stations, transactions
+from chargers.services import certificates, reservations, stations, transactions
 from tasks import broker, commands, signing, updates
 
 logger = logging.getLogger(__name__)
@@ -75,4 +75,11 @@ def close_abandoned_transactions(**_: Any) -> None:
     changes = Changes()
     if closed := transactions.close_abandoned(now=timezone.now(), changes=changes):
         logger.warning("%d transactions were closed because their station never stopped them", closed)
+    updates.publish(changes)
+
+
+@shared_task(name="tasks.expire_reservations")
+def expire_reservations(**_: Any) -> None:
+    changes = Changes()
+    reservations.expire(now=timezone.now(), changes=changes)
     updates.publish(changes)

@@ -7,6 +7,7 @@ from chargers.models.limitation import Limitation
 from chargers.models.location import Location
 from chargers.models.metervalue import MeterValue
 from chargers.models.node import CsmsNode
+from chargers.models.reservation import Reservation
 from chargers.models.securityevent import SecurityEvent
 from chargers.models.station import ChargePoint, Deviation
 from chargers.models.status import StatusNotification
@@ -24,6 +25,7 @@ __all__ = [
     "Limitation",
     "Location",
     "MeterValue",
+    "Reservation",
     "SecurityEvent",
     "StatusNotification",
     "Transaction",

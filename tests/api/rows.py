@@ -16,6 +16,7 @@ from chargers.models import (
     Limitation,
     Location,
     MeterValue,
+    Reservation,
     SecurityEvent,
     StatusNotification,
     Transaction,
@@ -82,6 +83,17 @@ def location(name: str = "Depot", **fields: Any) -> Location:
 def transaction(of: ChargePoint, **fields: Any) -> Transaction:
     defaults = {"ocpp_version": OcppVersion.V16, "received_at": NOON, "start_transaction_timestamp": NOON}
     return Transaction.objects.create(chargepoint=of, **{**defaults, **fields})
+
+
+def reservation(of: ChargePoint, number: int = 1, **fields: Any) -> Reservation:
+    defaults = {
+        "evse_id": 1,
+        "status": "Accepted",
+        "expiry_date": timezone.now() + timedelta(hours=1),
+        "created_at": NOON,
+        "answered_at": NOON,
+    }
+    return Reservation.objects.create(chargepoint=of, reservation_id=number, **{**defaults, **fields})
 
 
 def reading(of: Transaction, samples: list[dict[str, str]], minute: int = 0) -> MeterValue:

@@ -34,6 +34,16 @@ def add_transaction(number: int) -> None:
     rows.transaction(station, connector=rows.connector(station), id_tag=rows.tag(f"TAG{number:02}"))
 
 
+def add_reservation(number: int) -> None:
+    station = rows.station(f"S{number:02}")
+    rows.reservation(station, connector=rows.connector(station), id_tag=rows.tag(f"TAG{number:02}"))
+
+
+def add_reservation_of_one_station(number: int) -> None:
+    station = rows.station() if number == 0 else rows.ChargePoint.objects.get()
+    rows.reservation(station, number, connector=rows.connector(station, number + 1))
+
+
 def add_samples(number: int) -> None:
     station = rows.station() if number == 0 else rows.ChargePoint.objects.get()
     transaction = rows.transaction(station, pk=1) if number == 0 else rows.Transaction.objects.get()
@@ -69,6 +79,8 @@ LISTS: dict[str, Callable[[int], None]] = {
     "/api/connector/": add_connector,
     "/api/idtag/": add_tag,
     "/api/transaction/": add_transaction,
+    "/api/reservation/": add_reservation,
+    "/api/reservation/CP001/": add_reservation_of_one_station,
     "/api/sampledvalue/1/": add_samples,
     "/api/statusnotification/CP001/": add_status,
     "/api/location/": add_location,

@@ -45,6 +45,7 @@ def filled() -> dict[str, Any]:
         "Connector": transaction.connector,
         "IdTag": rows.tag(),
         "Transaction": transaction,
+        "Reservation": rows.reservation(station, connector=transaction.connector),
         "SampledValue": representation.samples(reading)[0],
         "StatusNotification": rows.status(station),
         "SecurityEvent": rows.security_event(station),

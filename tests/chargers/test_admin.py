@@ -76,6 +76,7 @@ def fill(number: int = 0) -> None:
     transaction.events.create(
         seq_no=1, kind="Started", trigger="CablePluggedIn", timestamp=rows.NOON, received_at=rows.NOON
     )
+    rows.reservation(station, connector=transaction.connector, id_tag=tag, transaction=transaction)
     rows.reading(transaction, [{"value": "<b>1</b>"}])
     rows.status(station)
     rows.variable(station)
@@ -184,6 +185,34 @@ def test_an_operator_lets_a_station_be_asked_again(as_operator: Client) -> None:
     assert not models.Limitation.objects.exists()
 
 
+def test_an_operator_cancels_the_reservations_that_are_not_over(
+    as_operator: Client, handed_over: list[str], operating_user: User
+) -> None:
+    held = rows.reservation(rows.station("CP1", connected=True), 5)
+    used = rows.reservation(held.chargepoint, 6, status="Used")
+    away = rows.reservation(rows.station("CP2"), 7)
+    gone = rows.reservation(rows.station("CP3"), 8)
+    ChargePoint.objects.get(pk="CP3").delete()
+    action = {"action": "cancel", "_selected_action": [each.pk for each in (held, used, away, gone)]}
+    page = as_operator.post(url(models.Reservation, "changelist"), action, follow=True).content.decode()
+    command = Command.objects.get()
+    assert (command.chargepoint_id, command.payload) == ("CP1", {"reservationId": 5})
+    assert (command.action, command.requested_by) == ("CancelReservation", operating_user)
+    assert handed_over == [str(command.pk)]
+    assert "1 on their way: CancelReservation." in page
+    assert "Reservation 7 at CP2: CP2 is not connected" in page
+    assert "Reservation 8 at CP3: CP3 is gone" in page
+    assert LogEntry.objects.get().object_id == str(held.pk)
+
+
+def test_a_viewer_cancels_nothing(as_viewer: Client, handed_over: list[str]) -> None:
+    reservation = rows.reservation(rows.station(connected=True))
+    page = url(models.Reservation, "changelist")
+    as_viewer.post(page, {"action": "cancel", "_selected_action": [reservation.pk]})
+    assert b"Cancel reservations" not in as_viewer.get(page).content
+    assert not handed_over
+
+
 def test_critical_security_events_stand_out(as_viewer: Client) -> None:
     critical = rows.security_event(rows.station()).pk
     other = rows.security_event(rows.station("CP2"), "AttemptedReplayAttacks").pk
@@ -195,15 +224,8 @@ def test_history_of_a_deleted_station_is_still_readable(as_viewer: Client) -> No
     fill()
     ChargePoint.objects.all().delete()
     IdTag.objects.all().delete()
-    kept = (
-        Transaction,
-        models.MeterValue,
-        models.StatusNotification,
-        Command,
-        models.SecurityEvent,
-        models.Certificate,
-    )
-    for model in kept:
+    kept = (models.MeterValue, models.StatusNotification, models.SecurityEvent, models.Reservation, models.Certificate)
+    for model in (Transaction, Command, *kept):
         row = model._default_manager.get()
         assert f"{STRANGE} 0" in as_viewer.get(url(model, "changelist")).content.decode()
         page = as_viewer.get(url(model, "change", row.pk))

@@ -143,18 +143,22 @@ async def test_an_update_carries_the_very_object_that_rest_answers() -> None:
         connector = rows.connector(station)
         transaction = rows.transaction(station, connector=connector, id_tag=rows.tag())
         command = rows.command(station)
+        reservation = rows.reservation(station, connector=connector)
         event = rows.security_event(station)
         return token(), {
             "chargepoint": ("CP001", "/api/chargepoint/CP001/"),
             "connector": (connector.pk, f"/api/connector/{connector.pk}/"),
             "transaction": (transaction.pk, f"/api/transaction/{transaction.pk}/"),
+            "reservation": (reservation.pk, "/api/reservation/CP001/"),
             "securityevent": (event.pk, f"/api/securityevent/{event.pk}/"),
             "tasks": (command.pk, f"/api/task/{command.pk}/"),
         }
 
     def read(paths: list[str]) -> list[Any]:
         client = client_of(User.objects.get())
-        return [client.get(path).json() for path in paths]
+        bodies = [client.get(path).json() for path in paths]
+        # A reservation is read in its station's list.
+        return [body["results"][0] if "results" in body else body for body in bodies]
 
     access, noted = await off_loop(prepare)
     bodies = await off_loop(lambda: read([path for _, path in noted.values()]))
