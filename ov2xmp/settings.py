@@ -251,7 +251,7 @@ CELERY_BEAT_SCHEDULE = {
     "sign-certificates": {"task": "tasks.sign_certificates", "schedule": 5.0},
     "warn-of-expiring-certificates": {"task": "tasks.warn_of_expiring_certificates", "schedule": timedelta(days=1)},
     "close-abandoned-transactions": {"task": "tasks.close_abandoned_transactions", "schedule": 60.0},
-    "expire-reservations": {"task": "tasks.expire_reservations", "schedule": 15.0},
+    "expire-reservations": {"task": "tasks.expire_reservations", "schedule": 5.0},
 }
 
 AUTH_PASSWORD_VALIDATORS = [
