@@ -1,6 +1,7 @@
 """The admin site of commands, and of what can be done by commands, which the domain does not know."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
@@ -8,9 +9,19 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from chargers.admin import ReadOnly, column, link, of_transaction, pretty, station
+from chargers.admin import (
+    ConnectorAdmin,
+    ReadOnly,
+    StationAdmin,
+    TransactionAdmin,
+    column,
+    link,
+    of_transaction,
+    pretty,
+    station,
+)
 from chargers.choices import OcppVersion
-from chargers.models import ChargePoint, IdTag, Reservation
+from chargers.models import ChargePoint, Connector, IdTag, Reservation, Transaction
 from chargers.models.reservation import OPEN
 from chargers.secrets import masked
 from tasks import dispatch
@@ -18,7 +29,6 @@ from tasks.action import Action, Payload
 from tasks.actions import BY_NAME
 from tasks.errors import CommandError
 from tasks.models import Command, CommandStatus
-from tasks.roles import Role, may
 from tasks.schemas import InvalidBody
 
 # A row that a station is asked about, the station's identity, and what it is asked.
@@ -47,11 +57,64 @@ def ask_each(of: admin.ModelAdmin, request: HttpRequest, action: Action, asked: 
         of.message_user(request, f"{sent} on their way: {action.name}. The commands tell what comes of them.")
 
 
-class Operated(ReadOnly):
+class Operated(admin.ModelAdmin):
     """Rows that whoever may send commands can do something about."""
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        return may(request.user, Role.OPERATOR)
+        return request.user.has_perm("tasks.add_command")
+
+
+def asking(name: str, description: str, asked: Callable[[QuerySet[Any]], Iterable[Asked]]) -> Callable[..., None]:
+    """Make an admin action that sends a command of OCPP 1.6 for each of the chosen rows."""
+
+    @admin.action(description=description, permissions=["operate"])
+    def act(self: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        ask_each(self, request, BY_NAME[OcppVersion.V16, name], asked(queryset))
+
+    act.__name__ = description.lower().replace(" ", "_")
+    return act
+
+
+def of_stations(payload: Payload) -> Callable[[QuerySet[ChargePoint]], Iterable[Asked]]:
+    return lambda rows: ((row, row.pk, payload) for row in rows)
+
+
+def of_connectors(**payload: Any) -> Callable[[QuerySet[Connector]], Iterable[Asked]]:
+    return lambda rows: ((row, row.chargepoint_id, {"connectorId": row.evse_id, **payload}) for row in rows)
+
+
+def of_running(rows: QuerySet[Transaction]) -> Iterable[Asked]:
+    running = rows.filter(stop_transaction_timestamp__isnull=True)
+    return ((row, row.chargepoint_id, {"transactionId": row.pk}) for row in running)
+
+
+def of_open(rows: QuerySet[Reservation]) -> Iterable[Asked]:
+    return ((row, row.chargepoint_id, {"reservationId": row.reservation_id}) for row in rows.filter(status__in=OPEN))
+
+
+def operate(model: type[Model], base: type[admin.ModelAdmin], *actions: Callable[..., None]) -> None:
+    """Add actions that send commands to an admin page of the domain."""
+    page = type(base.__name__, (Operated, base), {"actions": (*(base.actions or ()), *actions)})
+    admin.site.unregister(model)
+    admin.site.register(model, page)
+
+
+operate(
+    ChargePoint,
+    StationAdmin,
+    asking("TriggerMessage", "Ask for statuses", of_stations({"requestedMessage": "StatusNotification"})),
+    asking("GetConfiguration", "Ask for configuration", of_stations({})),
+    asking("Reset", "Soft reset", of_stations({"type": "Soft"})),
+    asking("Reset", "Hard reset", of_stations({"type": "Hard"})),
+)
+operate(
+    Connector,
+    ConnectorAdmin,
+    asking("UnlockConnector", "Unlock", of_connectors()),
+    asking("ChangeAvailability", "Put out of service", of_connectors(type="Inoperative")),
+    asking("ChangeAvailability", "Put in service", of_connectors(type="Operative")),
+)
+operate(Transaction, TransactionAdmin, asking("RemoteStopTransaction", "Stop remotely", of_running))
 
 
 @admin.register(Command)
@@ -94,7 +157,7 @@ class CommandAdmin(ReadOnly):
 
 
 @admin.register(Reservation)
-class ReservationAdmin(Operated):
+class ReservationAdmin(Operated, ReadOnly):
     list_display = (
         column("reservation_id", "#"),
         station,
@@ -124,7 +187,7 @@ class ReservationAdmin(Operated):
         "answered_at",
         "ended_at",
     )
-    actions = ("cancel",)
+    actions = (asking("CancelReservation", "Cancel reservations that are not over", of_open),)
 
     @admin.display(description="id tag", ordering="id_tag_id")
     def tag(self, row: Reservation) -> SafeString:
@@ -133,13 +196,3 @@ class ReservationAdmin(Operated):
     @admin.display(description="command")
     def command(self, row: Reservation) -> SafeString:
         return link(Command, row.command_id)
-
-    @admin.action(description="Cancel reservations that are not over", permissions=["operate"])
-    def cancel(self, request: HttpRequest, queryset: QuerySet[Reservation]) -> None:
-        rows = queryset.filter(status__in=OPEN)
-        ask_each(
-            self,
-            request,
-            BY_NAME[OcppVersion.V16, "CancelReservation"],
-            ((row, row.chargepoint_id, {"reservationId": row.reservation_id}) for row in rows),
-        )

@@ -193,7 +193,10 @@ def test_an_operator_cancels_the_reservations_that_are_not_over(
     away = rows.reservation(rows.station("CP2"), 7)
     gone = rows.reservation(rows.station("CP3"), 8)
     ChargePoint.objects.get(pk="CP3").delete()
-    action = {"action": "cancel", "_selected_action": [each.pk for each in (held, used, away, gone)]}
+    action = {
+        "action": "cancel_reservations_that_are_not_over",
+        "_selected_action": [each.pk for each in (held, used, away, gone)],
+    }
     page = as_operator.post(url(models.Reservation, "changelist"), action, follow=True).content.decode()
     command = Command.objects.get()
     assert (command.chargepoint_id, command.payload) == ("CP1", {"reservationId": 5})
@@ -208,7 +211,7 @@ def test_an_operator_cancels_the_reservations_that_are_not_over(
 def test_a_viewer_cancels_nothing(as_viewer: Client, handed_over: list[str]) -> None:
     reservation = rows.reservation(rows.station(connected=True))
     page = url(models.Reservation, "changelist")
-    as_viewer.post(page, {"action": "cancel", "_selected_action": [reservation.pk]})
+    as_viewer.post(page, {"action": "cancel_reservations_that_are_not_over", "_selected_action": [reservation.pk]})
     assert b"Cancel reservations" not in as_viewer.get(page).content
     assert not handed_over
 
@@ -218,6 +221,52 @@ def test_critical_security_events_stand_out(as_viewer: Client) -> None:
     other = rows.security_event(rows.station("CP2"), "AttemptedReplayAttacks").pk
     assert shown(as_viewer, models.SecurityEvent, critical="1") == {critical}
     assert shown(as_viewer, models.SecurityEvent, critical="0") == {other}
+
+
+def choose(client: Client, model: type[Model], action: str, *keys: Any) -> str:
+    """Run an action on rows; return the page that follows."""
+    page = client.post(url(model, "changelist"), {"action": action, "_selected_action": keys}, follow=True)
+    return page.content.decode()
+
+
+ASKED = [
+    (ChargePoint, "ask_for_statuses", "TriggerMessage", {"requestedMessage": "StatusNotification"}),
+    (ChargePoint, "ask_for_configuration", "GetConfiguration", {}),
+    (ChargePoint, "soft_reset", "Reset", {"type": "Soft"}),
+    (ChargePoint, "hard_reset", "Reset", {"type": "Hard"}),
+    (Connector, "unlock", "UnlockConnector", {"connectorId": 1}),
+    (Connector, "put_out_of_service", "ChangeAvailability", {"connectorId": 1, "type": "Inoperative"}),
+    (Connector, "put_in_service", "ChangeAvailability", {"connectorId": 1, "type": "Operative"}),
+    (Transaction, "stop_remotely", "RemoteStopTransaction", {"transactionId": 4711}),
+]
+
+
+@pytest.mark.parametrize(("model", "action", "name", "payload"), ASKED, ids=[each[1] for each in ASKED])
+def test_an_operator_asks_stations_for_something(
+    model: type[Model], action: str, name: str, payload: dict[str, Any], as_operator: Client, handed_over: list[str]
+) -> None:
+    on, off = rows.station("ON", connected=True), rows.station("OFF")
+    for station in (on, off):
+        rows.connector(station)
+    rows.transaction(on, pk=4711)
+    rows.transaction(on, pk=4712, stop_transaction_timestamp=rows.NOON)
+    rows.transaction(off, pk=4713)
+    page = choose(as_operator, model, action, *model._default_manager.values_list("pk", flat=True))
+    assert f"1 on their way: {name}." in page
+    assert "OFF is not connected" in page
+    command = Command.objects.get()
+    assert (command.chargepoint_id, command.action, command.payload) == ("ON", name, payload)
+    assert command.requested_by.username == "operating_user"
+    assert handed_over == [str(command.pk)]
+
+
+@pytest.mark.parametrize(("model", "action"), [each[:2] for each in ASKED], ids=[each[1] for each in ASKED])
+def test_a_viewer_asks_stations_for_nothing(model: type[Model], action: str, as_viewer: Client) -> None:
+    station = rows.station(connected=True)
+    rows.connector(station)
+    rows.transaction(station)
+    choose(as_viewer, model, action, *model._default_manager.values_list("pk", flat=True))
+    assert not Command.objects.exists()
 
 
 def test_history_of_a_deleted_station_is_still_readable(as_viewer: Client) -> None:
