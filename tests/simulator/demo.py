@@ -1,23 +1,22 @@
 """A small fleet for a platform without stations: ``make demo``, or ``python -m tests.simulator.demo``.
 
 Some connectors are busy from the start, the others wait for an operator's RemoteStartTransaction.
-The stations react to every command of OCPP 1.6 and report a security event now and then. An operator
-of the demo's own reserves a connector or limits a charging session now and then; ``--no-operator``
-leaves all commands to you. Ctrl-C ends the charging sessions properly.
+The stations react to every command of OCPP 1.6: to a ReserveNow, its holder comes after a while. By
+themselves they now and then report a security event, keep a connector that a driver has reserved on
+the spot, or get along with less power for some minutes. Ctrl-C ends the charging sessions properly.
 """
 
 import argparse
 import asyncio
 import contextlib
 import functools
-import itertools
 import os
 import random
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +35,14 @@ HTTP_TIMEOUT = 10
 BACKOFF = (1, 8)
 NEXT_DRIVER = (20, 60)
 STOP_TIMEOUT = 15
-# Seconds: between the security events of a station, between the operator's commands, until the holder
-# of a reservation comes, and until he leaves.
-NEXT_EVENT = (120, 600)
-NEXT_COMMAND = (20, 40)
+# Seconds: between what a station does by itself, until the holder of a reservation comes, and until
+# he leaves.
+NEXT_DEED = (60, 180)
 ARRIVAL = (10, 30)
 STAY = (60, 120)
-# How long a reservation and a limit last.
-RESERVED = timedelta(minutes=5)
-LIMITED = timedelta(minutes=2)
+# How long a station keeps a connector, and gets along with less power.
+KEPT = timedelta(minutes=5)
+SAVING = timedelta(minutes=2)
 
 LOCATION = {
     "name": "Demo car park",
@@ -93,9 +91,6 @@ DRIVERS = ("Amber", "Blue", "Coral", "Green", "Indigo", "Olive", "Red", "Silver"
 
 
 Placer = Callable[[str], Awaitable[None]]
-# A station, an action, and the fields of its request as REST spells them.
-Command = tuple[str, str, dict[str, Any]]
-Commander = Callable[[str, str, dict[str, Any]], Awaitable[None]]
 
 
 def say(text: str) -> None:
@@ -163,16 +158,62 @@ class DemoStation(Station16):
             if connector.number <= self.kind.busy and not connector.busy and connector.operative:
                 self.begin_session(connector, tag_of(driver))
 
-    async def watch(self) -> None:
-        """Report what a station's software notices, until cancelled."""
+    async def keep_busy(self) -> None:
+        """Do now and then what a station does by itself, until cancelled."""
         await self.ready.wait()
-        kind, detail = "StartupOfTheDevice", f"firmware {self.kind.firmware}"
+        await self._attempt(self.tell_event("StartupOfTheDevice", f"firmware {self.kind.firmware}"))
         while True:
-            with contextlib.suppress(Disconnected, TimeoutError, CallError):
-                await self.security_event(kind, detail)
-                self.say(f"security event {kind}: {detail}")
-            await asyncio.sleep(self.noise.uniform(*NEXT_EVENT))
-            kind, detail = self.noise.choice(SECURITY_EVENTS)
+            await asyncio.sleep(self.noise.uniform(*NEXT_DEED))
+            deed = self.noise.choice((self.notice, self.keep_connector, self.save_power))
+            await self._attempt(deed())
+
+    async def _attempt(self, deed: Awaitable[None]) -> None:
+        """Do something that may as well fail: the connection or the platform may be away."""
+        with contextlib.suppress(Disconnected, TimeoutError, CallError):
+            await deed
+
+    async def notice(self) -> None:
+        await self.tell_event(*self.noise.choice(SECURITY_EVENTS))
+
+    async def tell_event(self, kind: str, detail: str) -> None:
+        await self.security_event(kind, detail)
+        self.say(f"security event {kind}: {detail}")
+
+    async def keep_connector(self) -> None:
+        """Reserve a connector for one of its drivers, who has asked for it on the spot: the platform knows no id."""
+        for connector, driver in zip(self.connectors.values(), self.drivers, strict=True):
+            request = {
+                "reservationId": -connector.number,
+                "connectorId": connector.number,
+                "idTag": tag_of(driver),
+                "expiryDate": timestamp(self.clock() + KEPT),
+            }
+            if connector.number > self.kind.busy and self.on_reserve_now(request) == {"status": "Accepted"}:
+                self.say(f"kept for {tag_of(driver)}", connector)
+                await self.do_reserve_now(request)
+                return
+
+    async def save_power(self) -> None:
+        """Limit the whole station to half of its power for a while, unless the platform limits it already."""
+        if self.profiles.installed:
+            return
+        now, watts = self.clock(), round(self.kind.power * self.kind.connectors / 2)
+        profile = {
+            "chargingProfileId": -1,
+            "stackLevel": 0,
+            "chargingProfilePurpose": "ChargePointMaxProfile",
+            "chargingProfileKind": "Absolute",
+            "validTo": timestamp(now + SAVING),
+            "chargingSchedule": {
+                "startSchedule": timestamp(now),
+                "chargingRateUnit": "W",
+                "chargingSchedulePeriod": [{"startPeriod": 0, "limit": watts}],
+            },
+        }
+        if self.on_set_charging_profile({"connectorId": 0, "csChargingProfiles": profile}) == {"status": "Accepted"}:
+            self.say(f"limited to {watts / 1000:.1f} kW for {SAVING.total_seconds():.0f} s")
+            await asyncio.sleep(SAVING.total_seconds())
+            self.profiles.remove(lambda held: held.profile is profile)
 
     async def do_reserve_now(self, payload: Payload) -> None:
         await super().do_reserve_now(payload)
@@ -185,7 +226,9 @@ class DemoStation(Station16):
         connector = reservation and self.free_connector(reservation.connector, reservation.id_tag)
         if not reservation or not connector:
             return
-        self.say(f"{reservation.id_tag} comes for reservation {number}", connector)
+        self.say(f"{reservation.id_tag} comes for the reservation", connector)
+        if number < 0:
+            self.drop_reservation(number)
         self.begin_session(connector, reservation.id_tag)
         session = connector.session
         await asyncio.sleep(self.noise.uniform(*STAY))
@@ -286,70 +329,10 @@ class Platform:
         if answer.status_code != httpx.codes.NOT_FOUND:
             self._check(answer, f"place {identity}")
 
-    async def command(self, identity: str, action: str, fields: dict[str, Any]) -> None:
-        """Send a station a command and wait for its answer."""
-        body = {"chargepoint_id": identity, **fields}
-        answer = await self._client.post(f"/api/ocpp16/{action.lower()}/", json=body)
-        self._check(answer, f"send {action} to {identity}")
-
     def _check(self, answer: httpx.Response, purpose: str) -> Any:
         if answer.is_error:
             raise DemoError(f"cannot {purpose}: {answer.status_code} {answer.text[:200]}")
         return answer.json()
-
-
-def reserve(fleet: Sequence[DemoStation]) -> Command | None:
-    """Keep a connector that nobody uses for one of its drivers."""
-    free = [
-        (station, connector, driver)
-        for station in fleet
-        for connector, driver in zip(station.connectors.values(), station.drivers, strict=True)
-        if station.online.is_set() and connector.status == "Available" and connector.number > station.kind.busy
-    ]
-    if not free:
-        return None
-    station, connector, driver = random.choice(free)
-    expiry = timestamp(datetime.now(UTC) + RESERVED)
-    fields = {"connector_id": connector.number, "id_tag": tag_of(driver), "expiry_date": expiry}
-    return station.identity, "ReserveNow", fields
-
-
-def limit(fleet: Sequence[DemoStation]) -> Command | None:
-    """Let a running session have half of the power for a while."""
-    charging = [
-        (station, connector)
-        for station in fleet
-        for connector in station.connectors.values()
-        if station.online.is_set() and connector.status == "Charging"
-    ]
-    if not charging:
-        return None
-    station, connector = random.choice(charging)
-    profile = {
-        "charging_profile_id": random.randrange(1, 10**6),
-        "transaction_id": connector.transaction_id,
-        "stack_level": 0,
-        "charging_profile_purpose": "TxProfile",
-        "charging_profile_kind": "Absolute",
-        "charging_schedule": {
-            "start_schedule": timestamp(datetime.now(UTC)),
-            "duration": int(LIMITED.total_seconds()),
-            "charging_rate_unit": "W",
-            "charging_schedule_period": [{"start_period": 0, "limit": round(station.kind.power / 2)}],
-        },
-    }
-    return station.identity, "SetChargingProfile", {"connector_id": connector.number, "cs_charging_profiles": profile}
-
-
-async def operate(fleet: Sequence[DemoStation], command: Commander) -> None:
-    """Reserve and limit in turn, until cancelled."""
-    for choose in itertools.cycle((reserve, limit)):
-        await asyncio.sleep(random.uniform(*NEXT_COMMAND))
-        if chosen := choose(fleet):
-            try:
-                await command(*chosen)
-            except (DemoError, httpx.HTTPError) as error:
-                say(f"operator: {error}")
 
 
 def admin_password() -> str:
@@ -375,7 +358,7 @@ def build_fleet(url: str, interval: float) -> list[DemoStation]:
     return fleet
 
 
-async def run(host: str, interval: float, operated: bool) -> None:
+async def run(host: str, interval: float) -> None:
     """Run the fleet until SIGINT or SIGTERM."""
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -386,20 +369,15 @@ async def run(host: str, interval: float, operated: bool) -> None:
         await platform.create_tags(DRIVERS)
         location = await platform.create_location()
         fleet = build_fleet(f"ws://{host}:{os.environ.get('OV2XMP_CSMS_PORT') or 9000}/ws/ocpp", interval)
-        place = functools.partial(platform.place, location=location)
-        await run_fleet(fleet, place, stopping, platform.command if operated else None)
+        await run_fleet(fleet, functools.partial(platform.place, location=location), stopping)
     finally:
         await platform.close()
 
 
-async def run_fleet(
-    fleet: Sequence[DemoStation], place: Placer, stopping: asyncio.Event, command: Commander | None = None
-) -> None:
+async def run_fleet(fleet: Sequence[DemoStation], place: Placer, stopping: asyncio.Event) -> None:
     lives = [asyncio.create_task(station.live()) for station in fleet]
     around = [asyncio.create_task(place_when_ready(station, place)) for station in fleet]
-    around += [asyncio.create_task(station.watch()) for station in fleet]
-    if command is not None:
-        around.append(asyncio.create_task(operate(fleet, command)))
+    around += [asyncio.create_task(station.keep_busy()) for station in fleet]
     say(f"{len(fleet)} stations start. Ctrl-C ends them.")
     await stopping.wait()
     say("ending the sessions")
@@ -435,10 +413,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--host", default="127.0.0.1", help="where the platform runs")
     parser.add_argument("--interval", type=float, default=5, help="seconds between MeterValues")
-    parser.add_argument("--no-operator", action="store_true", help="send the stations no commands")
     options = parser.parse_args()
     try:
-        asyncio.run(run(options.host, options.interval, not options.no_operator))
+        asyncio.run(run(options.host, options.interval))
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

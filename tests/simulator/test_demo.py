@@ -5,15 +5,14 @@ import collections
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from chargers.choices import OcppVersion
-from tasks.schemas import to_wire
 from tests.simulator import demo
 from tests.simulator.fake_csms import Csms, running_csms
-from tests.simulator.station import Payload
+from tests.simulator.v16 import timestamp
 
 
 def actions(csms: Csms) -> collections.Counter[str]:
@@ -58,62 +57,60 @@ async def test_a_station_comes_back_after_a_reset() -> None:
 
 
 @asynccontextmanager
-async def operated(
-    monkeypatch: pytest.MonkeyPatch, identity: str
-) -> AsyncIterator[tuple[Csms, asyncio.Queue[demo.Command]]]:
-    """Run one station of the fleet with an operator in a hurry, whose commands reach it and the queue."""
-    for name in ("NEXT_COMMAND", "ARRIVAL", "STAY"):
+async def living(monkeypatch: pytest.MonkeyPatch, identity: str) -> AsyncIterator[tuple[Csms, demo.DemoStation]]:
+    """Run one station of the fleet, whose drivers are in a hurry and which does nothing by itself after its start."""
+    for name in ("ARRIVAL", "STAY"):
         monkeypatch.setattr(demo, name, (0.05, 0.05))
-    sent: asyncio.Queue[demo.Command] = asyncio.Queue()
     async with running_csms() as (csms, url):
-
-        async def command(station: str, action: str, fields: Payload) -> None:
-            """Check and send what REST would check and send; a reservation gets its id there."""
-            chosen = {"reservation_id": 7} if action == "ReserveNow" else {}
-            payload = to_wire(OcppVersion.V16, action, {**fields, **chosen})
-            assert csms.station is not None
-            await csms.station.send(json.dumps([2, action, action, payload]))
-            await sent.put((station, action, payload))
-
         kind = demo.FLEET[identity]
-        drivers = list(demo.DRIVERS[: kind.connectors])
-        station = demo.DemoStation(url, identity, kind, drivers, meter_interval=0.02)
+        station = demo.DemoStation(url, identity, kind, demo.DRIVERS[: kind.connectors], meter_interval=0.02)
         stopping = asyncio.Event()
-        running = asyncio.create_task(demo.run_fleet([station], nowhere, stopping, command))
-        yield csms, sent
+        running = asyncio.create_task(demo.run_fleet([station], nowhere, stopping))
+        assert (await csms.until_call("SecurityEventNotification"))["type"] == "StartupOfTheDevice"
+        yield csms, station
         stopping.set()
         await running
 
 
-async def test_the_operator_reserves_a_connector_and_its_driver_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with operated(monkeypatch, "DEMO-AC-2") as (csms, sent):
-        station, action, payload = await asyncio.wait_for(sent.get(), 5)
-        assert (station, action, payload["connectorId"], payload["idTag"]) == (
-            "DEMO-AC-2",
-            "ReserveNow",
-            1,
-            "DEMO-AMBER",
-        )
+async def test_the_holder_of_a_reservation_comes_and_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with living(monkeypatch, "DEMO-AC-2") as (csms, station):
+        expiry = timestamp(station.clock() + timedelta(minutes=5))
+        request = {"reservationId": 7, "connectorId": 1, "idTag": "DEMO-RED", "expiryDate": expiry}
+        assert await csms.ask("ReserveNow", request) == {"status": "Accepted"}
         await csms.until_call("StatusNotification", status="Reserved")
         start = await csms.until_call("StartTransaction")
-        assert (start["idTag"], start["reservationId"]) == ("DEMO-AMBER", 7)
+        assert (start["idTag"], start["reservationId"]) == ("DEMO-RED", 7)
         assert (await csms.until_call("StopTransaction"))["reason"] == "Local"
 
 
-async def test_the_operator_limits_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with operated(monkeypatch, "DEMO-AC-1") as (csms, sent):
-        assert (await asyncio.wait_for(sent.get(), 5))[1] == "SetChargingProfile"
+async def test_a_driver_may_reserve_on_the_spot(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with living(monkeypatch, "DEMO-AC-2") as (csms, station):
+        await station.keep_connector()
+        await csms.until_call("StatusNotification", status="Reserved")
+        start = await csms.until_call("StartTransaction")
+        # The platform has not reserved anything.
+        assert (start["idTag"], "reservationId" in start) == ("DEMO-AMBER", False)
+
+
+async def test_a_station_that_saves_power_offers_less_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "SAVING", timedelta(seconds=0.5))
+    async with living(monkeypatch, "DEMO-AC-1") as (csms, station):
+        await csms.until_call("MeterValues")
+        saving = asyncio.create_task(station.save_power())
         limited = await csms.until(lambda message: '"Power.Offered"' in json.dumps(message))
         samples = {each["measurand"]: each["value"] for each in limited[3]["meterValue"][0]["sampledValue"]}
         assert samples["Power.Offered"] == samples["Power.Active.Import"] == "5500"
+        await saving
+        assert station.limit_of(station.connectors[1]) is None
 
 
-async def test_a_station_reports_security_events_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "NEXT_EVENT", (0, 0))
-    async with operated(monkeypatch, "DEMO-AC-2") as (csms, _):
-        assert (await csms.until_call("SecurityEventNotification"))["type"] == "StartupOfTheDevice"
+async def test_a_station_does_things_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "NEXT_DEED", (0, 0))
+    monkeypatch.setattr(demo, "SAVING", timedelta(seconds=0))
+    async with living(monkeypatch, "DEMO-AC-2") as (csms, _):
         known = {kind for kind, _ in demo.SECURITY_EVENTS}
         assert (await csms.until_call("SecurityEventNotification"))["type"] in known
+        await csms.until_call("StatusNotification", status="Reserved")
 
 
 async def test_the_password_comes_from_the_environment_or_the_data_directory(
