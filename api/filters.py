@@ -18,6 +18,8 @@ from rest_framework.views import APIView
 from api import identities
 from chargers.choices import (
     CRITICAL_EVENTS,
+    CertificateStatus,
+    CertificateUse,
     ConnectorStatus,
     OcppVersion,
     RegistrationStatus,
@@ -157,6 +159,12 @@ class Connectors(filters.FilterSet):
     evse_id = CountFilter()
     connector_id = ConnectorNumberFilter(version="chargepoint__ocpp_version")
     connector_status = filters.ChoiceFilter(choices=ConnectorStatus.choices)
+
+
+class Certificates(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    use = filters.ChoiceFilter(choices=CertificateUse.choices)
+    status = filters.ChoiceFilter(choices=CertificateStatus.choices)
 
 
 class IdTags(filters.FilterSet):

@@ -41,6 +41,7 @@ TAGS = {
     "reservations": "Connectors that are kept for somebody.",
     "id tags": "Who may charge.",
     "local lists": "The id tags that stations know by themselves, to serve drivers while they are offline.",
+    "certificates": "What stations hold and want signed, and who signs it.",
     "locations": "Where stations are.",
     **{f"commands {version.label}": f"What {version.label} stations can be asked." for version in OcppVersion},
     "commands": "What became of commands.",

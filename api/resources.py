@@ -11,16 +11,18 @@ from rest_framework import status
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from api import filters, identities, inputs, representations
 from api.openapi import Schema
 from api.samples import Samples
 from api.viewsets import Changeable, Creatable, Deletable, Listed, Readable, Resource
 from api.work import Work
-from chargers import selectors
+from chargers import authority, selectors
 from chargers.changes import Changes
 from chargers.errors import UnknownStation
 from chargers.models import (
+    Certificate,
     ChargePoint,
     Connector,
     IdTag,
@@ -102,6 +104,40 @@ class ConnectorResource(Listed, Readable, Changeable, Resource):
 
     def get_queryset(self) -> QuerySet[Connector]:
         return selectors.connectors()
+
+
+class CertificateResource(Listed, Readable, Resource):
+    """A certificate that a station is believed to hold, or that it wants signed.
+
+    A station's own is signed and brought to it by itself. Roots are installed, read and deleted
+    with the commands InstallCertificate, GetInstalledCertificateIds and DeleteCertificate.
+    """
+
+    tag = "certificates"
+    noun = "a certificate"
+    serializer_class = representations.Certificate
+    filterset_class = filters.Certificates
+    lookup_url_kwarg = "certificate_id"
+    key = staticmethod(int)
+    ordering = ("-id",)
+    ordering_fields = ("certificate_id", "chargepoint_id", "use", "status", "not_after", "created_at", "updated_at")
+    columns = {"certificate_id": "id"}
+
+    def get_queryset(self) -> QuerySet[Certificate]:
+        return Certificate.objects.all()
+
+
+class CertificateAuthority(APIView):
+    """The root of the embedded certificate authority, by which certificates of stations are verified."""
+
+    schema = Schema()
+    tag = "certificates"
+    summaries = {"get": "Read the certificate authority"}
+    problems = {"get": {404: ("CERTIFICATE_AUTHORITY_DOES_NOT_EXIST", "Another authority signs, or none.")}}
+    serializer_class = representations.CertificateAuthority
+
+    def get(self, request: Request) -> Response:
+        return Response(representations.CertificateAuthority(authority.embedded().root()).data)
 
 
 class IdTagResource(Listed, Readable, Creatable, Changeable, Deletable, Resource):

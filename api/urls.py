@@ -22,6 +22,7 @@ class Router(SimpleRouter):
 router = Router()
 router.register("chargepoint", resources.StationResource, "chargepoint")
 router.register("connector", resources.ConnectorResource, "connector")
+router.register("certificate", resources.CertificateResource, "certificate")
 router.register("idtag", resources.IdTagResource, "idtag")
 router.register("transaction", resources.TransactionResource, "transaction")
 router.register("location", resources.LocationResource, "location")
@@ -42,6 +43,7 @@ urlpatterns = [
     re_path(r"^token/?$", tokens.Login.as_view(), name="token"),
     re_path(r"^token/refresh/?$", tokens.Refresh.as_view(), name="token-refresh"),
     re_path(r"^token/verify/?$", tokens.Verify.as_view(), name="token-verify"),
+    re_path(r"^certificateauthority/?$", resources.CertificateAuthority.as_view(), name="certificateauthority"),
     re_path(r"^user/create/?$", NewUser.as_view({"post": "create"}), name="user-create"),
     re_path(
         rf"^sampledvalue/(?P<transaction_id>{ANYTHING})/?$", resources.SampleResource.as_view(listed), name="samples"

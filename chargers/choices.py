@@ -137,6 +137,26 @@ class LimitationKind(TextChoices):
     LOCAL_LIST = "local_list", "keeping a local authorisation list"
 
 
+class CertificateUse(TextChoices):
+    """What a certificate is for, in the words of 2.0.1."""
+
+    CSMS_ROOT = "CSMSRootCertificate", "root of the platform"
+    MANUFACTURER_ROOT = "ManufacturerRootCertificate", "root of the manufacturer"
+    STATION = "ChargingStationCertificate", "the station's own"
+
+
+class CertificateStatus(TextChoices):
+    """How far a certificate has come: the station's own from Requested on, a root Installed or Deleted."""
+
+    REQUESTED = "Requested", "the station asked for it, and it is to be signed"
+    SIGNED = "Signed", "signed, and on its way to the station"
+    ACCEPTED = "Accepted", "the station took it"
+    REJECTED = "Rejected", "the request is no good, or the station refused the certificate"
+    FAILED = "Failed", "it could not be signed, or not be brought to the station"
+    INSTALLED = "Installed", "the station holds it"
+    DELETED = "Deleted", "the station holds it no more"
+
+
 class ParkingType(TextChoices):
     """Where the stations of a location stand (OCPI 2.2.1 ParkingType)."""
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import TypedDict
 from uuid import UUID
 
-from chargers.choices import AuthorizationStatus, LimitationKind, OcppVersion, RegistrationStatus
+from chargers.choices import AuthorizationStatus, CertificateUse, LimitationKind, OcppVersion, RegistrationStatus
 
 # Later than this after it happened, an event was stored on the station first.
 OFFLINE_AFTER = timedelta(minutes=5)
@@ -459,3 +459,77 @@ class TransactionEvent:
     reason: str = ""
     reservation_id: int | None = None
     readings: Sequence[Reading] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRequest:
+    """A station wants its public key signed; `csr` is the request as it sent it."""
+
+    station: str
+    csr: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChainAnswer:
+    """A station's answer to the signed chain that a command brought it."""
+
+    station: str
+    command_id: UUID
+    chain: str
+    accepted: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateHash:
+    """How OCPP names an installed certificate (1.6 whitepaper section 6.1 CertificateHashDataType).
+
+    The hashes and the serial number are hexadecimal text; case does not matter.
+    """
+
+    algorithm: str
+    issuer_name_hash: str
+    issuer_key_hash: str
+    serial_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateInstalled:
+    """A station took a root, in PEM."""
+
+    station: str
+    use: CertificateUse
+    pem: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateGone:
+    """A station deleted a root, or never had it."""
+
+    station: str
+    hash: CertificateHash
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatesTold:
+    """All roots for one use that a station holds."""
+
+    station: str
+    use: CertificateUse
+    hashes: Sequence[CertificateHash]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """What an operator wants to know of a certificate; names as RFC 4514 writes them, numbers in hexadecimal."""
+
+    subject: str
+    issuer: str
+    serial_number: str
+    not_before: datetime
+    not_after: datetime
+    fingerprint: str

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from chargers.choices import LimitationKind, OcppVersion
 from tasks.action import Action, Need, Payload
-from tasks.v16 import configuration, locallists, reservations, transactions
+from tasks.v16 import certificates, configuration, locallists, reservations, transactions
 
 
 def _trigger(payload: Payload) -> Sequence[Need]:
@@ -20,6 +20,12 @@ V16 = OcppVersion.V16
 
 ACTIONS: tuple[Action, ...] = (
     Action(V16, "CancelReservation", "Give up a reservation."),
+    Action(
+        V16,
+        "CertificateSigned",
+        "Bring the station its own certificate, signed; what it asks to be signed is brought to it by itself.",
+        prepare=certificates.prepare_chain,
+    ),
     Action(
         V16,
         "ChangeAvailability",
@@ -36,8 +42,16 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(V16, "ClearCache", "Make the station forget the id tags it has cached."),
     Action(V16, "DataTransfer", "Send vendor-specific data."),
+    Action(V16, "DeleteCertificate", "Delete a root certificate, named by its hashes."),
     Action(V16, "GetConfiguration", "Read configuration keys and keep them as variables.", renames={"keys": "key"}),
+    Action(V16, "GetInstalledCertificateIds", "Read which root certificates the station holds, and keep them."),
     Action(V16, "GetLocalListVersion", "Ask which version of the local authorisation list the station holds."),
+    Action(
+        V16,
+        "InstallCertificate",
+        "Install a root certificate, by which the station verifies the platform or its manufacturer.",
+        prepare=certificates.prepare_root,
+    ),
     Action(V16, "RemoteStartTransaction", "Ask the station to start charging for an id tag.", while_pending=False),
     Action(
         V16,

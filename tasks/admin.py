@@ -1,6 +1,7 @@
 """The admin site of commands, and of what can be done by commands, which the domain does not know."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -9,54 +10,132 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from chargers.admin import ReadOnly, column, link, of_transaction, pretty, station
+from chargers.admin import (
+    ConnectorAdmin,
+    ReadOnly,
+    StationAdmin,
+    TransactionAdmin,
+    column,
+    link,
+    of_transaction,
+    pretty,
+    station,
+)
 from chargers.choices import OcppVersion
-from chargers.models import ChargePoint, IdTag, LocalList, Reservation
+from chargers.models import ChargePoint, Connector, IdTag, LocalList, Reservation, Transaction
 from chargers.models.reservation import OPEN
 from chargers.secrets import masked
 from chargers.services import locallists
 from tasks import dispatch
+from tasks.action import Action, Payload
 from tasks.actions import BY_NAME
 from tasks.errors import CommandError
 from tasks.models import Command, CommandStatus
 from tasks.schemas import InvalidBody
 
-# Sends the command that a row of a station calls for; None where none is needed.
-Send = Callable[[Any, ChargePoint], Command | None]
+# Sends a station a command, as who asked for it; None where none is needed.
+Send = Callable[..., Command | None]
+# A row that a station is asked about, the station's identity, and what it is asked.
+Asked = tuple[Model, str | None, Payload]
 
 
-def send_each(of: admin.ModelAdmin, request: HttpRequest, rows: QuerySet[Any], action: str, send: Send) -> None:
-    """Send a command for each row of a station, as REST does without waiting; tell the user which cannot be sent."""
-    stations = ChargePoint.objects.with_connected(timezone.now()).in_bulk({row.chargepoint_id for row in rows})
+def send_each(
+    of: admin.ModelAdmin, request: HttpRequest, name: str, sending: Iterable[tuple[Model, str | None, Send]]
+) -> None:
+    """Send a command for each row, as REST does without waiting, and tell the user of those that cannot be sent."""
+    sending = list(sending)
+    known = ChargePoint.objects.with_connected(timezone.now())
+    stations = known.in_bulk([key for _, key, _ in sending if key is not None])
     sent = 0
-    for row in rows:
+    for row, key, send in sending:
         try:
-            if row.chargepoint_id not in stations:
-                raise CommandError(f"{row.chargepoint_id} is gone")
-            command = send(row, stations[row.chargepoint_id])
+            if key not in stations:
+                raise CommandError(f"{key} is gone")
+            command = send(stations[key], requested_by=request.user)
             if command is not None and command.status == CommandStatus.ERROR:
                 raise CommandError(dispatch.QUEUE_DOWN)
         except (CommandError, InvalidBody) as error:
             of.message_user(request, f"{row}: {error}", messages.WARNING)
             continue
         if command is not None:
-            of.log_change(request, row, f"Sent {action}.")
+            of.log_change(request, row, f"Sent {name}.")
             sent += 1
-    of.message_user(request, f"{sent} on their way: {action}. The commands tell what comes of them.")
+    of.message_user(request, f"{sent} on their way: {name}. The commands tell what comes of them.")
 
 
-def offer(model: type[Model], act: Callable[..., None]) -> None:
-    """Offer an action of commands in the admin of a model of the domain."""
-    of = admin.site.get_model_admin(model)
-    of.actions = (*of.actions, act)
+def ask_each(of: admin.ModelAdmin, request: HttpRequest, action: Action, asked: Iterable[Asked]) -> None:
+    """Send a command with a payload for each row."""
+    sending = [(row, key, partial(dispatch.ask, action=action, payload=payload)) for row, key, payload in asked]
+    send_each(of, request, action.name, sending)
 
 
-class Operated(ReadOnly):
-    """Rows that operators can do something about by commands, though nobody writes them by hand."""
+class Operated(admin.ModelAdmin):
+    """Rows that whoever may send commands can do something about."""
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        # Whoever may change stations may also ask them for something, as over REST.
-        return request.user.has_perm("chargers.change_chargepoint")
+        return request.user.has_perm("tasks.add_command")
+
+
+def asking(name: str, description: str, asked: Callable[[QuerySet[Any]], Iterable[Asked]]) -> Callable[..., None]:
+    """Make an admin action that sends a command of OCPP 1.6 for each of the chosen rows."""
+
+    @admin.action(description=description, permissions=["operate"])
+    def act(self: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        ask_each(self, request, BY_NAME[OcppVersion.V16, name], asked(queryset))
+
+    act.__name__ = description.lower().replace(" ", "_")
+    return act
+
+
+def of_stations(payload: Payload) -> Callable[[QuerySet[ChargePoint]], Iterable[Asked]]:
+    return lambda rows: ((row, row.pk, payload) for row in rows)
+
+
+def of_connectors(**payload: Any) -> Callable[[QuerySet[Connector]], Iterable[Asked]]:
+    return lambda rows: ((row, row.chargepoint_id, {"connectorId": row.evse_id, **payload}) for row in rows)
+
+
+def of_running(rows: QuerySet[Transaction]) -> Iterable[Asked]:
+    running = rows.filter(stop_transaction_timestamp__isnull=True)
+    return ((row, row.chargepoint_id, {"transactionId": row.pk}) for row in running)
+
+
+def of_open(rows: QuerySet[Reservation]) -> Iterable[Asked]:
+    return ((row, row.chargepoint_id, {"reservationId": row.reservation_id}) for row in rows.filter(status__in=OPEN))
+
+
+@admin.action(description="Send what the local list lacks", permissions=["operate"])
+def send_what_lists_lack(
+    self: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[ChargePoint] | QuerySet[LocalList]
+) -> None:
+    # A list has the key of its station.
+    send_each(self, request, "SendLocalList", ((row, row.pk, dispatch.synchronise_list) for row in queryset))
+
+
+def operate(model: type[Model], base: type[admin.ModelAdmin], *actions: Callable[..., None]) -> None:
+    """Add actions that send commands to an admin page of the domain."""
+    page = type(base.__name__, (Operated, base), {"actions": (*(base.actions or ()), *actions)})
+    admin.site.unregister(model)
+    admin.site.register(model, page)
+
+
+operate(
+    ChargePoint,
+    StationAdmin,
+    asking("TriggerMessage", "Ask for statuses", of_stations({"requestedMessage": "StatusNotification"})),
+    asking("GetConfiguration", "Ask for configuration", of_stations({})),
+    asking("Reset", "Soft reset", of_stations({"type": "Soft"})),
+    asking("Reset", "Hard reset", of_stations({"type": "Hard"})),
+    send_what_lists_lack,
+)
+operate(
+    Connector,
+    ConnectorAdmin,
+    asking("UnlockConnector", "Unlock", of_connectors()),
+    asking("ChangeAvailability", "Put out of service", of_connectors(type="Inoperative")),
+    asking("ChangeAvailability", "Put in service", of_connectors(type="Operative")),
+)
+operate(Transaction, TransactionAdmin, asking("RemoteStopTransaction", "Stop remotely", of_running))
 
 
 @admin.register(Command)
@@ -99,7 +178,7 @@ class CommandAdmin(ReadOnly):
 
 
 @admin.register(Reservation)
-class ReservationAdmin(Operated):
+class ReservationAdmin(Operated, ReadOnly):
     list_display = (
         column("reservation_id", "#"),
         station,
@@ -129,7 +208,7 @@ class ReservationAdmin(Operated):
         "answered_at",
         "ended_at",
     )
-    actions = ("cancel",)
+    actions = (asking("CancelReservation", "Cancel reservations that are not over", of_open),)
 
     @admin.display(description="id tag", ordering="id_tag_id")
     def tag(self, row: Reservation) -> SafeString:
@@ -139,28 +218,9 @@ class ReservationAdmin(Operated):
     def command(self, row: Reservation) -> SafeString:
         return link(Command, row.command_id)
 
-    @admin.action(description="Cancel reservations that are not over", permissions=["operate"])
-    def cancel(self, request: HttpRequest, queryset: QuerySet[Reservation]) -> None:
-        action = BY_NAME[OcppVersion.V16, "CancelReservation"]
-
-        def send(row: Reservation, of: ChargePoint) -> Command | None:
-            payload = {"reservationId": row.reservation_id}
-            return dispatch.ask(of, action, payload, requested_by=request.user)
-
-        send_each(self, request, queryset.filter(status__in=OPEN), action.name, send)
-
-
-def send_lists(of: admin.ModelAdmin, request: HttpRequest, rows: QuerySet[Any]) -> None:
-    """Send stations what their local lists lack."""
-
-    def send(row: Any, station: ChargePoint) -> Command | None:
-        return dispatch.synchronise_list(station, requested_by=request.user)
-
-    send_each(of, request, rows, "SendLocalList", send)
-
 
 @admin.register(LocalList)
-class LocalListAdmin(Operated):
+class LocalListAdmin(Operated, ReadOnly):
     list_display = (
         station,
         "automatic",
@@ -174,7 +234,7 @@ class LocalListAdmin(Operated):
     list_filter = ("automatic", "last_outcome")
     search_fields = ("chargepoint__chargepoint_id",)
     fields = (*list_display, "failures", "is_in_sync", "number_held", "number_wanted", "held")
-    actions = ("synchronise", "keep_in_sync", "leave_alone")
+    actions = (send_what_lists_lack, "keep_in_sync", "leave_alone")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LocalList]:
         return super().get_queryset(request).defer("entries")
@@ -199,10 +259,6 @@ class LocalListAdmin(Operated):
     def held(self, row: LocalList) -> SafeString:
         return pretty(row.entries)
 
-    @admin.action(description="Send what they lack", permissions=["operate"])
-    def synchronise(self, request: HttpRequest, queryset: QuerySet[LocalList]) -> None:
-        send_lists(self, request, queryset)
-
     @admin.action(description="Keep in sync from now on", permissions=["operate"])
     def keep_in_sync(self, request: HttpRequest, queryset: QuerySet[LocalList]) -> None:
         self.message_user(request, f"{queryset.update(automatic=True)} are kept in sync.", messages.SUCCESS)
@@ -210,11 +266,3 @@ class LocalListAdmin(Operated):
     @admin.action(description="Leave alone from now on", permissions=["operate"])
     def leave_alone(self, request: HttpRequest, queryset: QuerySet[LocalList]) -> None:
         self.message_user(request, f"{queryset.update(automatic=False)} are left alone.", messages.SUCCESS)
-
-
-@admin.action(description="Send what their local lists lack", permissions=["change"])
-def synchronise_lists(of: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[ChargePoint]) -> None:
-    send_lists(of, request, queryset)
-
-
-offer(ChargePoint, synchronise_lists)

@@ -10,11 +10,12 @@ from typing import Any
 from uuid import UUID
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
 from chargers.changes import Changes
-from chargers.services import reservations, stations, transactions
-from tasks import broker, commands, locallists, updates
+from chargers.services import certificates, reservations, stations, transactions
+from tasks import broker, commands, locallists, signing, updates
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,28 @@ def sweep_nodes(**_: Any) -> None:
     changes = Changes()
     stations.sweep_nodes(now=timezone.now(), changes=changes)
     updates.publish(changes)
+
+
+# The signer of certificates may hang: the worker has others to serve.
+@shared_task(
+    name="tasks.sign_certificates",
+    soft_time_limit=2 * settings.CERTIFICATE_TIMEOUT,
+    time_limit=2 * settings.CERTIFICATE_TIMEOUT + 10,
+)
+def sign_certificates(**_: Any) -> None:
+    changes = Changes()
+    try:
+        with broker.alone("certificates", 2 * settings.CERTIFICATE_TIMEOUT + 20) as alone:
+            if alone:
+                signing.work_on(changes=changes)
+    finally:
+        updates.publish(changes)
+
+
+@shared_task(name="tasks.warn_of_expiring_certificates")
+def warn_of_expiring_certificates(**_: Any) -> None:
+    for expiry in certificates.expiring(now=timezone.now()):
+        logger.warning("%s: %s expires on %s", expiry.station, expiry.use.value, expiry.at.date())
 
 
 @shared_task(name="tasks.close_abandoned_transactions")

@@ -1,6 +1,7 @@
 """What every test may use."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -53,6 +54,13 @@ def redis_settings(redis_url: str, settings: Settings) -> Iterator[str]:
 def short_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     """Close what threads of the server open: the test's database could not be dropped at the end."""
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
+
+
+@pytest.fixture
+def data_dir(settings: Settings, tmp_path: Path) -> Path:
+    """An empty data directory."""
+    settings.DATA_DIR = tmp_path / "data"
+    return tmp_path / "data"
 
 
 @pytest.fixture

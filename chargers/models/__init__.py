@@ -1,5 +1,6 @@
 """One module per noun; callers import the models from here."""
 
+from chargers.models.certificate import Certificate
 from chargers.models.connector import Connector
 from chargers.models.idtag import IdTag
 from chargers.models.limitation import Limitation
@@ -16,6 +17,7 @@ from chargers.models.transactionevent import TransactionEvent
 from chargers.models.variable import Variable
 
 __all__ = [
+    "Certificate",
     "ChargePoint",
     "Connector",
     "CsmsNode",

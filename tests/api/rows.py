@@ -5,8 +5,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from chargers.choices import OcppVersion
+from chargers.choices import CertificateUse, OcppVersion
 from chargers.models import (
+    Certificate,
     ChargePoint,
     Connector,
     CsmsNode,
@@ -56,6 +57,20 @@ def limitation(of: ChargePoint, kind: str = "trigger", subject: str = "Heartbeat
 
 def connector(of: ChargePoint, evse_id: int = 1, connectorid: int = 1, **fields: Any) -> Connector:
     return Connector.objects.create(chargepoint=of, evse_id=evse_id, connectorid=connectorid, **fields)
+
+
+def certificate(of: ChargePoint, status: str = "Installed", **fields: Any) -> Certificate:
+    defaults = {
+        "use": CertificateUse.CSMS_ROOT,
+        "subject": "CN=Root",
+        "hash_algorithm": "SHA256",
+        "issuer_name_hash": "aa",
+        "issuer_key_hash": "bb",
+        "serial_number": "FFF",
+        "created_at": NOON,
+        "updated_at": NOON,
+    }
+    return Certificate.objects.create(chargepoint=of, status=status, **{**defaults, **fields})
 
 
 def tag(id_token: str = "TAG1", **fields: Any) -> IdTag:

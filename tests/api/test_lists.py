@@ -69,6 +69,10 @@ def add_variable(number: int) -> None:
     rows.variable(rows.station(f"S{number:02}"))
 
 
+def add_certificate(number: int) -> None:
+    rows.certificate(rows.station(f"S{number:02}"))
+
+
 def add_command(number: int) -> None:
     rows.command(rows.station(f"S{number:02}"), requested_by=User.objects.create(username=f"user{number}"))
 
@@ -89,6 +93,7 @@ LISTS: dict[str, Callable[[int], None]] = {
     "/api/locallist/": add_local_list,
     "/api/location/": add_location,
     "/api/variable/": add_variable,
+    "/api/certificate/": add_certificate,
     "/api/task/": add_command,
     "/api/user/": add_user,
 }

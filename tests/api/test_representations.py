@@ -12,6 +12,7 @@ from api.representations import Representation
 from api.users import UserRepresentation
 from chargers import representation, selectors
 from chargers.services import locallists
+from tests import pki
 from tests.api import rows
 
 pytestmark = pytest.mark.django_db
@@ -35,12 +36,12 @@ CONTRACT = {
 @pytest.fixture
 def filled() -> dict[str, Any]:
     """One row of everything, by the class that represents it."""
-    station, tag = rows.station(), rows.tag()
+    station = rows.station()
     rows.deviation(station)
     rows.limitation(station)
     transaction = rows.transaction(station, connector=rows.connector(station))
     reading = rows.reading(transaction, [{"value": "1"}])
-    local_list = rows.local_list(station, {"TAG1": {"status": "Accepted"}})
+    tag, local_list = rows.tag(), rows.local_list(station, {"TAG1": {"status": "Accepted"}})
     return {
         "Station": selectors.chargepoints(now=timezone.now()).get(),
         "Connector": transaction.connector,
@@ -54,6 +55,8 @@ def filled() -> dict[str, Any]:
         "SecurityEvent": rows.security_event(station),
         "Location": rows.location(latitude="1", longitude="2"),
         "Variable": rows.variable(station),
+        "Certificate": rows.certificate(station),
+        "CertificateAuthority": pki.root(),
         "Command": rows.command(station, error={"code": "x", "description": "", "details": {}}),
         "UserRepresentation": User.objects.create(username="somebody"),
     }

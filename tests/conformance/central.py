@@ -9,7 +9,7 @@ from tests.e2e.launcher import Platform
 
 TIMEOUT = 40
 # How long what a station has told may take until REST tells it; it is stored before the station is answered.
-PATIENCE = 10
+PATIENCE = 20
 
 
 class Central:

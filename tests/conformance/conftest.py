@@ -13,7 +13,12 @@ from tests.e2e.storage import own_storage
 def strict_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """Yield a platform that all scenarios share, each with a station and tags of its own."""
     with own_storage() as storage:
-        settings = {**storage, "OV2XMP_OCPP_VALIDATION": "strict", "OV2XMP_OCPP_TIMEOUT": "10"}
+        settings = {
+            **storage,
+            "OV2XMP_OCPP_VALIDATION": "strict",
+            "OV2XMP_OCPP_TIMEOUT": "10",
+            "OV2XMP_CPO_NAME": "Example CPO",
+        }
         platform = Platform(tmp_path_factory.mktemp("conformance") / "var", settings)
         try:
             platform.wait_until_ready()

@@ -1,7 +1,9 @@
 """A small fleet for a platform without stations: ``make demo``, or ``python -m tests.simulator.demo``.
 
 Some connectors are busy from the start, the others wait for an operator's RemoteStartTransaction.
-The stations react to every command of OCPP 1.6 Core. Ctrl-C ends the charging sessions properly.
+The stations react to every command of OCPP 1.6: to a ReserveNow, its holder comes after a while. By
+themselves they now and then report a security event, keep a connector that a driver has reserved on
+the spot, or get along with less power for some minutes. Ctrl-C ends the charging sessions properly.
 """
 
 import argparse
@@ -14,15 +16,15 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import websockets
 
-from tests.simulator.station import Answer, Call, CallError, Disconnected, dumps
-from tests.simulator.v16 import Connector, Station16
+from tests.simulator.station import Answer, Call, CallError, Disconnected, Payload, dumps
+from tests.simulator.v16 import Connector, Station16, timestamp
 from tests.simulator.vehicle import Vehicle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +35,14 @@ HTTP_TIMEOUT = 10
 BACKOFF = (1, 8)
 NEXT_DRIVER = (20, 60)
 STOP_TIMEOUT = 15
+# Seconds: between what a station does by itself, until the holder of a reservation comes, and until
+# he leaves.
+NEXT_DEED = (60, 180)
+ARRIVAL = (10, 30)
+STAY = (60, 120)
+# How long a station keeps a connector, and gets along with less power.
+KEPT = timedelta(minutes=5)
+SAVING = timedelta(minutes=2)
 
 LOCATION = {
     "name": "Demo car park",
@@ -72,6 +82,11 @@ FLEET = {
     "DEMO-AC-5": Kind("Homeload", "Mini 7", "0.9.12", 7_400, 1, busy=1, capacity=40_000),
     "DEMO-DC-1": Kind("Voltaris", "HPC 150", "5.1.0", 150_000, 0, connectors=2, busy=1, capacity=77_000),
 }
+SECURITY_EVENTS = (
+    ("MemoryExhaustion", "log partition 93 % full"),
+    ("SettingSystemTime", "clock set forward by 3 s"),
+    ("TamperDetectionActivated", "door open for 12 s"),
+)
 DRIVERS = ("Amber", "Blue", "Coral", "Green", "Indigo", "Olive", "Red", "Silver", "White")
 
 
@@ -102,6 +117,8 @@ class DemoStation(Station16):
                 "firmwareVersion": kind.firmware,
             },
             autonomous=True,
+            max_power=kind.power,
+            transfer_time=3,
             **options,
         )
         self.kind = kind
@@ -131,6 +148,7 @@ class DemoStation(Station16):
             except (OSError, TimeoutError, CallError, websockets.WebSocketException) as error:
                 self.say(f"cannot connect: {error}")
                 await self.disconnect()
+                self.fall_back()
             await asyncio.sleep(wait * self.noise.uniform(0.8, 1.2))
             wait = min(wait * 2, longest)
 
@@ -140,7 +158,84 @@ class DemoStation(Station16):
             if connector.number <= self.kind.busy and not connector.busy and connector.operative:
                 self.begin_session(connector, tag_of(driver))
 
-    def begin_session(self, connector: Connector, id_tag: str, *, authorize: bool = True) -> None:
+    async def keep_busy(self) -> None:
+        """Do now and then what a station does by itself, until cancelled."""
+        await self.ready.wait()
+        await self._attempt(self.tell_event("StartupOfTheDevice", f"firmware {self.kind.firmware}"))
+        while True:
+            await asyncio.sleep(self.noise.uniform(*NEXT_DEED))
+            deed = self.noise.choice((self.notice, self.keep_connector, self.save_power))
+            await self._attempt(deed())
+
+    async def _attempt(self, deed: Awaitable[None]) -> None:
+        """Do something that may as well fail: the connection or the platform may be away."""
+        with contextlib.suppress(Disconnected, TimeoutError, CallError):
+            await deed
+
+    async def notice(self) -> None:
+        await self.tell_event(*self.noise.choice(SECURITY_EVENTS))
+
+    async def tell_event(self, kind: str, detail: str) -> None:
+        await self.security_event(kind, detail)
+        self.say(f"security event {kind}: {detail}")
+
+    async def keep_connector(self) -> None:
+        """Reserve a connector for one of its drivers, who has asked for it on the spot: the platform knows no id."""
+        for connector, driver in zip(self.connectors.values(), self.drivers, strict=True):
+            request = {
+                "reservationId": -connector.number,
+                "connectorId": connector.number,
+                "idTag": tag_of(driver),
+                "expiryDate": timestamp(self.clock() + KEPT),
+            }
+            if connector.number > self.kind.busy and self.on_reserve_now(request) == {"status": "Accepted"}:
+                self.say(f"kept for {tag_of(driver)}", connector)
+                await self.do_reserve_now(request)
+                return
+
+    async def save_power(self) -> None:
+        """Limit the whole station to half of its power for a while, unless the platform limits it already."""
+        if self.profiles.installed:
+            return
+        now, watts = self.clock(), round(self.kind.power * self.kind.connectors / 2)
+        profile = {
+            "chargingProfileId": -1,
+            "stackLevel": 0,
+            "chargingProfilePurpose": "ChargePointMaxProfile",
+            "chargingProfileKind": "Absolute",
+            "validTo": timestamp(now + SAVING),
+            "chargingSchedule": {
+                "startSchedule": timestamp(now),
+                "chargingRateUnit": "W",
+                "chargingSchedulePeriod": [{"startPeriod": 0, "limit": watts}],
+            },
+        }
+        if self.on_set_charging_profile({"connectorId": 0, "csChargingProfiles": profile}) == {"status": "Accepted"}:
+            self.say(f"limited to {watts / 1000:.1f} kW for {SAVING.total_seconds():.0f} s")
+            await asyncio.sleep(SAVING.total_seconds())
+            self.profiles.remove(lambda held: held.profile is profile)
+
+    async def do_reserve_now(self, payload: Payload) -> None:
+        await super().do_reserve_now(payload)
+        self.spawn(self._arrive(payload["reservationId"]))
+
+    async def _arrive(self, number: int) -> None:
+        """Let the holder of a reservation come, unless it has ended before, and leave after a while."""
+        await asyncio.sleep(self.noise.uniform(*ARRIVAL))
+        reservation = self.reservations.get(number)
+        connector = reservation and self.free_connector(reservation.connector, reservation.id_tag)
+        if not reservation or not connector:
+            return
+        self.say(f"{reservation.id_tag} comes for the reservation", connector)
+        if number < 0:
+            self.drop_reservation(number)
+        self.begin_session(connector, reservation.id_tag)
+        session = connector.session
+        await asyncio.sleep(self.noise.uniform(*STAY))
+        if connector.session is session:
+            self.end_session(connector, "Local")
+
+    def begin_session(self, connector: Connector, id_tag: str, **options: Any) -> None:
         connector.vehicle = Vehicle(
             capacity=self.kind.capacity,
             soc=self.noise.uniform(15, 60),
@@ -148,7 +243,7 @@ class DemoStation(Station16):
             phases=self.kind.phases,
             noise=self.noise,
         )
-        super().begin_session(connector, id_tag, authorize=authorize)
+        super().begin_session(connector, id_tag, **options)
 
     async def come_back(self) -> None:
         """Leave it to `live`, which waits for the end of the connection."""
@@ -157,13 +252,18 @@ class DemoStation(Station16):
         self.say(f"{call.action} {dumps(call.payload)}: {outcome(answer)}")
         super().answered(call, answer)
 
+    def session_refused(self, connector: Connector, id_tag: str) -> None:
+        self.say(f"{id_tag} may not charge", connector)
+
     def session_started(self, connector: Connector) -> None:
         self.say(f"transaction {connector.transaction_id} started by {connector.id_tag}", connector)
 
     def metered(self, connector: Connector, power: float) -> None:
-        vehicle = connector.vehicle
+        limit = self.limit_of(connector)
+        limited = f"   limited to {limit / 1000:.1f} kW" if limit is not None else ""
         self.say(
-            f"{power / 1000:6.1f} kW   {connector.energy / 1000:10.3f} kWh on the meter   battery {vehicle.soc:.0f} %",
+            f"{power / 1000:6.1f} kW   {connector.energy / 1000:10.3f} kWh on the meter   "
+            f"battery {connector.vehicle.soc:.0f} %{limited}",
             connector,
         )
 
@@ -276,11 +376,12 @@ async def run(host: str, interval: float) -> None:
 
 async def run_fleet(fleet: Sequence[DemoStation], place: Placer, stopping: asyncio.Event) -> None:
     lives = [asyncio.create_task(station.live()) for station in fleet]
-    placing = [asyncio.create_task(place_when_ready(station, place)) for station in fleet]
+    around = [asyncio.create_task(place_when_ready(station, place)) for station in fleet]
+    around += [asyncio.create_task(station.keep_busy()) for station in fleet]
     say(f"{len(fleet)} stations start. Ctrl-C ends them.")
     await stopping.wait()
     say("ending the sessions")
-    await cancel([*lives, *placing])
+    await cancel([*lives, *around])
     await asyncio.gather(*(leave(station) for station in fleet))
 
 

@@ -1,0 +1,53 @@
+"""What nobody is shown."""
+
+from typing import Any
+
+import pytest
+
+from chargers.secrets import MASK, is_secret, masked
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AuthorizationKey",
+        "authorizationkey",
+        "WiFiPassword",
+        "AdminPasswd",
+        "PUK",
+        "SimPUK",
+        "apn_pwd",
+        "WPA_PSK",
+        "SSID",
+    ],
+)
+def test_a_key_that_lets_somebody_in_is_a_secret(name: str) -> None:
+    assert is_secret(name)
+
+
+@pytest.mark.parametrize("name", ["HeartbeatInterval", "CpoName", "ConnectorPhaseRotation", "SecurityProfile", "Pukka"])
+def test_another_key_is_none(name: str) -> None:
+    assert not is_secret(name)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ({"key": "AuthorizationKey", "value": "x"}, {"key": "AuthorizationKey", "value": MASK}),
+        ({"key": "HeartbeatInterval", "value": "x"}, {"key": "HeartbeatInterval", "value": "x"}),
+        (
+            [2, "1", "A", {"list": [{"key": "PUK", "value": 1}]}],
+            [2, "1", "A", {"list": [{"key": "PUK", "value": MASK}]}],
+        ),
+        ("ftp://me:secret@host:21/x", f"ftp://me:{MASK}@host:21/x"),
+        ("ftp://me:a:b@c@host/x", f"ftp://me:{MASK}@host/x"),
+        ("ftp://me@host/x", "ftp://me@host/x"),
+        ("http://host:80/a:b@c", "http://host:80/a:b@c"),
+        ("see ftp://a:b@c and ftp://d:e@f", f"see ftp://a:{MASK}@c and ftp://d:{MASK}@f"),
+        ("12:30@noon", "12:30@noon"),
+        (None, None),
+        (5, 5),
+    ],
+)
+def test_secrets_are_masked_wherever_they_stand(value: Any, shown: Any) -> None:
+    assert masked(value) == shown
