@@ -203,7 +203,8 @@ def keep_version(values: Sequence[ListVersion], changes: Changes) -> list[None]:
             continue
         row.reported_version, row.reported_at = value.version, value.at
         if value.version == 0:
-            row.hold(0, {}, value.at)
+            # It may be empty because it was sent so, and still count from there.
+            row.hold(row.version or 0, {}, value.at)
         row.save(update_fields=["reported_version", "reported_at", "version", "entries", "digest", "updated_at"])
     return [None] * len(values)
 

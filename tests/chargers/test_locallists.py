@@ -182,9 +182,15 @@ def test_a_reported_version_confirms_or_contradicts(version: int, known: bool, e
     update(3, {"A": OK}, full=True)
     row = report(version)
     assert (row.reported_version, row.reported_at) == (version, at(1))
-    assert (row.is_known, row.entries, row.version) == (known, entries, 3 if version else 0)
+    assert (row.is_known, row.entries, row.version) == (known, entries, 3)
     # What it takes afterwards counts, whatever it told before.
     assert update(row.next_version, {"B": OK}, full=True, minute=2).is_known
+
+
+def test_a_list_that_was_emptied_and_tells_so_goes_on_counting() -> None:
+    update(3, {}, full=True)
+    row = report(0)
+    assert (row.is_known, row.next_version) == (True, 4)
 
 
 def test_a_station_that_keeps_no_list_is_known_to_hold_nothing_by_nobody() -> None:
