@@ -1,9 +1,11 @@
 """One module per noun; callers import the models from here."""
 
 from chargers.models.connector import Connector
+from chargers.models.firmwareupdate import FirmwareUpdate
 from chargers.models.idtag import IdTag
 from chargers.models.limitation import Limitation
 from chargers.models.location import Location
+from chargers.models.logupload import LogUpload
 from chargers.models.metervalue import MeterValue
 from chargers.models.node import CsmsNode
 from chargers.models.securityevent import SecurityEvent
@@ -18,9 +20,11 @@ __all__ = [
     "Connector",
     "CsmsNode",
     "Deviation",
+    "FirmwareUpdate",
     "IdTag",
     "Limitation",
     "Location",
+    "LogUpload",
     "MeterValue",
     "SecurityEvent",
     "StatusNotification",
