@@ -7,13 +7,13 @@ real stations listed in ``docs/quirks.md``.
 
 from csms.errors import ErrorCode
 from csms.versions.base import Version
-from csms.versions.v16 import configuration, core, security, triggers
+from csms.versions.v16 import configuration, core, jobs, security, triggers
 from csms.versions.v16.members import NAME
 
 VERSION = Version(
     name=NAME,
-    handlers={**core.HANDLERS, **security.HANDLERS},
-    effects={**core.EFFECTS, **configuration.EFFECTS, **triggers.EFFECTS},
+    handlers={**core.HANDLERS, **jobs.HANDLERS, **security.HANDLERS},
+    effects={**core.EFFECTS, **configuration.EFFECTS, **jobs.EFFECTS, **triggers.EFFECTS},
     scripts={**core.SCRIPTS, **configuration.SCRIPTS},
     # A security event refused is sent again without end (BO-15).
     before_accepted=frozenset({"BootNotification", "SecurityEventNotification"}),
