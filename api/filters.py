@@ -16,7 +16,16 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from api import identities
-from chargers.choices import CRITICAL_EVENTS, ConnectorStatus, OcppVersion, RegistrationStatus, TransactionStatus
+from chargers.choices import (
+    CRITICAL_EVENTS,
+    ConnectorStatus,
+    FirmwareUpdateStatus,
+    LogType,
+    LogUploadStatus,
+    OcppVersion,
+    RegistrationStatus,
+    TransactionStatus,
+)
 from tasks.models import CommandStatus
 
 # The largest number that a column of either database compares with.
@@ -194,6 +203,17 @@ class SecurityEvents(filters.FilterSet):
     def pick_critical(self, rows: QuerySet, name: str, wanted: bool) -> QuerySet:
         critical = Q(type__in=CRITICAL_EVENTS)
         return rows.filter(critical if wanted else ~critical)
+
+
+class FirmwareUpdates(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    status = filters.ChoiceFilter(choices=FirmwareUpdateStatus.choices)
+
+
+class LogUploads(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    status = filters.ChoiceFilter(choices=LogUploadStatus.choices)
+    log_type = filters.ChoiceFilter(choices=LogType.choices)
 
 
 class Commands(filters.FilterSet):

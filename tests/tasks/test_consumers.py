@@ -144,11 +144,14 @@ async def test_an_update_carries_the_very_object_that_rest_answers() -> None:
         transaction = rows.transaction(station, connector=connector, id_tag=rows.tag())
         command = rows.command(station)
         event = rows.security_event(station)
+        update, upload = rows.firmware_update(station), rows.log_upload(station)
         return token(), {
             "chargepoint": ("CP001", "/api/chargepoint/CP001/"),
             "connector": (connector.pk, f"/api/connector/{connector.pk}/"),
             "transaction": (transaction.pk, f"/api/transaction/{transaction.pk}/"),
             "securityevent": (event.pk, f"/api/securityevent/{event.pk}/"),
+            "firmwareupdate": (update.pk, f"/api/firmwareupdate/{update.pk}/"),
+            "logupload": (upload.pk, f"/api/logupload/{upload.pk}/"),
             "tasks": (command.pk, f"/api/task/{command.pk}/"),
         }
 
