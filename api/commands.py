@@ -9,7 +9,6 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.urls import URLPattern, re_path
 from django.utils import timezone
-from kombu.exceptions import OperationalError as BrokerError
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,12 +24,11 @@ from chargers.errors import UnknownStation
 from chargers.models import ChargePoint
 from chargers.models.station import IDENTITY_LENGTH, identity_key
 from chargers.secrets import masked
-from tasks import commands, updates
+from tasks import commands, dispatch, updates
 from tasks.action import Action, Payload
 from tasks.actions import ACTIONS
 from tasks.models import Command, CommandStatus
 from tasks.schemas import InvalidBody, from_wire, problems_of, to_wire
-from tasks.tasks import relay_command
 
 # How a command that was not answered is told: status, code and message.
 OUTCOMES: Mapping[str, tuple[int, str, str]] = {
@@ -41,7 +39,7 @@ OUTCOMES: Mapping[str, tuple[int, str, str]] = {
 }
 # A command that was sent stays open until its node ends it, a little after the wait for it is over.
 STILL_OPEN = OUTCOMES[CommandStatus.TIMEOUT]
-QUEUE_DOWN = (503, "QUEUE_UNAVAILABLE", "The command was not sent: the queue does not answer.")
+QUEUE_DOWN = (503, "QUEUE_UNAVAILABLE", dispatch.QUEUE_DOWN)
 
 # What JSON can say and no database can hold: NUL and lone surrogates.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -73,13 +71,9 @@ class CommandEndpoint(APIView):
     def post(self, request: Request) -> Response:
         asked = read(self.row, request.data)
         command = store(self.row, asked, request.user)
-        try:
-            relay_command.apply_async(kwargs={"command_id": str(command.pk)}, retry=False)
-        except BrokerError:
-            return failure(end_unsent(command), *QUEUE_DOWN)
-        if asked.sync:
-            return outcome(wait(command))
-        return success(command, 202, "TASK_SUBMITTED", f"{command} is on its way; its task tells what comes of it.")
+        if not dispatch.hand_over(command):
+            return failure(command, *QUEUE_DOWN)
+        return outcome(wait(command)) if asked.sync else submitted(command)
 
 
 def read(row: Action, body: Any) -> Asked:
@@ -150,19 +144,15 @@ def store(row: Action, asked: Asked, user: AbstractBaseUser) -> Command:
         )
 
 
-def end_unsent(command: Command) -> Command:
-    changes = Changes()
-    commands.end(command.pk, CommandStatus.ERROR, now=timezone.now(), changes=changes, reason=QUEUE_DOWN[2])
-    updates.publish(changes)
-    command.refresh_from_db()
-    return command
-
-
 def wait(command: Command) -> Command:
     changes = Changes()
     command = commands.wait(command, seconds=settings.OCPP_TIMEOUT, changes=changes, idle=turn_given_away)
     updates.publish(changes)
     return command
+
+
+def submitted(command: Command) -> Response:
+    return success(command, 202, "TASK_SUBMITTED", f"{command} is on its way; its task tells what comes of it.")
 
 
 def outcome(command: Command) -> Response:

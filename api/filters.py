@@ -18,12 +18,15 @@ from rest_framework.views import APIView
 from api import identities
 from chargers.choices import (
     CRITICAL_EVENTS,
+    CertificateStatus,
+    CertificateUse,
     ConnectorStatus,
     FirmwareUpdateStatus,
     LogType,
     LogUploadStatus,
     OcppVersion,
     RegistrationStatus,
+    ReservationStatus,
     TransactionStatus,
 )
 from tasks.models import CommandStatus
@@ -161,6 +164,12 @@ class Connectors(filters.FilterSet):
     connector_status = filters.ChoiceFilter(choices=ConnectorStatus.choices)
 
 
+class Certificates(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    use = filters.ChoiceFilter(choices=CertificateUse.choices)
+    status = filters.ChoiceFilter(choices=CertificateStatus.choices)
+
+
 class IdTags(filters.FilterSet):
     username = TextFilter(field_name="user__username")
     friendly_name = TextFilter()
@@ -179,6 +188,12 @@ class Transactions(filters.FilterSet):
     start_before = MomentFilter(
         field_name="start_transaction_timestamp", lookup_expr="lt", label="Started before this time."
     )
+
+
+class Reservations(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    id_token = TagFilter(field_name="id_tag_id")
+    status = filters.ChoiceFilter(choices=ReservationStatus.choices)
 
 
 class Variables(filters.FilterSet):

@@ -107,6 +107,44 @@ class Connector(Representation):
     power_type = serializers.ChoiceField(choices=choices.PowerType.choices, allow_blank=True)
 
 
+class CertificateHashData(serializers.Serializer):
+    hash_algorithm = serializers.CharField(help_text="`SHA256`, `SHA384` or `SHA512`")
+    issuer_name_hash = serializers.CharField()
+    issuer_key_hash = serializers.CharField()
+    serial_number = serializers.CharField()
+
+
+class Certificate(Representation):
+    represent = staticmethod(representation.certificate)
+
+    certificate_id = serializers.IntegerField()
+    chargepoint_id = serializers.CharField(allow_null=True)
+    use = serializers.ChoiceField(choices=choices.CertificateUse.choices)
+    status = serializers.ChoiceField(choices=choices.CertificateStatus.choices)
+    reason = serializers.CharField(help_text="why it was rejected, or what went wrong last")
+    subject = serializers.CharField(help_text="empty where the station told no more than its hashes")
+    serial_number = serializers.CharField(help_text="hexadecimal")
+    not_after = Moment(help_text="when it expires")
+    certificate_hash_data = CertificateHashData(allow_null=True, help_text="what DeleteCertificate names it by")
+    pem = serializers.CharField(help_text="the certificate, or the chain of a station's own")
+    csr = serializers.CharField(help_text="the signing request")
+    attempts = serializers.IntegerField(help_text="to sign it, or to bring it to the station")
+    task_id = serializers.UUIDField(allow_null=True, help_text="the command that brought it to the station last")
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class CertificateAuthority(Representation):
+    represent = staticmethod(representation.authority)
+
+    subject = serializers.CharField()
+    serial_number = serializers.CharField(help_text="hexadecimal")
+    not_before = serializers.DateTimeField()
+    not_after = serializers.DateTimeField(help_text="when it expires")
+    fingerprint = serializers.CharField(help_text="SHA256, hexadecimal")
+    pem = serializers.CharField(help_text="its root certificate, to be installed as CentralSystemRootCertificate")
+
+
 class IdTag(Representation):
     represent = staticmethod(representation.idtag)
 
@@ -145,6 +183,25 @@ class Transaction(Representation):
         child=serializers.ChoiceField(choices=choices.TransactionFlag.choices),
         help_text="what makes it worth a second look before it is billed",
     )
+
+
+class Reservation(Representation):
+    represent = staticmethod(representation.reservation)
+
+    reservation_id = serializers.IntegerField(help_text="what the station knows it by")
+    chargepoint_id = serializers.CharField(allow_null=True)
+    evse_id = serializers.IntegerField(help_text="0 is any of the station's")
+    connector = Connector(allow_null=True, help_text="null where it may be any, or was unknown")
+    id_tag = serializers.CharField(allow_null=True)
+    parent_id_tag = serializers.CharField(help_text="the tag whose group may use it too")
+    expiry_date = serializers.DateTimeField()
+    status = serializers.ChoiceField(choices=choices.ReservationStatus.choices)
+    reason = serializers.CharField(help_text="why it was refused, failed or removed")
+    transaction_id = serializers.IntegerField(allow_null=True, help_text="the transaction that used it up")
+    task_id = serializers.UUIDField(allow_null=True, help_text="the command that asked for it")
+    created_at = serializers.DateTimeField()
+    answered_at = Moment()
+    ended_at = Moment()
 
 
 class SampledValue(Representation):

@@ -11,22 +11,25 @@ from rest_framework import status
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from api import filters, identities, inputs, representations
 from api.openapi import Schema
 from api.samples import Samples
 from api.viewsets import Changeable, Creatable, Deletable, Listed, Readable, Resource
 from api.work import Work
-from chargers import selectors
+from chargers import authority, selectors
 from chargers.changes import Changes
 from chargers.errors import UnknownStation
 from chargers.models import (
+    Certificate,
     ChargePoint,
     Connector,
     FirmwareUpdate,
     IdTag,
     Location,
     LogUpload,
+    Reservation,
     SecurityEvent,
     StatusNotification,
     Transaction,
@@ -34,7 +37,7 @@ from chargers.models import (
 )
 from chargers.models.idtag import tag_key
 from chargers.models.station import identity_key
-from chargers.services import connectors, firmware, logs, security, stations
+from chargers.services import connectors, firmware, logs, reservations, security, stations
 from tasks import commands, updates
 from tasks.models import Command
 
@@ -103,6 +106,40 @@ class ConnectorResource(Listed, Readable, Changeable, Resource):
 
     def get_queryset(self) -> QuerySet[Connector]:
         return selectors.connectors()
+
+
+class CertificateResource(Listed, Readable, Resource):
+    """A certificate that a station is believed to hold, or that it wants signed.
+
+    A station's own is signed and brought to it by itself. Roots are installed, read and deleted
+    with the commands InstallCertificate, GetInstalledCertificateIds and DeleteCertificate.
+    """
+
+    tag = "certificates"
+    noun = "a certificate"
+    serializer_class = representations.Certificate
+    filterset_class = filters.Certificates
+    lookup_url_kwarg = "certificate_id"
+    key = staticmethod(int)
+    ordering = ("-id",)
+    ordering_fields = ("certificate_id", "chargepoint_id", "use", "status", "not_after", "created_at", "updated_at")
+    columns = {"certificate_id": "id"}
+
+    def get_queryset(self) -> QuerySet[Certificate]:
+        return Certificate.objects.all()
+
+
+class CertificateAuthority(APIView):
+    """The root of the embedded certificate authority, by which certificates of stations are verified."""
+
+    schema = Schema()
+    tag = "certificates"
+    summaries = {"get": "Read the certificate authority"}
+    problems = {"get": {404: ("CERTIFICATE_AUTHORITY_DOES_NOT_EXIST", "Another authority signs, or none.")}}
+    serializer_class = representations.CertificateAuthority
+
+    def get(self, request: Request) -> Response:
+        return Response(representations.CertificateAuthority(authority.embedded().root()).data)
 
 
 class IdTagResource(Listed, Readable, Creatable, Changeable, Deletable, Resource):
@@ -181,6 +218,16 @@ class SampleResource(Resource):
         return wanted
 
 
+def of_station(rows: QuerySet, given: str) -> QuerySet:
+    """Narrow history to one station's, which may be gone. Raises UnknownStation where there never was one."""
+    # PostgreSQL knows no NUL.
+    station = identities.station(given) if "\0" not in given else ""
+    rows = rows.filter(chargepoint_id=station)
+    if not ChargePoint.objects.filter(pk=station).exists() and not rows.exists():
+        raise UnknownStation(given)
+    return rows
+
+
 class StatusResource(Listed, Resource):
     """Every status that a station reported, newest first. A deleted station's are kept."""
 
@@ -194,13 +241,33 @@ class StatusResource(Listed, Resource):
     def get_queryset(self) -> QuerySet[StatusNotification]:
         if getattr(self, "swagger_fake_view", False):
             return StatusNotification.objects.none()
-        given = self.kwargs["chargepoint_id"]
-        # PostgreSQL knows no NUL.
-        station = identities.station(given) if "\0" not in given else ""
-        rows = StatusNotification.objects.filter(chargepoint_id=station)
-        if not ChargePoint.objects.filter(pk=station).exists() and not rows.exists():
-            raise UnknownStation(given)
-        return rows
+        return of_station(StatusNotification.objects.all(), self.kwargs["chargepoint_id"])
+
+
+class ReservationSchema(Schema):
+    def get_operation_id(self) -> str:
+        # Both lists would be called the same.
+        return f"{super().get_operation_id()}{'_of_station' if 'chargepoint_id' in self.path else ''}"
+
+
+class ReservationResource(Listed, Resource):
+    """A connector that a station keeps, or was asked to keep, for an id tag and its group; newest first.
+
+    Reservations are made and given up by commands. While one is `Accepted`, nobody else may charge
+    there. A deleted station's are kept.
+    """
+
+    schema = ReservationSchema()
+    tag = "reservations"
+    topic = reservations.TOPIC
+    serializer_class = representations.Reservation
+    filterset_class = filters.Reservations
+    ordering = ("-id",)
+    ordering_fields = ("reservation_id", "chargepoint_id", "id_tag", "expiry_date", "status", "created_at", "ended_at")
+
+    def get_queryset(self) -> QuerySet[Reservation]:
+        rows = selectors.reservations()
+        return of_station(rows, self.kwargs["chargepoint_id"]) if "chargepoint_id" in self.kwargs else rows
 
 
 class LocationResource(Listed, Readable, Creatable, Changeable, Deletable, Resource):

@@ -21,6 +21,7 @@ class Router(SimpleRouter):
 router = Router()
 router.register("chargepoint", resources.StationResource, "chargepoint")
 router.register("connector", resources.ConnectorResource, "connector")
+router.register("certificate", resources.CertificateResource, "certificate")
 router.register("idtag", resources.IdTagResource, "idtag")
 router.register("transaction", resources.TransactionResource, "transaction")
 router.register("location", resources.LocationResource, "location")
@@ -43,6 +44,7 @@ urlpatterns = [
     re_path(r"^token/?$", tokens.Login.as_view(), name="token"),
     re_path(r"^token/refresh/?$", tokens.Refresh.as_view(), name="token-refresh"),
     re_path(r"^token/verify/?$", tokens.Verify.as_view(), name="token-verify"),
+    re_path(r"^certificateauthority/?$", resources.CertificateAuthority.as_view(), name="certificateauthority"),
     re_path(r"^user/create/?$", NewUser.as_view({"post": "create"}), name="user-create"),
     re_path(
         rf"^sampledvalue/(?P<transaction_id>{ANYTHING})/?$", resources.SampleResource.as_view(listed), name="samples"
@@ -51,6 +53,12 @@ urlpatterns = [
         rf"^statusnotification/(?P<chargepoint_id>{ANYTHING})/?$",
         resources.StatusResource.as_view(listed),
         name="statusnotification",
+    ),
+    re_path(r"^reservation/?$", resources.ReservationResource.as_view(listed), name="reservation-list"),
+    re_path(
+        rf"^reservation/(?P<chargepoint_id>{ANYTHING})/?$",
+        resources.ReservationResource.as_view(listed),
+        name="reservation-of-station",
     ),
     *commands.urls(),
     *router.urls,

@@ -25,6 +25,7 @@ from django.utils.safestring import SafeString, mark_safe
 from chargers.changes import Changes, committed
 from chargers.choices import CRITICAL_EVENTS, RegistrationStatus, TransactionFlag
 from chargers.models import (
+    Certificate,
     ChargePoint,
     Connector,
     CsmsNode,
@@ -35,6 +36,7 @@ from chargers.models import (
     Location,
     LogUpload,
     MeterValue,
+    Reservation,
     SecurityEvent,
     StatusNotification,
     Transaction,
@@ -42,7 +44,7 @@ from chargers.models import (
     Variable,
 )
 from chargers.models.job import Job
-from chargers.services import connectors, limitations, stations
+from chargers.services import certificates, connectors, limitations, stations
 
 # From when until when a station said something.
 SPAN = ("at", "received_at")
@@ -98,9 +100,12 @@ class Editable(admin.ModelAdmin):
 
 def pretty(value: Any) -> SafeString:
     """Show JSON as a person reads it."""
-    if value is None:
-        return SafeString("-")
-    return format_html("<pre style='margin: 0'>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False))
+    return verbatim("" if value is None else json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def verbatim(text: str) -> SafeString:
+    """Show text of many lines."""
+    return format_html("<pre style='margin: 0'>{}</pre>", text) if text else SafeString("-")
 
 
 def link(to: type[Model], key: Any, text: str = "") -> SafeString:
@@ -188,6 +193,21 @@ class OpenFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         return queryset.filter(stop_transaction_timestamp__isnull=self.value() == "1") if self.value() else queryset
+
+
+class ExpiryFilter(admin.SimpleListFilter):
+    title = parameter_name = "expiry"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("past", "expired"), ("month", "within a month"), ("later", "later")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        now = timezone.now()
+        spans = {"past": (None, now), "month": (now, now + certificates.SOON), "later": (now + certificates.SOON, None)}
+        first, last = spans.get(self.value() or "", (None, None))
+        if first:
+            queryset = queryset.filter(not_after__gte=first)
+        return queryset.filter(not_after__lt=last) if last else queryset
 
 
 class CriticalFilter(admin.SimpleListFilter):
@@ -374,8 +394,8 @@ class StationAdmin(Editable):
     def history(self, row: ChargePoint) -> SafeString:
         """Link to the rows of the station elsewhere."""
         models = {Transaction: "transactions", StatusNotification: "statuses", MeterValue: "meter values"}
-        models |= {Variable: "variables", SecurityEvent: "security events"}
-        models |= {FirmwareUpdate: "firmware updates", LogUpload: "log uploads"}
+        models |= {Variable: "variables", Certificate: "certificates", SecurityEvent: "security events"}
+        models |= {Reservation: "reservations", FirmwareUpdate: "firmware updates", LogUpload: "log uploads"}
         query = urlencode({"chargepoint__exact": row.pk})
         links = [
             (reverse(f"admin:chargers_{to._meta.model_name}_changelist"), query, text) for to, text in models.items()
@@ -620,6 +640,49 @@ class VariableAdmin(ReadOnly):
     list_filter = ("mutability",)
     search_fields = ("chargepoint__chargepoint_id__exact", "variable", "component")
     search_help_text = "Station's identity in full, or part of the variable's name."
+
+
+@admin.register(Certificate)
+class CertificateAdmin(ReadOnly):
+    list_display = (
+        column("updated_at", "changed"),
+        station,
+        column("get_use_display", "use"),
+        "status",
+        "subject",
+        column("not_after", "expires"),
+        "is_valid",
+        "reason",
+    )
+    list_filter = ("status", "use", ExpiryFilter)
+    search_fields = ("chargepoint__chargepoint_id", "subject", "serial_number__iexact", "reason")
+    search_help_text = "Station, subject, serial number in full, or part of the reason."
+    fieldsets = (
+        (None, {"fields": (station, "use", "status", "reason", "attempts", "brought_by", "created_at", "updated_at")}),
+        ("Certificate", {"fields": ("subject", "serial_number", "not_after", "is_valid", "whole")}),
+        ("Named by", {"fields": ("hash_algorithm", "issuer_name_hash", "issuer_key_hash")}),
+        ("Signing request", {"fields": ("request",)}),
+    )
+
+    @admin.display(description="in date", boolean=True, ordering="not_after")
+    def is_valid(self, row: Certificate) -> bool | None:
+        return row.not_after > timezone.now() if row.not_after else None
+
+    @admin.display(description="command")
+    def brought_by(self, row: Certificate) -> SafeString:
+        if row.command_id is None:
+            return SafeString("-")
+        return format_html(
+            '<a href="{}">{}</a>', reverse("admin:tasks_command_change", args=[row.command_id]), row.command_id
+        )
+
+    @admin.display(description="PEM")
+    def whole(self, row: Certificate) -> SafeString:
+        return verbatim(row.pem)
+
+    @admin.display(description="PEM")
+    def request(self, row: Certificate) -> SafeString:
+        return verbatim(row.csr)
 
 
 @admin.register(Deviation)

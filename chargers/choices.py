@@ -53,6 +53,7 @@ class AuthorizationStatus(TextChoices):
     EXPIRED = "Expired"
     INVALID = "Invalid"
     CONCURRENT_TX = "ConcurrentTx"
+    RESERVED = "Reserved", "Reserved for somebody else"
 
 
 class TransactionStatus(TextChoices):
@@ -80,6 +81,20 @@ class TransactionFlag(TextChoices):
     STOP_DIFFERS = "stop_differs", "a repeated stop reported other values; the first one counts"
     SUPERSEDED = "superseded", "another transaction began on the connector; closed with the last reading"
     UNIT_SUSPECT = "unit_suspect", "energy and power contradict each other by about a thousand: kWh labelled Wh?"
+
+
+class ReservationStatus(TextChoices):
+    """The life of a reservation: asked for, then held by its station or not, and how that ended."""
+
+    REQUESTED = "Requested"
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    FAILED = "Failed", "Failed: the station did not answer"
+    USED = "Used"
+    CANCELLED = "Cancelled"
+    EXPIRED = "Expired"
+    REPLACED = "Replaced", "Replaced by another under the same id"
+    REMOVED = "Removed", "Removed: the station no longer has it"
 
 
 class Mutability(TextChoices):
@@ -119,6 +134,7 @@ class LimitationKind(TextChoices):
     TRIGGER = "trigger", "sending a message when asked to"
     CONFIGURATION_FILTER = "configuration_filter", "telling only the configuration keys that are asked for"
     STATION_AVAILABILITY = "station_availability", "changing the availability of all connectors at once"
+    LOCAL_LIST = "local_list", "keeping a local authorisation list"
     FILE_PROTOCOL = "file_protocol", "transferring files by this protocol"
 
 
@@ -174,6 +190,26 @@ class LogType(TextChoices):
     DIAGNOSTICS = "Diagnostics"
     DIAGNOSTICS_LOG = "DiagnosticsLog"
     SECURITY_LOG = "SecurityLog"
+
+
+class CertificateUse(TextChoices):
+    """What a certificate is for, in the words of 2.0.1."""
+
+    CSMS_ROOT = "CSMSRootCertificate", "root of the platform"
+    MANUFACTURER_ROOT = "ManufacturerRootCertificate", "root of the manufacturer"
+    STATION = "ChargingStationCertificate", "the station's own"
+
+
+class CertificateStatus(TextChoices):
+    """How far a certificate has come: the station's own from Requested on, a root Installed or Deleted."""
+
+    REQUESTED = "Requested", "the station asked for it, and it is to be signed"
+    SIGNED = "Signed", "signed, and on its way to the station"
+    ACCEPTED = "Accepted", "the station took it"
+    REJECTED = "Rejected", "the request is no good, or the station refused the certificate"
+    FAILED = "Failed", "it could not be signed, or not be brought to the station"
+    INSTALLED = "Installed", "the station holds it"
+    DELETED = "Deleted", "the station holds it no more"
 
 
 class ParkingType(TextChoices):

@@ -3,6 +3,8 @@
 ::
 
     ChargersError
+    ├── CertificateRefused
+    ├── NoCertificateAuthority
     ├── UnknownStation
     └── WrongCredentials
 
@@ -12,6 +14,20 @@ Each carries a stable ``code``; the edges map it to HTTP or to OCPP.
 
 class ChargersError(Exception):
     code = "error"
+
+
+class CertificateRefused(ChargersError):
+    """A certificate or a signing request is no good; each reason has a ``code`` of its own."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class NoCertificateAuthority(ChargersError):
+    """Somebody else signs the certificates of stations, or nobody does."""
+
+    code = "CERTIFICATE_AUTHORITY_DOES_NOT_EXIST"
 
 
 class UnknownStation(ChargersError):

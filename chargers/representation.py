@@ -8,7 +8,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from cryptography import x509
+
+from chargers import pem
 from chargers.models import (
+    Certificate,
     ChargePoint,
     Connector,
     Deviation,
@@ -18,6 +22,7 @@ from chargers.models import (
     Location,
     LogUpload,
     MeterValue,
+    Reservation,
     SecurityEvent,
     StatusNotification,
     Transaction,
@@ -100,6 +105,45 @@ def chargepoint(row: ChargePoint) -> Json:
     }
 
 
+def certificate(row: Certificate) -> Json:
+    """Represent a certificate; what DeleteCertificate names it by is null where that is not known."""
+    named = {
+        "hash_algorithm": row.hash_algorithm,
+        "issuer_name_hash": row.issuer_name_hash,
+        "issuer_key_hash": row.issuer_key_hash,
+        "serial_number": row.serial_number,
+    }
+    return {
+        "certificate_id": row.pk,
+        "chargepoint_id": row.chargepoint_id,
+        "use": row.use,
+        "status": row.status,
+        "reason": row.reason,
+        "subject": row.subject,
+        "serial_number": row.serial_number,
+        "not_after": time(row.not_after),
+        "certificate_hash_data": named if row.issuer_key_hash else None,
+        "pem": row.pem,
+        "csr": row.csr,
+        "attempts": row.attempts,
+        "task_id": str(row.command_id) if row.command_id else None,
+        "created_at": time(row.created_at),
+        "updated_at": time(row.updated_at),
+    }
+
+
+def authority(root: x509.Certificate) -> Json:
+    facts = pem.facts(root)
+    return {
+        "subject": facts.subject,
+        "serial_number": facts.serial_number,
+        "not_before": time(facts.not_before),
+        "not_after": time(facts.not_after),
+        "fingerprint": facts.fingerprint,
+        "pem": pem.write(root),
+    }
+
+
 def connector(row: Connector) -> Json:
     return {
         "uuid": str(row.uuid),
@@ -146,6 +190,26 @@ def transaction(row: Transaction) -> Json:
         "reason_stopped": row.reason_stopped,
         "transaction_status": row.transaction_status,
         "flags": row.flags,
+    }
+
+
+def reservation(row: Reservation) -> Json:
+    """Represent a reservation read with its connector."""
+    return {
+        "reservation_id": row.reservation_id,
+        "chargepoint_id": row.chargepoint_id,
+        "evse_id": row.evse_id,
+        "connector": connector(row.connector) if row.connector else None,
+        "id_tag": row.id_tag_id,
+        "parent_id_tag": row.parent_id_tag,
+        "expiry_date": time(row.expiry_date),
+        "status": row.status,
+        "reason": row.reason,
+        "transaction_id": row.transaction_id,
+        "task_id": str(row.command_id) if row.command_id else None,
+        "created_at": time(row.created_at),
+        "answered_at": time(row.answered_at),
+        "ended_at": time(row.ended_at),
     }
 
 

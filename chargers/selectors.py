@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from chargers.models import ChargePoint, Connector, FirmwareUpdate, IdTag, LogUpload, Transaction
+from chargers.models import ChargePoint, Connector, FirmwareUpdate, IdTag, LogUpload, Reservation, Transaction
 
 
 def chargepoints(*, now: datetime) -> QuerySet[ChargePoint]:
@@ -29,3 +29,7 @@ def loguploads() -> QuerySet[LogUpload]:
 
 def transactions() -> QuerySet[Transaction]:
     return Transaction.objects.select_related("connector")
+
+
+def reservations() -> QuerySet[Reservation]:
+    return Reservation.objects.select_related("connector")

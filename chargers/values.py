@@ -7,12 +7,15 @@ Wh. EVSE 0 is the station as a whole; connector n of OCPP 1.6 is EVSE n, connect
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypedDict
 from uuid import UUID
 
-from chargers.choices import AuthorizationStatus, LimitationKind, OcppVersion, RegistrationStatus
+from chargers.choices import AuthorizationStatus, CertificateUse, LimitationKind, OcppVersion, RegistrationStatus
+
+# Later than this after it happened, an event was stored on the station first.
+OFFLINE_AFTER = timedelta(minutes=5)
 
 
 class Sample(TypedDict, total=False):
@@ -134,6 +137,10 @@ class StatusReport:
     vendor_id: str = ""
     vendor_error_code: str = ""
 
+    @property
+    def is_late(self) -> bool:
+        return self.received_at - self.at > OFFLINE_AFTER
+
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
@@ -252,6 +259,26 @@ class AvailabilityChange:
     station: str
     evse_id: int
     operative: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationAnswer:
+    """What a station made of a reservation it was asked for; without a reason it holds it."""
+
+    station: str
+    command_id: UUID
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CancellationAnswer:
+    """Whether a station has cancelled a reservation; if not, it has none under that number."""
+
+    station: str
+    number: int
+    accepted: bool
     at: datetime
 
 
@@ -425,3 +452,77 @@ class TransactionEvent:
     reason: str = ""
     reservation_id: int | None = None
     readings: Sequence[Reading] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRequest:
+    """A station wants its public key signed; `csr` is the request as it sent it."""
+
+    station: str
+    csr: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChainAnswer:
+    """A station's answer to the signed chain that a command brought it."""
+
+    station: str
+    command_id: UUID
+    chain: str
+    accepted: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateHash:
+    """How OCPP names an installed certificate (1.6 whitepaper section 6.1 CertificateHashDataType).
+
+    The hashes and the serial number are hexadecimal text; case does not matter.
+    """
+
+    algorithm: str
+    issuer_name_hash: str
+    issuer_key_hash: str
+    serial_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateInstalled:
+    """A station took a root, in PEM."""
+
+    station: str
+    use: CertificateUse
+    pem: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateGone:
+    """A station deleted a root, or never had it."""
+
+    station: str
+    hash: CertificateHash
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatesTold:
+    """All roots for one use that a station holds."""
+
+    station: str
+    use: CertificateUse
+    hashes: Sequence[CertificateHash]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """What an operator wants to know of a certificate; names as RFC 4514 writes them, numbers in hexadecimal."""
+
+    subject: str
+    issuer: str
+    serial_number: str
+    not_before: datetime
+    not_after: datetime
+    fingerprint: str

@@ -305,7 +305,10 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-commands": {"task": "tasks.sweep_commands", "schedule": 5.0},
     "sweep-nodes": {"task": "tasks.sweep_nodes", "schedule": 10.0},
     "time-out-jobs": {"task": "tasks.time_out_jobs", "schedule": 60.0},
+    "sign-certificates": {"task": "tasks.sign_certificates", "schedule": 5.0},
+    "warn-of-expiring-certificates": {"task": "tasks.warn_of_expiring_certificates", "schedule": timedelta(days=1)},
     "close-abandoned-transactions": {"task": "tasks.close_abandoned_transactions", "schedule": 60.0},
+    "expire-reservations": {"task": "tasks.expire_reservations", "schedule": 5.0},
 }
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -383,6 +386,12 @@ OCPP_MAX_MESSAGE_SIZE = env_int("OV2XMP_OCPP_MAX_MESSAGE_SIZE", 4 * 1024 * 1024,
 OCPP_MAX_QUEUED_CALLS = env_int("OV2XMP_OCPP_MAX_QUEUED_CALLS", 50, minimum=1)
 OCPP_TRANSACTION_GRACE = env_number("OV2XMP_OCPP_TRANSACTION_GRACE", 300)
 OCPP_JOB_TIMEOUT = env_number("OV2XMP_OCPP_JOB_TIMEOUT", 3600, minimum=1)
+
+# Certificates of stations. The signer is the dotted path of a class as chargers.authority.Signer; empty signs none.
+CERTIFICATE_SIGNER = env("OV2XMP_CERTIFICATE_SIGNER", "chargers.authority.EmbeddedAuthority").strip()
+CERTIFICATE_TIMEOUT = env_number("OV2XMP_CERTIFICATE_TIMEOUT", 60, minimum=1)  # seconds
+CERTIFICATE_DAYS = env_int("OV2XMP_CERTIFICATE_DAYS", 365, minimum=1)
+CPO_NAME = env("OV2XMP_CPO_NAME").strip()
 
 # How long a batch may take before its stations are answered InternalError.
 INTAKE_TIMEOUT = env_number("OV2XMP_INTAKE_TIMEOUT", 15, minimum=0.1)

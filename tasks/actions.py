@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from chargers.choices import LimitationKind, OcppVersion
 from tasks.action import Action, Need, Payload
-from tasks.v16 import configuration, firmware, logs, transactions
+from tasks.v16 import certificates, configuration, firmware, logs, reservations, transactions
 
 
 def _trigger(payload: Payload) -> Sequence[Need]:
@@ -29,6 +29,13 @@ DOWNLOAD = (
 )
 
 ACTIONS: tuple[Action, ...] = (
+    Action(V16, "CancelReservation", "Give up a reservation."),
+    Action(
+        V16,
+        "CertificateSigned",
+        "Bring the station its own certificate, signed; what it asks to be signed is brought to it by itself.",
+        prepare=certificates.prepare_chain,
+    ),
     Action(
         V16,
         "ChangeAvailability",
@@ -45,6 +52,7 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(V16, "ClearCache", "Make the station forget the id tags it has cached."),
     Action(V16, "DataTransfer", "Send vendor-specific data."),
+    Action(V16, "DeleteCertificate", "Delete a root certificate, named by its hashes."),
     Action(V16, "GetConfiguration", "Read configuration keys and keep them as variables.", renames={"keys": "key"}),
     Action(
         V16,
@@ -64,6 +72,13 @@ ACTIONS: tuple[Action, ...] = (
         prepare=logs.prepare_log,
         unanswered=logs.unanswered,
     ),
+    Action(V16, "GetInstalledCertificateIds", "Read which root certificates the station holds, and keep them."),
+    Action(
+        V16,
+        "InstallCertificate",
+        "Install a root certificate, by which the station verifies the platform or its manufacturer.",
+        prepare=certificates.prepare_root,
+    ),
     Action(V16, "RemoteStartTransaction", "Ask the station to start charging for an id tag.", while_pending=False),
     Action(
         V16,
@@ -71,6 +86,14 @@ ACTIONS: tuple[Action, ...] = (
         "Ask the station to stop a transaction.",
         prepare=transactions.name_as_the_station_does,
         while_pending=False,
+    ),
+    Action(
+        V16,
+        "ReserveNow",
+        "Reserve a connector, or with connector 0 any of them, for an id tag and its group.",
+        fills=("reservationId",),
+        prepare=reservations.prepare,
+        unanswered=reservations.unanswered,
     ),
     Action(V16, "Reset", "Restart the station.", renames={"reset_type": "type"}),
     Action(

@@ -6,11 +6,14 @@ that subscribes a moment too late.
 """
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
 import redis
 from django.conf import settings
 from redis.backoff import NoBackoff
+from redis.exceptions import LockError
 from redis.retry import Retry
 
 # Longer than any wait for it; what nobody fetched goes away by itself.
@@ -37,6 +40,11 @@ def news_list(command_id: UUID | str) -> str:
 def worker_key() -> str:
     """Name the key that is there while a worker does its housekeeping."""
     return f"{settings.REDIS_PREFIX}:worker"
+
+
+def lock_key(name: str) -> str:
+    """Name the key that is there while a worker is at something that one at a time is enough for."""
+    return f"{settings.REDIS_PREFIX}:lock:{name}"
 
 
 @functools.cache
@@ -68,6 +76,21 @@ def note_worker() -> None:
 def worker_is_alive() -> bool:
     """Tell whether a worker did its housekeeping of late. Raises RedisError."""
     return bool(client().exists(worker_key()))
+
+
+@contextmanager
+def alone(name: str, seconds: float) -> Iterator[bool]:
+    """Say whether nobody else is at `name`, and keep others away meanwhile, at most `seconds`. Raises RedisError."""
+    lock = client().lock(lock_key(name), timeout=seconds)
+    if not lock.acquire(blocking=False):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        # One that was held for too long is somebody else's by now.
+        with suppress(LockError):
+            lock.release()
 
 
 def tell_ended(command_id: UUID | str, status: str) -> None:

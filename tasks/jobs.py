@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from cryptography import x509
-
+from chargers import pem
 from chargers.changes import Changes
+from chargers.errors import CertificateRefused
 from chargers.models.job import Job
 from chargers.services import jobs, limitations
 from chargers.values import Facts, JobRequest
@@ -118,11 +118,11 @@ def against_moment(text: str | None, *, not_before: str | None = None, called: s
     return f"Must not lie before {called}." if earlier and at < earlier else ""
 
 
-def against_certificate(pem: str) -> str:
+def against_certificate(certificate: str) -> str:
     try:
-        x509.load_pem_x509_certificate(pem.encode())
-    except ValueError:
-        return "Must be an X.509 certificate in PEM."
+        pem.read_certificate(certificate)
+    except CertificateRefused as error:
+        return str(error)
     return ""
 
 

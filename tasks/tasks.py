@@ -10,11 +10,12 @@ from typing import Any
 from uuid import UUID
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
 from chargers.changes import Changes
-from chargers.services import jobs, stations, transactions
-from tasks import broker, commands, updates
+from chargers.services import certificates, jobs, reservations, stations, transactions
+from tasks import broker, commands, signing, updates
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,28 @@ def sweep_nodes(**_: Any) -> None:
     updates.publish(changes)
 
 
+# The signer of certificates may hang: the worker has others to serve.
+@shared_task(
+    name="tasks.sign_certificates",
+    soft_time_limit=2 * settings.CERTIFICATE_TIMEOUT,
+    time_limit=2 * settings.CERTIFICATE_TIMEOUT + 10,
+)
+def sign_certificates(**_: Any) -> None:
+    changes = Changes()
+    try:
+        with broker.alone("certificates", 2 * settings.CERTIFICATE_TIMEOUT + 20) as alone:
+            if alone:
+                signing.work_on(changes=changes)
+    finally:
+        updates.publish(changes)
+
+
+@shared_task(name="tasks.warn_of_expiring_certificates")
+def warn_of_expiring_certificates(**_: Any) -> None:
+    for expiry in certificates.expiring(now=timezone.now()):
+        logger.warning("%s: %s expires on %s", expiry.station, expiry.use.value, expiry.at.date())
+
+
 @shared_task(name="tasks.close_abandoned_transactions")
 def close_abandoned_transactions(**_: Any) -> None:
     changes = Changes()
@@ -60,4 +83,11 @@ def time_out_jobs(**_: Any) -> None:
     changes = Changes()
     if ended := jobs.time_out(now=timezone.now(), changes=changes):
         logger.warning("%d firmware updates and log uploads were given up: nothing is heard of them", ended)
+    updates.publish(changes)
+
+
+@shared_task(name="tasks.expire_reservations")
+def expire_reservations(**_: Any) -> None:
+    changes = Changes()
+    reservations.expire(now=timezone.now(), changes=changes)
     updates.publish(changes)

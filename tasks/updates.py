@@ -18,7 +18,7 @@ from chargers import representation, selectors
 from chargers.changes import Changes
 from chargers.models import SecurityEvent
 from chargers.secrets import masked
-from chargers.services import firmware, logs, security
+from chargers.services import firmware, logs, reservations, security
 from tasks import commands
 from tasks.models import Command
 
@@ -65,6 +65,11 @@ def _transactions(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, di
     return [(row.pk, row.chargepoint_id or "", representation.transaction(row)) for row in rows]
 
 
+def _reservations(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = selectors.reservations().filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id or "", representation.reservation(row)) for row in rows]
+
+
 def _security_events(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
     rows = SecurityEvent.objects.filter(pk__in=keys)
     return [(row.pk, row.chargepoint_id or "", representation.securityevent(row)) for row in rows]
@@ -89,6 +94,7 @@ READERS: Mapping[str, Reader] = {
     "chargepoint": _chargepoints,
     "connector": _connectors,
     "transaction": _transactions,
+    reservations.TOPIC: _reservations,
     security.TOPIC: _security_events,
     firmware.TOPIC: _firmware_updates,
     logs.TOPIC: _log_uploads,

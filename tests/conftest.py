@@ -1,6 +1,7 @@
 """What every test may use."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -14,6 +15,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from tasks import broker
 from tasks.roles import Role
+from tasks.tasks import relay_command
 
 pytest_plugins = ["tests.fixtures_flush", "tests.fixtures_redis"]
 
@@ -52,6 +54,21 @@ def redis_settings(redis_url: str, settings: Settings) -> Iterator[str]:
 def short_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     """Close what threads of the server open: the test's database could not be dropped at the end."""
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
+
+
+@pytest.fixture
+def data_dir(settings: Settings, tmp_path: Path) -> Path:
+    """An empty data directory."""
+    settings.DATA_DIR = tmp_path / "data"
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def handed_over(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets the ids of the commands that the worker is given, which it does not relay."""
+    ids: list[str] = []
+    monkeypatch.setattr(relay_command, "apply_async", lambda kwargs, retry: ids.append(kwargs["command_id"]))
+    return ids
 
 
 def person(name: str, role: Role | None) -> User:

@@ -1,5 +1,6 @@
 """One module per noun; callers import the models from here."""
 
+from chargers.models.certificate import Certificate
 from chargers.models.connector import Connector
 from chargers.models.firmwareupdate import FirmwareUpdate
 from chargers.models.idtag import IdTag
@@ -8,6 +9,7 @@ from chargers.models.location import Location
 from chargers.models.logupload import LogUpload
 from chargers.models.metervalue import MeterValue
 from chargers.models.node import CsmsNode
+from chargers.models.reservation import Reservation
 from chargers.models.securityevent import SecurityEvent
 from chargers.models.station import ChargePoint, Deviation
 from chargers.models.status import StatusNotification
@@ -16,6 +18,7 @@ from chargers.models.transactionevent import TransactionEvent
 from chargers.models.variable import Variable
 
 __all__ = [
+    "Certificate",
     "ChargePoint",
     "Connector",
     "CsmsNode",
@@ -26,6 +29,7 @@ __all__ = [
     "Location",
     "LogUpload",
     "MeterValue",
+    "Reservation",
     "SecurityEvent",
     "StatusNotification",
     "Transaction",

@@ -7,8 +7,9 @@ from django.conf import settings
 
 from chargers.changes import Changes
 from chargers.choices import AuthorizationStatus, TransactionStatus
-from chargers.models import ChargePoint, IdTag, Transaction
+from chargers.models import ChargePoint, IdTag, Reservation, Transaction
 from chargers.models.idtag import tag_key
+from chargers.services import reservations
 from chargers.values import Authorization, AuthorizationRequest
 
 INVALID = Authorization(AuthorizationStatus.INVALID)
@@ -24,7 +25,12 @@ NO_TAGS = frozenset({"", "noauthorization"})
 def authorize(values: Sequence[AuthorizationRequest], changes: Changes) -> list[Authorization]:
     """Judge the tags that drivers present."""
     tags = find([value.id_token for value in values])
-    return [judge(value, tags[value.id_token]) for value in values]
+    held = reservations.held_by(value.station for value in values)
+    return [_authorize(value, tags[value.id_token], held.get(value.station, ())) for value in values]
+
+
+def _authorize(value: AuthorizationRequest, tag: IdTag | None, held: Sequence[Reservation]) -> Authorization:
+    return reservations.guard(judge(value, tag), held, tag.pk if tag else value.id_token, value.at)
 
 
 def find(id_tokens: Sequence[str]) -> dict[str, IdTag | None]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from chargers.changes import Changes
 from chargers.choices import ConnectorStatus
 from chargers.models import ChargePoint, Connector, StatusNotification
-from chargers.services import connectors
+from chargers.services import connectors, reservations
 from chargers.values import StatusReport
 
 # Statuses this close to each other are taken in the order they come: stations set their clocks by
@@ -38,6 +38,7 @@ def record(values: Sequence[StatusReport], changes: Changes) -> list[None]:
     )
     _move_connectors([value for value in values if value.evse_id], changes)
     _move_stations([value for value in values if not value.evse_id], changes)
+    reservations.lose(values, changes)
     return [None] * len(values)
 
 

@@ -5,11 +5,12 @@ closes the transaction, and the Started that follows fills in its beginning.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from chargers.changes import Changes
 from chargers.choices import AuthorizationStatus, TransactionFlag, TransactionStatus
-from chargers.models import Transaction, TransactionEvent
-from chargers.services import connectors, idtags, metervalues, transactions
+from chargers.models import Reservation, Transaction, TransactionEvent
+from chargers.services import connectors, idtags, metervalues, reservations, transactions
 from chargers.values import Authorization, AuthorizationRequest, MeterReport, TransactionRef
 from chargers.values import TransactionEvent as Event
 
@@ -18,16 +19,17 @@ STARTED, ENDED = "Started", "Ended"
 
 def record(values: Sequence[Event], changes: Changes) -> list[Authorization | None]:
     """Store events; answer what the tag that an event names may do, if it names one (E05.FR.01)."""
-    return [_record(value, changes) for value in values]
+    held = reservations.held_by(value.station for value in values if value.id_token is not None)
+    return [_record(value, held.get(value.station, ()), changes) for value in values]
 
 
-def _record(value: Event, changes: Changes) -> Authorization | None:
+def _record(value: Event, held: Sequence[Reservation], changes: Changes) -> Authorization | None:
     transaction, created = Transaction.objects.select_for_update().get_or_create(
         chargepoint_id=value.station,
         uuid=value.uuid,
         defaults={"ocpp_version": value.ocpp_version, "received_at": value.received_at},
     )
-    authorization = _authorize(value, transaction)
+    authorization = _authorize(value, transaction, held)
     _, new = TransactionEvent.objects.get_or_create(
         transaction=transaction,
         seq_no=value.seq_no,
@@ -43,7 +45,7 @@ def _record(value: Event, changes: Changes) -> Authorization | None:
     if not new:
         return authorization
     _place(transaction, value, changes)
-    _identify(transaction, value, authorization)
+    _identify(transaction, value, authorization, held, changes)
     if value.offline:
         transaction.flag(TransactionFlag.OFFLINE)
     if value.kind == STARTED:
@@ -58,7 +60,7 @@ def _record(value: Event, changes: Changes) -> Authorization | None:
     return authorization
 
 
-def _authorize(value: Event, transaction: Transaction) -> Authorization | None:
+def _authorize(value: Event, transaction: Transaction, held: Sequence[Reservation]) -> Authorization | None:
     if value.id_token is None:
         return None
     if value.free:
@@ -67,7 +69,14 @@ def _authorize(value: Event, transaction: Transaction) -> Authorization | None:
     request = AuthorizationRequest(value.station, value.id_token, value.received_at)
     if value.kind == ENDED:
         return idtags.judge(request, tag)
-    return idtags.judge_start(request, tag, besides=[transaction.pk], at=value.received_at)
+    authorization = idtags.judge_start(request, tag, besides=[transaction.pk], at=value.received_at)
+    id_tag = tag.pk if tag else value.id_token
+    return reservations.guard(authorization, held, id_tag, _moment(value), evse_id=value.evse_id or transaction.evse_id)
+
+
+def _moment(value: Event) -> datetime:
+    """Return when a reservation must be held to matter: what is held now says nothing about what was done offline."""
+    return value.at if value.offline else value.received_at
 
 
 def _place(transaction: Transaction, value: Event, changes: Changes) -> None:
@@ -81,7 +90,13 @@ def _place(transaction: Transaction, value: Event, changes: Changes) -> None:
         transaction.connector = connectors.ensure([place], changes).get(place)
 
 
-def _identify(transaction: Transaction, value: Event, authorization: Authorization | None) -> None:
+def _identify(
+    transaction: Transaction,
+    value: Event,
+    authorization: Authorization | None,
+    held: Sequence[Reservation],
+    changes: Changes,
+) -> None:
     """Learn who charges: the first tag counts; one that ends the session is kept beside it."""
     if authorization is None or value.free:
         return
@@ -94,6 +109,15 @@ def _identify(transaction: Transaction, value: Event, authorization: Authorizati
     transaction.authorization_status = authorization.status
     if authorization.status != AuthorizationStatus.ACCEPTED and transaction.is_open:
         transaction.transaction_status = TransactionStatus.UNAUTHORIZED
+    reservations.use(
+        transaction,
+        held,
+        number=value.reservation_id,
+        id_tag=transaction.id_tag_id or "",
+        parent=tag.parent_id if tag else None,
+        at=_moment(value),
+        changes=changes,
+    )
 
 
 def _start(transaction: Transaction, value: Event, changes: Changes) -> None:

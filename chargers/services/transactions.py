@@ -17,9 +17,10 @@ from django.db.transaction import atomic
 
 from chargers.changes import Changes
 from chargers.choices import AuthorizationStatus, ConnectorStatus, TransactionFlag, TransactionStatus
-from chargers.models import Connector, MeterValue, Transaction
-from chargers.services import connectors, idtags, metervalues
+from chargers.models import Connector, MeterValue, Reservation, Transaction
+from chargers.services import connectors, idtags, metervalues, reservations
 from chargers.values import (
+    OFFLINE_AFTER,
     Authorization,
     AuthorizationRequest,
     MeterReport,
@@ -31,8 +32,8 @@ from chargers.values import (
 
 TOPIC = "transaction"
 
-# Later than this after it happened, an event was stored on the station first.
-OFFLINE_AFTER = timedelta(minutes=5)
+# Why a tag that may charge may not just now.
+PASSING = (AuthorizationStatus.CONCURRENT_TX, AuthorizationStatus.RESERVED)
 
 
 def start(values: Sequence[TransactionStart], changes: Changes) -> list[Started]:
@@ -41,10 +42,11 @@ def start(values: Sequence[TransactionStart], changes: Changes) -> list[Started]
     A start with a tag that may not charge is recorded all the same: the station has already
     begun, and tells (ID-04).
     """
-    return [_start(value, changes) for value in values]
+    held = reservations.held_by(value.station for value in values)
+    return [_start(value, held.get(value.station, ()), changes) for value in values]
 
 
-def _start(value: TransactionStart, changes: Changes) -> Started:
+def _start(value: TransactionStart, held: Sequence[Reservation], changes: Changes) -> Started:
     tag = idtags.find([value.id_token])[value.id_token]
     id_tag = tag.pk if tag else value.id_token
     request = AuthorizationRequest(value.station, value.id_token, value.received_at)
@@ -53,8 +55,10 @@ def _start(value: TransactionStart, changes: Changes) -> Started:
 
     running = _running_before(value.station, value.evse_id, value.at)
     offline = value.received_at - value.at > OFFLINE_AFTER
-    # What runs now says nothing about a session of days ago (TX-08).
-    authorization = idtags.judge_start(request, tag, besides=running, at=value.at if offline else value.received_at)
+    # What runs now, or is reserved now, says nothing about a session of days ago (TX-08).
+    at = value.at if offline else value.received_at
+    authorization = idtags.judge_start(request, tag, besides=running, at=at)
+    authorization = reservations.guard(authorization, held, id_tag, at, evse_id=value.evse_id)
     _supersede(running, value.at, changes)
     place = (value.station, value.evse_id, value.connector_id)
     accepted = authorization.status == AuthorizationStatus.ACCEPTED
@@ -81,6 +85,15 @@ def _start(value: TransactionStart, changes: Changes) -> Started:
         transaction.flag(TransactionFlag.METER_UNKNOWN)
     transaction.save()
     changes.note(TOPIC, transaction.pk, "created")
+    reservations.use(
+        transaction,
+        held,
+        number=value.reservation_id,
+        id_tag=id_tag,
+        parent=tag.parent_id if tag else None,
+        at=at,
+        changes=changes,
+    )
     return Started(transaction.pk, authorization)
 
 
@@ -107,10 +120,10 @@ def _repeated_start(value: TransactionStart, id_tag: str) -> Transaction | None:
 
 
 def _answer_again(repeated: Transaction, authorization: Authorization) -> Authorization:
-    """Answer a repeat as the first time: what runs by now, or no longer does, was no matter then."""
-    concurrent = AuthorizationStatus.CONCURRENT_TX
-    if authorization.status == AuthorizationStatus.ACCEPTED and repeated.authorization_status == concurrent:
-        return replace(authorization, status=concurrent)
+    """Answer a repeat as the first time: what runs or is reserved by now, or no longer is, was no matter then."""
+    first = repeated.authorization_status
+    if authorization.status == AuthorizationStatus.ACCEPTED and first in PASSING:
+        return replace(authorization, status=AuthorizationStatus(first))
     return authorization
 
 

@@ -47,6 +47,7 @@ STATUS_WORDS: Mapping[AuthorizationStatus, str] = {
     AuthorizationStatus.EXPIRED: "Expired",
     AuthorizationStatus.INVALID: "Unknown",
     AuthorizationStatus.CONCURRENT_TX: "ConcurrentTx",
+    AuthorizationStatus.RESERVED: "NotAtThisLocation",
 }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from chargers import pem
 from chargers.changes import Changes
 from chargers.models import FirmwareUpdate
 from chargers.services import firmware
@@ -50,16 +51,19 @@ def prepare_signed_update(draft: Draft) -> Payload:
     )
     retrieve_at = jobs.moment(retrieve)
     assert retrieve_at is not None
+    # As stations expect it.
+    certificate = pem.write(pem.read_certificate(image["signingCertificate"]))
     job, url = firmware.ask(
         jobs.request(draft, location, numbered=True),
         facts=jobs.facts(draft),
         retrieve_at=retrieve_at,
         install_at=jobs.moment(install),
-        signing_certificate=image["signingCertificate"],
+        signing_certificate=certificate,
         signature=image["signature"],
         changes=draft.changes,
     )
-    return {**asked, "requestId": job.request_id, "firmware": {**image, "location": url}}
+    image = {**image, "location": url, "signingCertificate": certificate}
+    return {**asked, "requestId": job.request_id, "firmware": image}
 
 
 def unanswered(commands: Sequence[Command], now: datetime, changes: Changes) -> None:

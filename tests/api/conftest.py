@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,11 @@ from tasks import updates
 # What listeners were told: topic, event and data.
 News = list[tuple[str, str, dict[str, Any]]]
 Listen = Callable[[], AbstractContextManager[News]]
+
+
+@pytest.fixture(autouse=True)
+def own_data_dir(data_dir: Path) -> None:
+    """Keep the certificate authority of the tests apart from one in use."""
 
 
 @pytest.fixture

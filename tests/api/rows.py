@@ -5,8 +5,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from chargers.choices import OcppVersion
+from chargers.choices import CertificateUse, OcppVersion
 from chargers.models import (
+    Certificate,
     ChargePoint,
     Connector,
     CsmsNode,
@@ -17,6 +18,7 @@ from chargers.models import (
     Location,
     LogUpload,
     MeterValue,
+    Reservation,
     SecurityEvent,
     StatusNotification,
     Transaction,
@@ -58,6 +60,20 @@ def connector(of: ChargePoint, evse_id: int = 1, connectorid: int = 1, **fields:
     return Connector.objects.create(chargepoint=of, evse_id=evse_id, connectorid=connectorid, **fields)
 
 
+def certificate(of: ChargePoint, status: str = "Installed", **fields: Any) -> Certificate:
+    defaults = {
+        "use": CertificateUse.CSMS_ROOT,
+        "subject": "CN=Root",
+        "hash_algorithm": "SHA256",
+        "issuer_name_hash": "aa",
+        "issuer_key_hash": "bb",
+        "serial_number": "FFF",
+        "created_at": NOON,
+        "updated_at": NOON,
+    }
+    return Certificate.objects.create(chargepoint=of, status=status, **{**defaults, **fields})
+
+
 def tag(id_token: str = "TAG1", **fields: Any) -> IdTag:
     return IdTag.objects.create(id_token=id_token, **fields)
 
@@ -69,6 +85,17 @@ def location(name: str = "Depot", **fields: Any) -> Location:
 def transaction(of: ChargePoint, **fields: Any) -> Transaction:
     defaults = {"ocpp_version": OcppVersion.V16, "received_at": NOON, "start_transaction_timestamp": NOON}
     return Transaction.objects.create(chargepoint=of, **{**defaults, **fields})
+
+
+def reservation(of: ChargePoint, number: int = 1, **fields: Any) -> Reservation:
+    defaults = {
+        "evse_id": 1,
+        "status": "Accepted",
+        "expiry_date": timezone.now() + timedelta(hours=1),
+        "created_at": NOON,
+        "answered_at": NOON,
+    }
+    return Reservation.objects.create(chargepoint=of, reservation_id=number, **{**defaults, **fields})
 
 
 def reading(of: Transaction, samples: list[dict[str, str]], minute: int = 0) -> MeterValue:

@@ -50,6 +50,7 @@ def keys(db: None) -> dict[str, str]:
         "chargepoint_id": station.pk,
         "uuid": str(connector.pk),
         "id_token": rows.tag().pk,
+        "certificate_id": str(rows.certificate(station).pk),
         "transaction_id": str(rows.transaction(station).pk),
         "id": str(rows.location().pk),
         "event_id": str(rows.security_event(station).pk),

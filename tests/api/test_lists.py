@@ -34,6 +34,16 @@ def add_transaction(number: int) -> None:
     rows.transaction(station, connector=rows.connector(station), id_tag=rows.tag(f"TAG{number:02}"))
 
 
+def add_reservation(number: int) -> None:
+    station = rows.station(f"S{number:02}")
+    rows.reservation(station, connector=rows.connector(station), id_tag=rows.tag(f"TAG{number:02}"))
+
+
+def add_reservation_of_one_station(number: int) -> None:
+    station = rows.station() if number == 0 else rows.ChargePoint.objects.get()
+    rows.reservation(station, number, connector=rows.connector(station, number + 1))
+
+
 def add_samples(number: int) -> None:
     station = rows.station() if number == 0 else rows.ChargePoint.objects.get()
     transaction = rows.transaction(station, pk=1) if number == 0 else rows.Transaction.objects.get()
@@ -50,6 +60,10 @@ def add_location(number: int) -> None:
 
 def add_variable(number: int) -> None:
     rows.variable(rows.station(f"S{number:02}"))
+
+
+def add_certificate(number: int) -> None:
+    rows.certificate(rows.station(f"S{number:02}"))
 
 
 def add_command(number: int) -> None:
@@ -73,12 +87,15 @@ LISTS: dict[str, Callable[[int], None]] = {
     "/api/connector/": add_connector,
     "/api/idtag/": add_tag,
     "/api/transaction/": add_transaction,
+    "/api/reservation/": add_reservation,
+    "/api/reservation/CP001/": add_reservation_of_one_station,
     "/api/sampledvalue/1/": add_samples,
     "/api/statusnotification/CP001/": add_status,
     "/api/location/": add_location,
     "/api/variable/": add_variable,
     "/api/firmwareupdate/": add_firmware_update,
     "/api/logupload/": add_log_upload,
+    "/api/certificate/": add_certificate,
     "/api/task/": add_command,
     "/api/user/": add_user,
 }

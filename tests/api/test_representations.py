@@ -11,6 +11,7 @@ from api import representations
 from api.representations import Representation
 from api.users import UserRepresentation
 from chargers import representation, selectors
+from tests import pki
 from tests.api import rows
 
 pytestmark = pytest.mark.django_db
@@ -44,6 +45,7 @@ def filled() -> dict[str, Any]:
         "Connector": transaction.connector,
         "IdTag": rows.tag(),
         "Transaction": transaction,
+        "Reservation": rows.reservation(station, connector=transaction.connector),
         "SampledValue": representation.samples(reading)[0],
         "StatusNotification": rows.status(station),
         "SecurityEvent": rows.security_event(station),
@@ -51,6 +53,8 @@ def filled() -> dict[str, Any]:
         "LogUpload": rows.log_upload(station),
         "Location": rows.location(latitude="1", longitude="2"),
         "Variable": rows.variable(station),
+        "Certificate": rows.certificate(station),
+        "CertificateAuthority": pki.root(),
         "Command": rows.command(station, error={"code": "x", "description": "", "details": {}}),
         "UserRepresentation": User.objects.create(username="somebody"),
     }

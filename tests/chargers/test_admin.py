@@ -71,11 +71,13 @@ def fill(number: int = 0) -> None:
     station = rows.station(f"{STRANGE} {number}", connected=True, location=rows.location(f"L{number}"))
     rows.deviation(station)
     rows.limitation(station)
+    rows.certificate(station)
     tag = rows.tag(f"TAG{number}", user=owner, parent=rows.tag(f"PARENT{number}"))
     transaction = rows.transaction(station, connector=rows.connector(station), id_tag=tag, flags=["offline"])
     transaction.events.create(
         seq_no=1, kind="Started", trigger="CablePluggedIn", timestamp=rows.NOON, received_at=rows.NOON
     )
+    rows.reservation(station, connector=transaction.connector, id_tag=tag, transaction=transaction)
     rows.reading(transaction, [{"value": "<b>1</b>"}])
     rows.status(station)
     rows.variable(station)
@@ -186,6 +188,37 @@ def test_an_operator_lets_a_station_be_asked_again(as_operator: Client) -> None:
     assert not models.Limitation.objects.exists()
 
 
+def test_an_operator_cancels_the_reservations_that_are_not_over(
+    as_operator: Client, handed_over: list[str], operating_user: User
+) -> None:
+    held = rows.reservation(rows.station("CP1", connected=True), 5)
+    used = rows.reservation(held.chargepoint, 6, status="Used")
+    away = rows.reservation(rows.station("CP2"), 7)
+    gone = rows.reservation(rows.station("CP3"), 8)
+    ChargePoint.objects.get(pk="CP3").delete()
+    action = {
+        "action": "cancel_reservations_that_are_not_over",
+        "_selected_action": [each.pk for each in (held, used, away, gone)],
+    }
+    page = as_operator.post(url(models.Reservation, "changelist"), action, follow=True).content.decode()
+    command = Command.objects.get()
+    assert (command.chargepoint_id, command.payload) == ("CP1", {"reservationId": 5})
+    assert (command.action, command.requested_by) == ("CancelReservation", operating_user)
+    assert handed_over == [str(command.pk)]
+    assert "1 on their way: CancelReservation." in page
+    assert "Reservation 7 at CP2: CP2 is not connected" in page
+    assert "Reservation 8 at CP3: CP3 is gone" in page
+    assert LogEntry.objects.get().object_id == str(held.pk)
+
+
+def test_a_viewer_cancels_nothing(as_viewer: Client, handed_over: list[str]) -> None:
+    reservation = rows.reservation(rows.station(connected=True))
+    page = url(models.Reservation, "changelist")
+    as_viewer.post(page, {"action": "cancel_reservations_that_are_not_over", "_selected_action": [reservation.pk]})
+    assert b"Cancel reservations" not in as_viewer.get(page).content
+    assert not handed_over
+
+
 def test_critical_security_events_stand_out(as_viewer: Client) -> None:
     critical = rows.security_event(rows.station()).pk
     other = rows.security_event(rows.station("CP2"), "AttemptedReplayAttacks").pk
@@ -193,12 +226,58 @@ def test_critical_security_events_stand_out(as_viewer: Client) -> None:
     assert shown(as_viewer, models.SecurityEvent, critical="0") == {other}
 
 
+def choose(client: Client, model: type[Model], action: str, *keys: Any) -> str:
+    """Run an action on rows; return the page that follows."""
+    page = client.post(url(model, "changelist"), {"action": action, "_selected_action": keys}, follow=True)
+    return page.content.decode()
+
+
+ASKED = [
+    (ChargePoint, "ask_for_statuses", "TriggerMessage", {"requestedMessage": "StatusNotification"}),
+    (ChargePoint, "ask_for_configuration", "GetConfiguration", {}),
+    (ChargePoint, "soft_reset", "Reset", {"type": "Soft"}),
+    (ChargePoint, "hard_reset", "Reset", {"type": "Hard"}),
+    (Connector, "unlock", "UnlockConnector", {"connectorId": 1}),
+    (Connector, "put_out_of_service", "ChangeAvailability", {"connectorId": 1, "type": "Inoperative"}),
+    (Connector, "put_in_service", "ChangeAvailability", {"connectorId": 1, "type": "Operative"}),
+    (Transaction, "stop_remotely", "RemoteStopTransaction", {"transactionId": 4711}),
+]
+
+
+@pytest.mark.parametrize(("model", "action", "name", "payload"), ASKED, ids=[each[1] for each in ASKED])
+def test_an_operator_asks_stations_for_something(
+    model: type[Model], action: str, name: str, payload: dict[str, Any], as_operator: Client, handed_over: list[str]
+) -> None:
+    on, off = rows.station("ON", connected=True), rows.station("OFF")
+    for station in (on, off):
+        rows.connector(station)
+    rows.transaction(on, pk=4711)
+    rows.transaction(on, pk=4712, stop_transaction_timestamp=rows.NOON)
+    rows.transaction(off, pk=4713)
+    page = choose(as_operator, model, action, *model._default_manager.values_list("pk", flat=True))
+    assert f"1 on their way: {name}." in page
+    assert "OFF is not connected" in page
+    command = Command.objects.get()
+    assert (command.chargepoint_id, command.action, command.payload) == ("ON", name, payload)
+    assert command.requested_by.username == "operating_user"
+    assert handed_over == [str(command.pk)]
+
+
+@pytest.mark.parametrize(("model", "action"), [each[:2] for each in ASKED], ids=[each[1] for each in ASKED])
+def test_a_viewer_asks_stations_for_nothing(model: type[Model], action: str, as_viewer: Client) -> None:
+    station = rows.station(connected=True)
+    rows.connector(station)
+    rows.transaction(station)
+    choose(as_viewer, model, action, *model._default_manager.values_list("pk", flat=True))
+    assert not Command.objects.exists()
+
+
 def test_history_of_a_deleted_station_is_still_readable(as_viewer: Client) -> None:
     fill()
     ChargePoint.objects.all().delete()
     IdTag.objects.all().delete()
-    told = (Transaction, models.MeterValue, models.StatusNotification, models.SecurityEvent)
-    for model in (*told, Command, models.FirmwareUpdate, models.LogUpload):
+    told = (models.MeterValue, models.StatusNotification, models.SecurityEvent, models.Reservation, models.Certificate)
+    for model in (Transaction, Command, *told, models.FirmwareUpdate, models.LogUpload):
         row = model._default_manager.get()
         assert f"{STRANGE} 0" in as_viewer.get(url(model, "changelist")).content.decode()
         page = as_viewer.get(url(model, "change", row.pk))

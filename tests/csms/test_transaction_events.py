@@ -2,12 +2,14 @@
 
 import itertools
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from chargers.models import ChargePoint, IdTag, MeterValue, Transaction, TransactionEvent
+from tests.api import rows
 from tests.csms.conftest import Query
 from tests.simulator.station import Station
 from tests.simulator.v16 import Station16
@@ -105,6 +107,23 @@ async def test_a_start_button_charges_without_a_tag(station201: Station, query: 
     started = event("Started", 0, 0, idToken={"idToken": "", "type": "NoAuthorization"})
     assert await station201.call("TransactionEvent", started) == {"idTokenInfo": {"status": "Accepted"}}
     assert (await query(lambda: Transaction.objects.get())).id_tag_id is None
+
+
+async def test_where_everything_is_reserved_for_others_a_token_is_told_not_here(
+    station201: Station, query: Query
+) -> None:
+    def reserve() -> None:
+        IdTag.objects.create(id_token="TAG1")
+        connector = rows.connector(ChargePoint.objects.get(pk="CP201"))
+        until = datetime(2099, 1, 1, tzinfo=UTC)
+        rows.reservation(connector.chargepoint, connector=connector, id_tag_id="OTHER", expiry_date=until)
+
+    await query(reserve)
+    refused = {"idTokenInfo": {"status": "NotAtThisLocation", "cacheExpiryDateTime": "2099-01-01T00:00:00Z"}}
+    assert await station201.call("Authorize", {"idToken": TOKEN}) == refused
+    now = datetime.now(UTC).isoformat()
+    assert await station201.call("TransactionEvent", event("Started", 0, 0, idToken=TOKEN, timestamp=now)) == refused
+    assert (await query(lambda: Transaction.objects.get())).authorization_status == "Reserved"
 
 
 async def test_a_station_of_both_versions_is_spoken_to_in_the_one_it_can_be_commanded_in(

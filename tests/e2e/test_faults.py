@@ -11,6 +11,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from chargers import pem
+from tests import pki
 from tests.e2e.parts import Parts
 from tests.e2e.storage import own_storage
 from tests.simulator.station import Disconnected
@@ -176,6 +178,29 @@ async def test_a_command_that_no_worker_relays_in_time_is_never_sent(parts: Part
         parts.start("worker")
         await wait_for_worker(parts)
         assert station.calls == []
+
+
+async def test_a_request_to_sign_outlives_every_process(parts: Parts, operator: httpx.AsyncClient) -> None:
+    async with Station16(parts.ocpp, "F7", timeout=40) as station:
+        station.answers["CertificateSigned"] = {"status": "Accepted"}
+        await station.boot()
+        parts.kill("worker")
+        assert await station.call("SignCertificate", {"csr": pki.request_pem("F7")}) == {"status": "Accepted"}
+        parts.kill("csms")
+        await station.wait_closed()
+        await asyncio.to_thread(parts.start, "csms", "worker")
+        await station.connect()
+        await station.heartbeat()
+        chain = (await station.expect_call("CertificateSigned")).payload["certificateChain"]
+        root = (await operator.get("/api/certificateauthority/")).json()["pem"]
+        pem.read_certificate(chain).verify_directly_issued_by(pem.read_certificate(root))
+        async with asyncio.timeout(30):
+            while True:
+                (row,) = (await operator.get("/api/certificate/", params={"chargepoint_id": "F7"})).json()["results"]
+                if row["status"] == "Accepted":
+                    break
+                await asyncio.sleep(0.1)
+        assert (row["pem"], row["subject"]) == (chain, "CN=F7")
 
 
 async def test_a_csms_that_is_asked_to_end_sends_its_stations_away_and_ends_well(

@@ -1,28 +1,31 @@
 """A small fleet for a platform without stations: ``make demo``, or ``python -m tests.simulator.demo``.
 
 Some connectors are busy from the start, the others wait for an operator's RemoteStartTransaction.
-The stations react to every command of OCPP 1.6 Core. Ctrl-C ends the charging sessions properly.
+The stations react to every command of OCPP 1.6 and report a security event now and then. An operator
+of the demo's own reserves a connector or limits a charging session now and then; ``--no-operator``
+leaves all commands to you. Ctrl-C ends the charging sessions properly.
 """
 
 import argparse
 import asyncio
 import contextlib
 import functools
+import itertools
 import os
 import random
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import websockets
 
-from tests.simulator.station import Answer, Call, CallError, Disconnected, dumps
-from tests.simulator.v16 import Connector, Station16
+from tests.simulator.station import Answer, Call, CallError, Disconnected, Payload, dumps
+from tests.simulator.v16 import Connector, Station16, timestamp
 from tests.simulator.vehicle import Vehicle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +36,15 @@ HTTP_TIMEOUT = 10
 BACKOFF = (1, 8)
 NEXT_DRIVER = (20, 60)
 STOP_TIMEOUT = 15
+# Seconds: between the security events of a station, between the operator's commands, until the holder
+# of a reservation comes, and until he leaves.
+NEXT_EVENT = (120, 600)
+NEXT_COMMAND = (20, 40)
+ARRIVAL = (10, 30)
+STAY = (60, 120)
+# How long a reservation and a limit last.
+RESERVED = timedelta(minutes=5)
+LIMITED = timedelta(minutes=2)
 
 LOCATION = {
     "name": "Demo car park",
@@ -72,10 +84,18 @@ FLEET = {
     "DEMO-AC-5": Kind("Homeload", "Mini 7", "0.9.12", 7_400, 1, busy=1, capacity=40_000),
     "DEMO-DC-1": Kind("Voltaris", "HPC 150", "5.1.0", 150_000, 0, connectors=2, busy=1, capacity=77_000),
 }
+SECURITY_EVENTS = (
+    ("MemoryExhaustion", "log partition 93 % full"),
+    ("SettingSystemTime", "clock set forward by 3 s"),
+    ("TamperDetectionActivated", "door open for 12 s"),
+)
 DRIVERS = ("Amber", "Blue", "Coral", "Green", "Indigo", "Olive", "Red", "Silver", "White")
 
 
 Placer = Callable[[str], Awaitable[None]]
+# A station, an action, and the fields of its request as REST spells them.
+Command = tuple[str, str, dict[str, Any]]
+Commander = Callable[[str, str, dict[str, Any]], Awaitable[None]]
 
 
 def say(text: str) -> None:
@@ -102,6 +122,8 @@ class DemoStation(Station16):
                 "firmwareVersion": kind.firmware,
             },
             autonomous=True,
+            max_power=kind.power,
+            transfer_time=3,
             **options,
         )
         self.kind = kind
@@ -131,6 +153,7 @@ class DemoStation(Station16):
             except (OSError, TimeoutError, CallError, websockets.WebSocketException) as error:
                 self.say(f"cannot connect: {error}")
                 await self.disconnect()
+                self.fall_back()
             await asyncio.sleep(wait * self.noise.uniform(0.8, 1.2))
             wait = min(wait * 2, longest)
 
@@ -140,7 +163,36 @@ class DemoStation(Station16):
             if connector.number <= self.kind.busy and not connector.busy and connector.operative:
                 self.begin_session(connector, tag_of(driver))
 
-    def begin_session(self, connector: Connector, id_tag: str, *, authorize: bool = True) -> None:
+    async def watch(self) -> None:
+        """Report what a station's software notices, until cancelled."""
+        await self.ready.wait()
+        kind, detail = "StartupOfTheDevice", f"firmware {self.kind.firmware}"
+        while True:
+            with contextlib.suppress(Disconnected, TimeoutError, CallError):
+                await self.security_event(kind, detail)
+                self.say(f"security event {kind}: {detail}")
+            await asyncio.sleep(self.noise.uniform(*NEXT_EVENT))
+            kind, detail = self.noise.choice(SECURITY_EVENTS)
+
+    async def do_reserve_now(self, payload: Payload) -> None:
+        await super().do_reserve_now(payload)
+        self.spawn(self._arrive(payload["reservationId"]))
+
+    async def _arrive(self, number: int) -> None:
+        """Let the holder of a reservation come, unless it has ended before, and leave after a while."""
+        await asyncio.sleep(self.noise.uniform(*ARRIVAL))
+        reservation = self.reservations.get(number)
+        connector = reservation and self.free_connector(reservation.connector, reservation.id_tag)
+        if not reservation or not connector:
+            return
+        self.say(f"{reservation.id_tag} comes for reservation {number}", connector)
+        self.begin_session(connector, reservation.id_tag)
+        session = connector.session
+        await asyncio.sleep(self.noise.uniform(*STAY))
+        if connector.session is session:
+            self.end_session(connector, "Local")
+
+    def begin_session(self, connector: Connector, id_tag: str, **options: Any) -> None:
         connector.vehicle = Vehicle(
             capacity=self.kind.capacity,
             soc=self.noise.uniform(15, 60),
@@ -148,7 +200,7 @@ class DemoStation(Station16):
             phases=self.kind.phases,
             noise=self.noise,
         )
-        super().begin_session(connector, id_tag, authorize=authorize)
+        super().begin_session(connector, id_tag, **options)
 
     async def come_back(self) -> None:
         """Leave it to `live`, which waits for the end of the connection."""
@@ -157,13 +209,18 @@ class DemoStation(Station16):
         self.say(f"{call.action} {dumps(call.payload)}: {outcome(answer)}")
         super().answered(call, answer)
 
+    def session_refused(self, connector: Connector, id_tag: str) -> None:
+        self.say(f"{id_tag} may not charge", connector)
+
     def session_started(self, connector: Connector) -> None:
         self.say(f"transaction {connector.transaction_id} started by {connector.id_tag}", connector)
 
     def metered(self, connector: Connector, power: float) -> None:
-        vehicle = connector.vehicle
+        limit = self.limit_of(connector)
+        limited = f"   limited to {limit / 1000:.1f} kW" if limit is not None else ""
         self.say(
-            f"{power / 1000:6.1f} kW   {connector.energy / 1000:10.3f} kWh on the meter   battery {vehicle.soc:.0f} %",
+            f"{power / 1000:6.1f} kW   {connector.energy / 1000:10.3f} kWh on the meter   "
+            f"battery {connector.vehicle.soc:.0f} %{limited}",
             connector,
         )
 
@@ -229,10 +286,70 @@ class Platform:
         if answer.status_code != httpx.codes.NOT_FOUND:
             self._check(answer, f"place {identity}")
 
+    async def command(self, identity: str, action: str, fields: dict[str, Any]) -> None:
+        """Send a station a command and wait for its answer."""
+        body = {"chargepoint_id": identity, **fields}
+        answer = await self._client.post(f"/api/ocpp16/{action.lower()}/", json=body)
+        self._check(answer, f"send {action} to {identity}")
+
     def _check(self, answer: httpx.Response, purpose: str) -> Any:
         if answer.is_error:
             raise DemoError(f"cannot {purpose}: {answer.status_code} {answer.text[:200]}")
         return answer.json()
+
+
+def reserve(fleet: Sequence[DemoStation]) -> Command | None:
+    """Keep a connector that nobody uses for one of its drivers."""
+    free = [
+        (station, connector, driver)
+        for station in fleet
+        for connector, driver in zip(station.connectors.values(), station.drivers, strict=True)
+        if station.online.is_set() and connector.status == "Available" and connector.number > station.kind.busy
+    ]
+    if not free:
+        return None
+    station, connector, driver = random.choice(free)
+    expiry = timestamp(datetime.now(UTC) + RESERVED)
+    fields = {"connector_id": connector.number, "id_tag": tag_of(driver), "expiry_date": expiry}
+    return station.identity, "ReserveNow", fields
+
+
+def limit(fleet: Sequence[DemoStation]) -> Command | None:
+    """Let a running session have half of the power for a while."""
+    charging = [
+        (station, connector)
+        for station in fleet
+        for connector in station.connectors.values()
+        if station.online.is_set() and connector.status == "Charging"
+    ]
+    if not charging:
+        return None
+    station, connector = random.choice(charging)
+    profile = {
+        "charging_profile_id": random.randrange(1, 10**6),
+        "transaction_id": connector.transaction_id,
+        "stack_level": 0,
+        "charging_profile_purpose": "TxProfile",
+        "charging_profile_kind": "Absolute",
+        "charging_schedule": {
+            "start_schedule": timestamp(datetime.now(UTC)),
+            "duration": int(LIMITED.total_seconds()),
+            "charging_rate_unit": "W",
+            "charging_schedule_period": [{"start_period": 0, "limit": round(station.kind.power / 2)}],
+        },
+    }
+    return station.identity, "SetChargingProfile", {"connector_id": connector.number, "cs_charging_profiles": profile}
+
+
+async def operate(fleet: Sequence[DemoStation], command: Commander) -> None:
+    """Reserve and limit in turn, until cancelled."""
+    for choose in itertools.cycle((reserve, limit)):
+        await asyncio.sleep(random.uniform(*NEXT_COMMAND))
+        if chosen := choose(fleet):
+            try:
+                await command(*chosen)
+            except (DemoError, httpx.HTTPError) as error:
+                say(f"operator: {error}")
 
 
 def admin_password() -> str:
@@ -258,7 +375,7 @@ def build_fleet(url: str, interval: float) -> list[DemoStation]:
     return fleet
 
 
-async def run(host: str, interval: float) -> None:
+async def run(host: str, interval: float, operated: bool) -> None:
     """Run the fleet until SIGINT or SIGTERM."""
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -269,18 +386,24 @@ async def run(host: str, interval: float) -> None:
         await platform.create_tags(DRIVERS)
         location = await platform.create_location()
         fleet = build_fleet(f"ws://{host}:{os.environ.get('OV2XMP_CSMS_PORT') or 9000}/ws/ocpp", interval)
-        await run_fleet(fleet, functools.partial(platform.place, location=location), stopping)
+        place = functools.partial(platform.place, location=location)
+        await run_fleet(fleet, place, stopping, platform.command if operated else None)
     finally:
         await platform.close()
 
 
-async def run_fleet(fleet: Sequence[DemoStation], place: Placer, stopping: asyncio.Event) -> None:
+async def run_fleet(
+    fleet: Sequence[DemoStation], place: Placer, stopping: asyncio.Event, command: Commander | None = None
+) -> None:
     lives = [asyncio.create_task(station.live()) for station in fleet]
-    placing = [asyncio.create_task(place_when_ready(station, place)) for station in fleet]
+    around = [asyncio.create_task(place_when_ready(station, place)) for station in fleet]
+    around += [asyncio.create_task(station.watch()) for station in fleet]
+    if command is not None:
+        around.append(asyncio.create_task(operate(fleet, command)))
     say(f"{len(fleet)} stations start. Ctrl-C ends them.")
     await stopping.wait()
     say("ending the sessions")
-    await cancel([*lives, *placing])
+    await cancel([*lives, *around])
     await asyncio.gather(*(leave(station) for station in fleet))
 
 
@@ -312,9 +435,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--host", default="127.0.0.1", help="where the platform runs")
     parser.add_argument("--interval", type=float, default=5, help="seconds between MeterValues")
+    parser.add_argument("--no-operator", action="store_true", help="send the stations no commands")
     options = parser.parse_args()
     try:
-        asyncio.run(run(options.host, options.interval))
+        asyncio.run(run(options.host, options.interval, not options.no_operator))
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

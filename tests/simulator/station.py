@@ -123,7 +123,8 @@ class Station:
         URL instead. `timeout` is the default of every wait. `options` go to `websockets.connect`.
         """
         self.identity = identity
-        self.address = address or f"{url.rstrip('/')}/{quote(identity, safe='')}"
+        self.address = address or self.address_at(url)
+        self.password = password
         self.timeout = timeout
         self.answers_pings = answers_pings
         self.answers: dict[str, Answer | Answerer] = {}
@@ -132,13 +133,9 @@ class Station:
         self.failures: list[BaseException] = []
         self.online = asyncio.Event()
         self.connection: ClientConnection | None = None
-        headers = dict(extra_headers or {})
-        if password is not None:
-            key = password.encode() if isinstance(password, str) else password
-            headers["Authorization"] = "Basic " + base64.b64encode(identity.encode() + b":" + key).decode()
+        self._extra_headers = dict(extra_headers or {})
         self._options: dict[str, Any] = {
             "subprotocols": list(subprotocols) or None,
-            "additional_headers": headers,
             "compression": None,
             "ping_interval": None,
             "max_size": None,
@@ -170,12 +167,24 @@ class Station:
 
     async def connect(self) -> None:
         """Open the connection. What `websockets.connect` raises for a refused handshake passes through."""
-        self.connection = await websockets.connect(self.address, **self._options)
+        self.connection = await websockets.connect(self.address, **self.connect_options())
         if not self.answers_pings:
             silence_pongs(self.connection)
         self._frozen = False
         self.online.set()
         self._listener = asyncio.create_task(self._listen(self.connection))
+
+    def connect_options(self) -> dict[str, Any]:
+        """Build what the next connection is opened with; a changed password counts from there on."""
+        headers = dict(self._extra_headers)
+        if self.password is not None:
+            key = self.password.encode() if isinstance(self.password, str) else self.password
+            headers["Authorization"] = "Basic " + base64.b64encode(self.identity.encode() + b":" + key).decode()
+        return {"additional_headers": headers, **self._options}
+
+    def address_at(self, url: str) -> str:
+        """Append the identity to an endpoint."""
+        return f"{url.rstrip('/')}/{quote(self.identity, safe='')}"
 
     async def disconnect(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection properly; does nothing when it is closed already."""

@@ -14,7 +14,7 @@ async def test_call_returns_the_payload_or_raises_the_call_error() -> None:
         csms.answers["Broken"] = lambda message_id, _: f'[4,"{message_id}","InternalError","out of order",{{"a":1}}]'
         assert station.address.endswith("/a%20b%2Fc")
         assert station.subprotocol == "ocpp1.6"
-        assert (await station.call("BootNotification", {}))["status"] == "Accepted"
+        assert await station.call("Authorize", {"idTag": "TAG"}) == {"idTagInfo": {"status": "Accepted"}}
         with pytest.raises(CallError) as caught:
             await station.call("Broken")
         assert (caught.value.code, caught.value.description, caught.value.details) == (
@@ -50,7 +50,7 @@ async def test_calls_of_the_csms_are_answered_from_the_table_the_memory_or_with_
         station.answers["Reset"] = lambda payload: {"status": "Rejected" if payload["type"] == "Hard" else "Accepted"}
         assert await csms.call("ClearCache", {}) == [4, "ClearCache", "SecurityError", "no", {}]
         assert await csms.call("Reset", {"type": "Hard"}) == [3, "Reset", {"status": "Rejected"}]
-        assert (await csms.call("ReserveNow", {}))[2] == "NotImplemented"
+        assert (await csms.call("Nonsense", {}))[2] == "NotImplemented"
         assert await csms.call("ChangeConfiguration", {"key": "HeartbeatInterval", "value": "60"}) == [
             3,
             "ChangeConfiguration",

@@ -9,8 +9,8 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from chargers.changes import Changes
-from chargers.choices import ConnectorStatus, OcppVersion
-from chargers.models import ChargePoint, Connector, CsmsNode, LogUpload, Transaction
+from chargers.choices import ConnectorStatus, OcppVersion, ReservationStatus
+from chargers.models import ChargePoint, Connector, CsmsNode, LogUpload, Reservation, Transaction
 from ov2xmp.celery import app
 from tasks import broker, tasks, updates
 from tasks.models import Command, CommandStatus
@@ -121,6 +121,26 @@ def test_a_job_of_which_nothing_is_heard_is_given_up(settings: Settings, told: l
     row.refresh_from_db()
     assert row.status == "TimedOut"
     assert told[0].rows == {"logupload": {row.pk: "updated"}}
+
+
+def test_a_reservation_whose_time_is_over_expires(told: list[Changes]) -> None:
+    station = ChargePoint.objects.create(chargepoint_id="CP1")
+    over, running = (
+        Reservation.objects.create(
+            chargepoint=station,
+            reservation_id=number,
+            evse_id=number,
+            status=ReservationStatus.ACCEPTED,
+            expiry_date=expiry,
+            created_at=PAST,
+        )
+        for number, expiry in enumerate((PAST, NOW + timedelta(hours=1)), 1)
+    )
+    tasks.expire_reservations(of_a_later_version=True)
+    over.refresh_from_db()
+    running.refresh_from_db()
+    assert (over.status, running.status) == ("Expired", "Accepted")
+    assert told[0].rows == {"reservation": {over.pk: "updated"}}
 
 
 def test_every_scheduled_task_exists(settings: Settings) -> None:

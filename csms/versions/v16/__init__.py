@@ -5,16 +5,26 @@ numbers are those of the OCPP 1.6 specification, edition 2; ids like TX-01 name 
 real stations listed in ``docs/quirks.md``.
 """
 
+from typing import Any
+
 from csms.errors import ErrorCode
 from csms.versions.base import Version
-from csms.versions.v16 import configuration, core, jobs, security, triggers
+from csms.versions.v16 import certificates, configuration, core, jobs, reservations, security, triggers
 from csms.versions.v16.members import NAME
+
+MODULES = (certificates, configuration, core, jobs, reservations, security, triggers)
+
+
+def _together(table: str) -> dict[str, Any]:
+    """Put the tables of one name together, of the modules that have one."""
+    return {action: each for module in MODULES for action, each in getattr(module, table, {}).items()}
+
 
 VERSION = Version(
     name=NAME,
-    handlers={**core.HANDLERS, **jobs.HANDLERS, **security.HANDLERS},
-    effects={**core.EFFECTS, **configuration.EFFECTS, **jobs.EFFECTS, **triggers.EFFECTS},
-    scripts={**core.SCRIPTS, **configuration.SCRIPTS},
+    handlers=_together("HANDLERS"),
+    effects=_together("EFFECTS"),
+    scripts=_together("SCRIPTS"),
     # A security event refused is sent again without end (BO-15).
     before_accepted=frozenset({"BootNotification", "SecurityEventNotification"}),
     error_codes={

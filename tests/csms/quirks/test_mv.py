@@ -186,7 +186,11 @@ async def test_mv_05_numbers_that_json_does_not_have_are_kept_too(station: Stati
 # MV-06 and MV-07: lists
 
 
-@pytest.mark.parametrize("nothing", [[], [element()], [element(), element()], None, {}, [{}]], ids=repr)
+@pytest.mark.parametrize(
+    "nothing",
+    [[], [element()], [element(), element()], None, {}, [{}]],
+    ids=["no element", "an empty element", "two empty elements", "null", "an object", "an element without members"],
+)
 async def test_mv_06_lists_with_nothing_in_them_are_answered(
     station: Station16, rows: Rows, query: Query, nothing: Any
 ) -> None:

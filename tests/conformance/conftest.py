@@ -1,0 +1,35 @@
+"""The platform as a certification tool meets it: strict, with its real processes."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.conformance.central import Central
+from tests.e2e.launcher import Platform
+from tests.e2e.storage import own_storage
+
+
+@pytest.fixture(scope="session")
+def strict_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Yield a platform that all scenarios share, each with a station and tags of its own."""
+    with own_storage() as storage:
+        settings = {
+            **storage,
+            "OV2XMP_OCPP_VALIDATION": "strict",
+            "OV2XMP_OCPP_TIMEOUT": "10",
+            "OV2XMP_CPO_NAME": "Example CPO",
+        }
+        platform = Platform(tmp_path_factory.mktemp("conformance") / "var", settings)
+        try:
+            platform.wait_until_ready()
+            yield platform
+            assert platform.stop() == 0, platform.text()
+        finally:
+            platform.kill()
+
+
+@pytest.fixture
+async def central(strict_platform: Platform, request: pytest.FixtureRequest) -> AsyncIterator[Central]:
+    """The central system, driven over REST; its station is named after the test."""
+    async with Central(strict_platform, request.node.name.removeprefix("test_").upper()[:60]) as running:
+        yield running
