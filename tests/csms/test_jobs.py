@@ -206,6 +206,20 @@ async def test_an_update_that_is_given_up_for_another_is_cancelled(ready: Statio
     assert statuses == ["Accepted", "AcceptedCanceled"]
 
 
+async def test_a_station_that_works_by_itself_comes_to_the_end_of_every_job(url: str, query: Query) -> None:
+    async with Station16(url, "CP1", autonomous=True) as station:
+        await station.boot()
+        await operator.perform("GetDiagnostics")
+        await operator.perform("UpdateFirmware", {"retrieveDate": RETRIEVE})
+        await operator.perform("GetLog", {"logType": "SecurityLog"})
+        await until(lambda: set(LogUpload.objects.values_list("status", flat=True)) == {"Uploaded"})
+        await until(lambda: the_update().status == "Installed")
+    update = await query(the_update)
+    assert [each["status"] for each in update.reports] == ["Downloading", "Downloaded", "Installing", "Installed"]
+    names = await query(lambda: list(LogUpload.objects.values_list("log_type", "file_name")))
+    assert names == [("SecurityLog", "CP1-SecurityLog.log"), ("Diagnostics", "CP1-diagnostics.log")]
+
+
 # Commands without an answer
 
 
