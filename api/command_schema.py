@@ -39,8 +39,12 @@ EXAMPLES: dict[str, Any] = {
     "data": "hello",
     "id_tag": "04A1B2C3D4E5F6",
     "key": "HeartbeatInterval",
+    "location": "https://files.example.com/acme/2.0.bin",
     "message_id": "Greeting",
+    "remote_location": "ftp://files.example.com/logs/",
     "requested_message": "StatusNotification",
+    "signature": "MEUCIQD...",
+    "signing_certificate": "-----BEGIN CERTIFICATE-----\nMIIB...\n-----END CERTIFICATE-----",
     "value": "300",
     "vendor_id": "com.example",
 }
@@ -104,6 +108,8 @@ class CommandSchema(Schema):
     def get_description(self) -> str:
         row = self.view.row
         text = DESCRIPTION.format(summary=row.summary, name=row.name)
+        if row.note:
+            text += f"\n{row.note}\n"
         if row.renames:
             text += "\n" + ALIASES.format(", ".join(f"`{old}` for `{new}`" for old, new in row.renames.items()))
         return text

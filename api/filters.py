@@ -21,6 +21,9 @@ from chargers.choices import (
     CertificateStatus,
     CertificateUse,
     ConnectorStatus,
+    FirmwareUpdateStatus,
+    LogType,
+    LogUploadStatus,
     OcppVersion,
     RegistrationStatus,
     ReservationStatus,
@@ -220,6 +223,17 @@ class SecurityEvents(filters.FilterSet):
     def pick_critical(self, rows: QuerySet, name: str, wanted: bool) -> QuerySet:
         critical = Q(type__in=CRITICAL_EVENTS)
         return rows.filter(critical if wanted else ~critical)
+
+
+class FirmwareUpdates(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    status = filters.ChoiceFilter(choices=FirmwareUpdateStatus.choices)
+
+
+class LogUploads(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    status = filters.ChoiceFilter(choices=LogUploadStatus.choices)
+    log_type = filters.ChoiceFilter(choices=LogType.choices)
 
 
 class Commands(filters.FilterSet):

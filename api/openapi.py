@@ -28,8 +28,8 @@ Lists are `{count, next, previous, results}`. Errors are `{code, message, detail
 energy is in Wh. An identity in a path is percent-encoded.
 
 What happens is told live on `ws://<host>/ws/updates/<topic>/?token=<access>`, where the topic is
-`chargepoint`, `connector`, `transaction`, `reservation`, `metervalues`, `securityevent`, `tasks`
-or `all`.
+`chargepoint`, `connector`, `transaction`, `reservation`, `metervalues`, `securityevent`,
+`firmwareupdate`, `logupload`, `tasks` or `all`.
 """
 
 # In the order of the page.
@@ -41,6 +41,8 @@ TAGS = {
     "reservations": "Connectors that are kept for somebody.",
     "id tags": "Who may charge.",
     "local lists": "The id tags that stations know by themselves, to serve drivers while they are offline.",
+    "firmware updates": "What stations install.",
+    "log uploads": "The logs that stations upload.",
     "certificates": "What stations hold and want signed, and who signs it.",
     "locations": "Where stations are.",
     **{f"commands {version.label}": f"What {version.label} stations can be asked." for version in OcppVersion},

@@ -284,6 +284,57 @@ class SecurityEvent(Representation):
     received_at = serializers.DateTimeField()
 
 
+class JobReport(serializers.Serializer):
+    status = serializers.CharField(help_text="the station's word")
+    at = serializers.DateTimeField(help_text="when it first came")
+    received_at = serializers.DateTimeField(help_text="when it last came")
+
+
+# What firmware updates and log uploads have in common; no docstring, as above.
+class Job(serializers.Serializer):
+    id = serializers.IntegerField()
+    chargepoint_id = serializers.CharField(allow_null=True)
+    request_id = serializers.IntegerField(
+        allow_null=True, help_text="by which the station names it, in the messages that have one"
+    )
+    task_id = serializers.UUIDField(
+        allow_null=True, help_text="the command that asked for it; null where the station did it by itself"
+    )
+    location = serializers.CharField(help_text="the URL that the station was told, without its password")
+    path = serializers.CharField(
+        help_text="where the file lies on the platform's own file server; empty where it lies elsewhere"
+    )
+    retries = serializers.IntegerField(allow_null=True)
+    retry_interval = serializers.IntegerField(allow_null=True, help_text="seconds")
+    asked_at = Moment()
+    asked_by = serializers.CharField(allow_null=True, help_text="username")
+    status_at = serializers.DateTimeField(help_text="since when it has its status")
+    reports = JobReport(many=True, help_text="what the station said, each word once until another follows")
+
+
+class FirmwareUpdate(Job, Representation):
+    represent = staticmethod(representation.firmwareupdate)
+
+    status = serializers.ChoiceField(choices=choices.FirmwareUpdateStatus.choices)
+    signed = serializers.BooleanField()
+    retrieve_at = Moment(help_text="not to be retrieved before")
+    install_at = Moment(help_text="not to be installed before")
+    signing_certificate = serializers.CharField()
+    signature = serializers.CharField()
+    firmware_before = serializers.CharField(help_text="the version that the station had told by then")
+    firmware_after = serializers.CharField(help_text="the first other version that it told at a boot")
+
+
+class LogUpload(Job, Representation):
+    represent = staticmethod(representation.logupload)
+
+    status = serializers.ChoiceField(choices=choices.LogUploadStatus.choices)
+    log_type = serializers.ChoiceField(choices=choices.LogType.choices, allow_blank=True)
+    file_name = serializers.CharField(help_text="as the station called it")
+    oldest = Moment(help_text="from when the log was asked for")
+    latest = Moment(help_text="until when the log was asked for")
+
+
 class Coordinates(serializers.Serializer):
     latitude = serializers.CharField()
     longitude = serializers.CharField()

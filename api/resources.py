@@ -25,8 +25,10 @@ from chargers.models import (
     Certificate,
     ChargePoint,
     Connector,
+    FirmwareUpdate,
     IdTag,
     Location,
+    LogUpload,
     Reservation,
     SecurityEvent,
     StatusNotification,
@@ -35,7 +37,7 @@ from chargers.models import (
 )
 from chargers.models.idtag import tag_key
 from chargers.models.station import identity_key
-from chargers.services import connectors, reservations, security, stations
+from chargers.services import connectors, firmware, logs, reservations, security, stations
 from tasks import commands, updates
 from tasks.models import Command
 
@@ -318,6 +320,44 @@ class SecurityEventResource(Listed, Readable, Resource):
 
     def get_queryset(self) -> QuerySet[SecurityEvent]:
         return SecurityEvent.objects.all()
+
+
+class FirmwareUpdateResource(Listed, Readable, Resource):
+    """A firmware that a station is asked to install, or installs by itself, and how far it is.
+
+    After *Installed* nothing more is reported; the version that the station tells at its next boot
+    is in `firmware_after`.
+    """
+
+    tag = "firmware updates"
+    noun = "a firmware update"
+    topic = firmware.TOPIC
+    serializer_class = representations.FirmwareUpdate
+    filterset_class = filters.FirmwareUpdates
+    lookup_url_kwarg = "update_id"
+    key = staticmethod(int)
+    ordering = ("-id",)
+    ordering_fields = ("id", "chargepoint_id", "status", "status_at", "asked_at", "retrieve_at")
+
+    def get_queryset(self) -> QuerySet[FirmwareUpdate]:
+        return selectors.firmwareupdates()
+
+
+class LogUploadResource(Listed, Readable, Resource):
+    """A log that a station is asked to upload, or uploads by itself, and how far it is."""
+
+    tag = "log uploads"
+    noun = "a log upload"
+    topic = logs.TOPIC
+    serializer_class = representations.LogUpload
+    filterset_class = filters.LogUploads
+    lookup_url_kwarg = "upload_id"
+    key = staticmethod(int)
+    ordering = ("-id",)
+    ordering_fields = ("id", "chargepoint_id", "log_type", "status", "status_at", "asked_at")
+
+    def get_queryset(self) -> QuerySet[LogUpload]:
+        return selectors.loguploads()
 
 
 class CommandResource(Listed, Readable, Deletable, Resource):

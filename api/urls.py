@@ -28,6 +28,8 @@ router.register("transaction", resources.TransactionResource, "transaction")
 router.register("location", resources.LocationResource, "location")
 router.register("variable", resources.VariableResource, "variable")
 router.register("securityevent", resources.SecurityEventResource, "securityevent")
+router.register("firmwareupdate", resources.FirmwareUpdateResource, "firmwareupdate")
+router.register("logupload", resources.LogUploadResource, "logupload")
 router.register("task", resources.CommandResource, "task")
 router.register("user", UserResource, "user")
 

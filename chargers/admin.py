@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
@@ -28,10 +30,12 @@ from chargers.models import (
     Connector,
     CsmsNode,
     Deviation,
+    FirmwareUpdate,
     IdTag,
     Limitation,
     LocalList,
     Location,
+    LogUpload,
     MeterValue,
     Reservation,
     SecurityEvent,
@@ -40,8 +44,11 @@ from chargers.models import (
     TransactionEvent,
     Variable,
 )
+from chargers.models.job import Job
 from chargers.services import certificates, connectors, limitations, stations
 
+# From when until when a station said something.
+SPAN = ("at", "received_at")
 # Nobody pages further; searching and filtering lead there.
 MOST_COUNTED = 10_000
 
@@ -390,6 +397,7 @@ class StationAdmin(Editable):
         models = {Transaction: "transactions", StatusNotification: "statuses", MeterValue: "meter values"}
         models |= {Variable: "variables", Certificate: "certificates", SecurityEvent: "security events"}
         models |= {Reservation: "reservations", LocalList: "local list"}
+        models |= {FirmwareUpdate: "firmware updates", LogUpload: "log uploads"}
         query = urlencode({"chargepoint__exact": row.pk})
         links = [
             (reverse(f"admin:chargers_{to._meta.model_name}_changelist"), query, text) for to, text in models.items()
@@ -705,6 +713,80 @@ class SecurityEventAdmin(ReadOnly):
         return row.critical
 
     fields = (station, "type", "tech_info", "timestamp", "timestamp_raw", "received_at")
+
+
+class JobAdmin(ReadOnly):
+    """What firmware updates and log uploads have in common."""
+
+    list_select_related = ("asked_by",)
+    search_fields = ("chargepoint__chargepoint_id", "request_id__exact", "asked_by__username")
+    search_help_text = "Station, request id or user."
+    progress = ("Progress", {"fields": ("status", "status_at", "told")})
+
+    @admin.display(description="command")
+    def command(self, row: Job) -> SafeString:
+        if row.command_id is None:
+            return SafeString("not asked for by the platform")
+        # By name: the domain knows no commands.
+        url = reverse("admin:tasks_command_change", args=[row.command_id])
+        return format_html('<a href="{}">{}</a>', url, row.command_id)
+
+    @admin.display(description="reports")
+    def told(self, row: Job) -> SafeString | str:
+        """Tell what the station said, when that first came and when it last did."""
+        said = [
+            (*(date_format(datetime.fromisoformat(each[when]), "DATETIME_FORMAT") for when in SPAN), each["status"])
+            for each in row.reports
+        ]
+        return format_html_join("", "<div>{} to {}: {}</div>", said) or "-"
+
+
+@admin.register(FirmwareUpdate)
+class FirmwareUpdateAdmin(JobAdmin):
+    list_display = (
+        "id",
+        station,
+        column("status", "status"),
+        column("status_at", "since"),
+        "signed",
+        "location",
+        column("firmware_before", "before"),
+        column("firmware_after", "after"),
+        column("asked_at", "asked"),
+        column("asked_by", "by"),
+    )
+    list_filter = ("status", "signed", "asked_at")
+    fieldsets = (
+        (None, {"fields": ("id", station, "request_id", "command", "asked_at", "asked_by", "signed")}),
+        ("What", {"fields": ("location", "path", "retrieve_at", "install_at", "retries", "retry_interval")}),
+        JobAdmin.progress,
+        ("Version", {"fields": ("firmware_before", "firmware_after")}),
+        ("Signature", {"fields": ("signing_certificate", "signature")}),
+    )
+
+
+@admin.register(LogUpload)
+class LogUploadAdmin(JobAdmin):
+    list_display = (
+        "id",
+        station,
+        column("log_type", "log"),
+        column("status", "status"),
+        column("status_at", "since"),
+        "file_name",
+        "location",
+        column("asked_at", "asked"),
+        column("asked_by", "by"),
+    )
+    list_filter = ("status", "log_type", "asked_at")
+    search_fields = (*JobAdmin.search_fields, "file_name")
+    search_help_text = "Station, request id, user or file name."
+    fieldsets = (
+        (None, {"fields": ("id", station, "request_id", "command", "asked_at", "asked_by", "log_type")}),
+        ("What", {"fields": ("location", "oldest", "latest", "retries", "retry_interval")}),
+        JobAdmin.progress,
+        ("File", {"fields": ("file_name", "file_path")}),
+    )
 
 
 @admin.register(CsmsNode)

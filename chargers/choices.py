@@ -135,6 +135,61 @@ class LimitationKind(TextChoices):
     CONFIGURATION_FILTER = "configuration_filter", "telling only the configuration keys that are asked for"
     STATION_AVAILABILITY = "station_availability", "changing the availability of all connectors at once"
     LOCAL_LIST = "local_list", "keeping a local authorisation list"
+    FILE_PROTOCOL = "file_protocol", "transferring files by this protocol"
+
+
+class FirmwareUpdateStatus(TextChoices):
+    """How far a firmware update is: the station's words (2.0.1 FirmwareStatusEnumType), its answers, and ours."""
+
+    REQUESTED = "Requested", "Requested: not answered yet"
+    ACCEPTED = "Accepted"
+    DOWNLOAD_SCHEDULED = "DownloadScheduled"
+    DOWNLOADING = "Downloading"
+    DOWNLOAD_PAUSED = "DownloadPaused"
+    DOWNLOADED = "Downloaded"
+    SIGNATURE_VERIFIED = "SignatureVerified"
+    INSTALL_SCHEDULED = "InstallScheduled"
+    INSTALL_REBOOTING = "InstallRebooting"
+    INSTALLING = "Installing"
+    INSTALLED = "Installed"
+    DOWNLOAD_FAILED = "DownloadFailed"
+    INVALID_SIGNATURE = "InvalidSignature"
+    INSTALL_VERIFICATION_FAILED = "InstallVerificationFailed"
+    INSTALLATION_FAILED = "InstallationFailed"
+    REJECTED = "Rejected"
+    INVALID_CERTIFICATE = "InvalidCertificate"
+    REVOKED_CERTIFICATE = "RevokedCertificate"
+    ACCEPTED_CANCELED = "AcceptedCanceled", "AcceptedCanceled: another one took its place"
+    FAILED = "Failed", "Failed: never answered"
+    TIMED_OUT = "TimedOut", "TimedOut: nothing came any more"
+    UNKNOWN = "Unknown", "Unknown: the station's word is none of OCPP's"
+
+
+class LogUploadStatus(TextChoices):
+    """How far the upload of a log is: the station's words (2.0.1 UploadLogStatusEnumType), its answers, and ours."""
+
+    REQUESTED = "Requested", "Requested: not answered yet"
+    ACCEPTED = "Accepted"
+    UPLOADING = "Uploading"
+    UPLOADED = "Uploaded"
+    UPLOAD_FAILURE = "UploadFailure"
+    BAD_MESSAGE = "BadMessage"
+    NOT_SUPPORTED_OPERATION = "NotSupportedOperation"
+    PERMISSION_DENIED = "PermissionDenied"
+    REJECTED = "Rejected"
+    NOTHING_TO_UPLOAD = "NothingToUpload"
+    ACCEPTED_CANCELED = "AcceptedCanceled", "AcceptedCanceled: another one took its place"
+    FAILED = "Failed", "Failed: never answered"
+    TIMED_OUT = "TimedOut", "TimedOut: nothing came any more"
+    UNKNOWN = "Unknown", "Unknown: the station's word is none of OCPP's"
+
+
+class LogType(TextChoices):
+    """Which log a station uploads; the 1.6 GetDiagnostics knows no other than its own."""
+
+    DIAGNOSTICS = "Diagnostics"
+    DIAGNOSTICS_LOG = "DiagnosticsLog"
+    SECURITY_LOG = "SecurityLog"
 
 
 class CertificateUse(TextChoices):

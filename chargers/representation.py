@@ -16,10 +16,12 @@ from chargers.models import (
     ChargePoint,
     Connector,
     Deviation,
+    FirmwareUpdate,
     IdTag,
     Limitation,
     LocalList,
     Location,
+    LogUpload,
     MeterValue,
     Reservation,
     SecurityEvent,
@@ -27,6 +29,7 @@ from chargers.models import (
     Transaction,
     Variable,
 )
+from chargers.models.job import Job
 from chargers.models.locallist import paired
 
 Json = dict[str, Any]
@@ -301,6 +304,56 @@ def securityevent(row: SecurityEvent) -> Json:
         "timestamp": time(row.timestamp),
         "timestamp_raw": row.timestamp_raw,
         "received_at": time(row.received_at),
+    }
+
+
+def _job(row: Job) -> Json:
+    """Represent what firmware updates and log uploads, read with who asked for them, have in common."""
+    return {
+        "id": row.pk,
+        "chargepoint_id": row.chargepoint_id,
+        "request_id": row.request_id,
+        "task_id": str(row.command_id) if row.command_id else None,
+        "location": row.location,
+        "path": row.file_path,
+        "retries": row.retries,
+        "retry_interval": row.retry_interval,
+        "asked_at": time(row.asked_at),
+        "asked_by": row.asked_by.get_username() if row.asked_by else None,
+        "status_at": time(row.status_at),
+        "reports": [
+            {
+                "status": each["status"],
+                "at": time(datetime.fromisoformat(each["at"])),
+                "received_at": time(datetime.fromisoformat(each["received_at"])),
+            }
+            for each in row.reports
+        ],
+    }
+
+
+def firmwareupdate(row: FirmwareUpdate) -> Json:
+    return {
+        **_job(row),
+        "status": row.status,
+        "signed": row.signed,
+        "retrieve_at": time(row.retrieve_at),
+        "install_at": time(row.install_at),
+        "signing_certificate": row.signing_certificate,
+        "signature": row.signature,
+        "firmware_before": row.firmware_before,
+        "firmware_after": row.firmware_after,
+    }
+
+
+def logupload(row: LogUpload) -> Json:
+    return {
+        **_job(row),
+        "status": row.status,
+        "log_type": row.log_type,
+        "file_name": row.file_name,
+        "oldest": time(row.oldest),
+        "latest": time(row.latest),
     }
 
 

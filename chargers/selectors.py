@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from chargers.models import ChargePoint, Connector, IdTag, Reservation, Transaction
+from chargers.models import ChargePoint, Connector, FirmwareUpdate, IdTag, LogUpload, Reservation, Transaction
 
 
 def chargepoints(*, now: datetime) -> QuerySet[ChargePoint]:
@@ -15,8 +15,16 @@ def connectors() -> QuerySet[Connector]:
     return Connector.objects.all()
 
 
+def firmwareupdates() -> QuerySet[FirmwareUpdate]:
+    return FirmwareUpdate.objects.select_related("asked_by")
+
+
 def idtags() -> QuerySet[IdTag]:
     return IdTag.objects.select_related("user")
+
+
+def loguploads() -> QuerySet[LogUpload]:
+    return LogUpload.objects.select_related("asked_by")
 
 
 def transactions() -> QuerySet[Transaction]:

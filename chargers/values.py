@@ -366,6 +366,52 @@ class KeyChange:
 
 
 @dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A firmware update or a log upload that a station is about to be asked for.
+
+    `location` is a URL, which is used as it is, a path on the platform's own file server, or empty
+    for a place there that is the job's own. `numbered` says whether the station is told a request
+    id; without one the platform chooses.
+    """
+
+    station: str
+    command_id: UUID
+    asked_by: int | None
+    at: datetime
+    location: str
+    numbered: bool
+    request_id: int | None = None
+    retries: int | None = None
+    retry_interval: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobAnswer:
+    """What a station answered to the command that asked for a job; `cancels` says that it gave up the one before."""
+
+    station: str
+    command_id: UUID
+    status: str
+    at: datetime
+    cancels: bool = False
+    file_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """How far a station says that a job is.
+
+    `numbered` says whether the message is of those that name the request, though this one may not.
+    """
+
+    station: str
+    status: str
+    received_at: datetime
+    numbered: bool
+    request_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LimitationReport:
     """A station turned out unable to do something, or without a reason able.
 

@@ -11,7 +11,7 @@ import secrets
 import tempfile
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -67,8 +67,8 @@ def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     return value
 
 
-def read_or_create_secret(path: Path) -> str:
-    """Return the secret kept in `path`, made on first use and readable by its owner only.
+def read_or_create_secret(path: Path, size: int = 48) -> str:
+    """Return the secret kept in `path`, made of `size` bytes on first use and readable by its owner only.
 
     Several processes start at once, so the file appears whole or not at all: whoever links its
     finished temporary file first wins, the others read that one.
@@ -77,7 +77,7 @@ def read_or_create_secret(path: Path) -> str:
     if not path.exists():
         handle, name = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(secrets.token_urlsafe(48))
+            file.write(secrets.token_urlsafe(size))
         try:
             os.link(name, path)
         except FileExistsError:
@@ -119,6 +119,62 @@ CSRF_TRUSTED_ORIGINS = env_list("OV2XMP_CSRF_TRUSTED_ORIGINS")
 BIND = env("OV2XMP_BIND", "127.0.0.1")
 WEB_PORT = env_int("OV2XMP_WEB_PORT", 8000)
 CSMS_PORT = env_int("OV2XMP_CSMS_PORT", 9000)
+FTP_PORT = env_int("OV2XMP_FTP_PORT", 2121)
+FILES_PORT = env_int("OV2XMP_FILES_PORT", 8080)
+
+
+def public_host() -> str:
+    """Say where stations reach this machine, as far as is known; an address that means all of them is none."""
+    host = env("OV2XMP_PUBLIC_HOST") or BIND
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound to
+        host = "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def account_password(name: str, file: str) -> str:
+    """Read the password of an account; short, as it goes into URLs. None is made where no data dir is named."""
+    if password := env(name):
+        return password
+    return read_or_create_secret(DATA_DIR / file, 18) if DEBUG or env("OV2XMP_DATA_DIR") else ""
+
+
+def file_server_url(name: str, default: str, schemes: tuple[str, ...], username: str, password: str) -> str:
+    """Read the base URL of a file server as stations see it, and put the account in where it names none."""
+    url = env(name) or default
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in schemes and parts.hostname and parts.port != 0 and url.isascii() and url.isprintable()
+    except ValueError:
+        sound = False
+    if not sound or " " in url or parts.query or parts.fragment:
+        raise ImproperlyConfigured(f"{name} must be a URL that begins with {' or '.join(schemes)} and names a host")
+    if "@" in parts.netloc or not (username and password):
+        return url
+    account = f"{quote(username, safe='')}:{quote(password, safe='')}"
+    return parts._replace(netloc=f"{account}@{parts.netloc}").geturl()
+
+
+FTP_USERNAME = env("OV2XMP_FTP_USERNAME", "ov2xmp")
+FTP_PASSWORD = account_password("OV2XMP_FTP_PASSWORD", "ftp-password")
+HTTP_USERNAME = env("OV2XMP_HTTP_USERNAME", "ov2xmp")
+HTTP_PASSWORD = account_password("OV2XMP_HTTP_PASSWORD", "http-password")
+FTP_URL = file_server_url(
+    "OV2XMP_FTP_URL", f"ftp://{public_host()}:{FTP_PORT}/files", ("ftp", "ftps"), FTP_USERNAME, FTP_PASSWORD
+)
+HTTP_UPLOAD_URL = file_server_url(
+    "OV2XMP_HTTP_UPLOAD_URL",
+    f"http://{public_host()}:{FILES_PORT}/http/upload",
+    ("http", "https"),
+    HTTP_USERNAME,
+    HTTP_PASSWORD,
+)
+HTTP_FILES_URL = file_server_url(
+    "OV2XMP_HTTP_FILES_URL",
+    f"http://{public_host()}:{FILES_PORT}/http/files",
+    ("http", "https"),
+    HTTP_USERNAME,
+    HTTP_PASSWORD,
+)
 
 INSTALLED_APPS = [
     "daphne",
@@ -248,6 +304,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "sweep-commands": {"task": "tasks.sweep_commands", "schedule": 5.0},
     "sweep-nodes": {"task": "tasks.sweep_nodes", "schedule": 10.0},
+    "time-out-jobs": {"task": "tasks.time_out_jobs", "schedule": 60.0},
     "sign-certificates": {"task": "tasks.sign_certificates", "schedule": 5.0},
     "warn-of-expiring-certificates": {"task": "tasks.warn_of_expiring_certificates", "schedule": timedelta(days=1)},
     "close-abandoned-transactions": {"task": "tasks.close_abandoned_transactions", "schedule": 60.0},
@@ -329,6 +386,7 @@ OCPP_GREETING_GRACE = env_number("OV2XMP_OCPP_GREETING_GRACE", 30)
 OCPP_MAX_MESSAGE_SIZE = env_int("OV2XMP_OCPP_MAX_MESSAGE_SIZE", 4 * 1024 * 1024, minimum=1024)  # bytes
 OCPP_MAX_QUEUED_CALLS = env_int("OV2XMP_OCPP_MAX_QUEUED_CALLS", 50, minimum=1)
 OCPP_TRANSACTION_GRACE = env_number("OV2XMP_OCPP_TRANSACTION_GRACE", 300)
+OCPP_JOB_TIMEOUT = env_number("OV2XMP_OCPP_JOB_TIMEOUT", 3600, minimum=1)
 
 # Certificates of stations. The signer is the dotted path of a class as chargers.authority.Signer; empty signs none.
 CERTIFICATE_SIGNER = env("OV2XMP_CERTIFICATE_SIGNER", "chargers.authority.EmbeddedAuthority").strip()

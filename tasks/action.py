@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.models import User
+
 from chargers.changes import Changes
 from chargers.choices import LimitationKind, OcppVersion
 from chargers.models import ChargePoint
@@ -28,6 +30,7 @@ class Draft:
     extras: Payload
     now: datetime
     changes: Changes
+    requested_by: User | None = None
 
 
 # A kind of `LimitationKind` with its subject.
@@ -44,7 +47,7 @@ class Action:
     and returns the payload to be sent; it raises InvalidBody or a CommandError. `needs` names what
     a station must be able to do. `unanswered` is told of commands that ended without an answer.
     `while_pending` says whether the specification lets the CSMS send it to a station whose boot
-    was answered Pending (OCPP 1.6 section 4.2).
+    was answered Pending (OCPP 1.6 section 4.2). `note` is what its documentation says besides.
     """
 
     version: OcppVersion
@@ -58,6 +61,7 @@ class Action:
     needs: Callable[[Payload], Sequence[Need]] | None = None
     unanswered: Callable[[Sequence[Command], datetime, Changes], None] | None = None
     while_pending: bool = True
+    note: str = ""
 
     @property
     def path(self) -> str:

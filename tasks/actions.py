@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from chargers.choices import LimitationKind, OcppVersion
 from tasks.action import Action, Need, Payload
-from tasks.v16 import certificates, configuration, locallists, reservations, transactions
+from tasks.v16 import certificates, configuration, firmware, locallists, logs, reservations, transactions
 
 
 def _trigger(payload: Payload) -> Sequence[Need]:
@@ -17,6 +17,16 @@ def _trigger(payload: Payload) -> Sequence[Need]:
 
 
 V16 = OcppVersion.V16
+
+UPLOAD = (
+    "A location that is left out is a folder of its own on the platform's file server, by a protocol that the "
+    "station takes. How far it is, `/api/logupload/` tells."
+)
+DOWNLOAD = (
+    "The location is a URL, or the path of a file on the platform's file server. Left out, it is "
+    "`firmware/<id>/firmware.bin` there, with the id that `/api/firmwareupdate/` tells: put the file there before "
+    "the station retrieves it. How far it is, `/api/firmwareupdate/` tells too."
+)
 
 ACTIONS: tuple[Action, ...] = (
     Action(V16, "CancelReservation", "Give up a reservation."),
@@ -44,6 +54,24 @@ ACTIONS: tuple[Action, ...] = (
     Action(V16, "DataTransfer", "Send vendor-specific data."),
     Action(V16, "DeleteCertificate", "Delete a root certificate, named by its hashes."),
     Action(V16, "GetConfiguration", "Read configuration keys and keep them as variables.", renames={"keys": "key"}),
+    Action(
+        V16,
+        "GetDiagnostics",
+        "Ask the station to upload its diagnostics.",
+        note=UPLOAD,
+        fills=("location",),
+        prepare=logs.prepare_diagnostics,
+        unanswered=logs.unanswered,
+    ),
+    Action(
+        V16,
+        "GetLog",
+        "Ask the station to upload one of its logs.",
+        note=UPLOAD,
+        fills=("requestId", "log", "log.remoteLocation"),
+        prepare=logs.prepare_log,
+        unanswered=logs.unanswered,
+    ),
     Action(V16, "GetInstalledCertificateIds", "Read which root certificates the station holds, and keep them."),
     Action(V16, "GetLocalListVersion", "Ask which version of the local authorisation list the station holds."),
     Action(
@@ -80,12 +108,30 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         V16,
+        "SignedUpdateFirmware",
+        "Ask the station to install a firmware that its maker has signed.",
+        note=DOWNLOAD,
+        fills=("requestId", "firmware.location"),
+        prepare=firmware.prepare_signed_update,
+        unanswered=firmware.unanswered,
+    ),
+    Action(
+        V16,
         "ExtendedTriggerMessage",
         "Ask the station to send a message now, one of the security extensions too.",
         needs=_trigger,
     ),
     Action(V16, "TriggerMessage", "Ask the station to send a message now.", needs=_trigger),
     Action(V16, "UnlockConnector", "Unlock a connector's cable."),
+    Action(
+        V16,
+        "UpdateFirmware",
+        "Ask the station to install a firmware.",
+        note=DOWNLOAD,
+        fills=("location",),
+        prepare=firmware.prepare_update,
+        unanswered=firmware.unanswered,
+    ),
 )
 
 BY_NAME: Mapping[tuple[str, str], Action] = {(action.version, action.name): action for action in ACTIONS}

@@ -79,7 +79,7 @@ def create(
     InvalidBody where the request makes no sense as a whole.
     """
     check_sendable(station, action)
-    draft = Draft(uuid4(), station, payload, extras or {}, now, changes)
+    draft = Draft(uuid4(), station, payload, extras or {}, now, changes, requested_by)
     if action.prepare:
         draft = replace(draft, payload=action.prepare(draft))
     if action.fills:
@@ -324,7 +324,7 @@ def finish(values: Sequence[Outcome], changes: Changes) -> list[bool]:
         updated = Command.objects.filter(pk=value.command_id, status__in=OPEN).update(
             status=value.status,
             response=response,
-            error=value.error,
+            error=masked(value.error),
             calls=masked(list(value.calls)),
             finished_at=value.at,
         )

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import jsonschema_rs
 
 from chargers.choices import OcppVersion
+from chargers.secrets import masked_url
 
 Kind = Literal["Request", "Response"]
 Schema = dict[str, Any]
@@ -94,13 +95,13 @@ def to_wire(version: OcppVersion, action: str, body: dict[str, Any], fills: Coll
 
 
 def check(version: OcppVersion, action: str, payload: dict[str, Any], fills: Collection[str] = ()) -> None:
-    """Raise InvalidBody with every violation of the schema; `fills` names what may be missing yet."""
+    """Raise InvalidBody with every violation of the schema; `fills` names what may be missing, or not spelt out, yet."""
     allowed = {spelt_out(path) for path in fills}
     problems: dict[str, list[str]] = {}
     for error in validator(version, action, "Request").iter_errors(payload):
         field = _field(error)
-        if field not in allowed or not _is_missing(error):
-            problems.setdefault(field, []).append(error.message)
+        if field not in allowed or not (_is_missing(error) or _is_misspelt(error)):
+            problems.setdefault(field, []).append(masked_url(error.message))
     if problems:
         raise InvalidBody(problems)
 
@@ -117,6 +118,10 @@ def problems_of(schema: Schema, value: Any) -> list[str]:
 
 def _is_missing(error: Any) -> bool:
     return getattr(error.kind, "property", None) is not None
+
+
+def _is_misspelt(error: Any) -> bool:
+    return getattr(error.kind, "format", None) is not None
 
 
 def _rename(schema: Schema, body: Any, path: str, unknown: dict[str, list[str]]) -> Any:

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from chargers.changes import Changes
-from chargers.services import certificates, reservations, stations, transactions
+from chargers.services import certificates, jobs, reservations, stations, transactions
 from tasks import broker, commands, locallists, signing, updates
 
 logger = logging.getLogger(__name__)
@@ -75,6 +75,14 @@ def close_abandoned_transactions(**_: Any) -> None:
     changes = Changes()
     if closed := transactions.close_abandoned(now=timezone.now(), changes=changes):
         logger.warning("%d transactions were closed because their station never stopped them", closed)
+    updates.publish(changes)
+
+
+@shared_task(name="tasks.time_out_jobs")
+def time_out_jobs(**_: Any) -> None:
+    changes = Changes()
+    if ended := jobs.time_out(now=timezone.now(), changes=changes):
+        logger.warning("%d firmware updates and log uploads were given up: nothing is heard of them", ended)
     updates.publish(changes)
 
 

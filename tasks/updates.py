@@ -18,7 +18,7 @@ from chargers import representation, selectors
 from chargers.changes import Changes
 from chargers.models import SecurityEvent
 from chargers.secrets import masked
-from chargers.services import reservations, security
+from chargers.services import firmware, logs, reservations, security
 from tasks import commands
 from tasks.models import Command
 
@@ -75,6 +75,16 @@ def _security_events(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str,
     return [(row.pk, row.chargepoint_id or "", representation.securityevent(row)) for row in rows]
 
 
+def _firmware_updates(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = selectors.firmwareupdates().filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id or "", representation.firmwareupdate(row)) for row in rows]
+
+
+def _log_uploads(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = selectors.loguploads().filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id or "", representation.logupload(row)) for row in rows]
+
+
 def _commands(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
     rows = Command.objects.select_related("requested_by").filter(pk__in=keys)
     return [(row.pk, row.chargepoint_id or "", represent_command(row)) for row in rows]
@@ -86,6 +96,8 @@ READERS: Mapping[str, Reader] = {
     "transaction": _transactions,
     reservations.TOPIC: _reservations,
     security.TOPIC: _security_events,
+    firmware.TOPIC: _firmware_updates,
+    logs.TOPIC: _log_uploads,
     commands.TOPIC: _commands,
 }
 

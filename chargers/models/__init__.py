@@ -2,10 +2,12 @@
 
 from chargers.models.certificate import Certificate
 from chargers.models.connector import Connector
+from chargers.models.firmwareupdate import FirmwareUpdate
 from chargers.models.idtag import IdTag
 from chargers.models.limitation import Limitation
 from chargers.models.locallist import LocalList
 from chargers.models.location import Location
+from chargers.models.logupload import LogUpload
 from chargers.models.metervalue import MeterValue
 from chargers.models.node import CsmsNode
 from chargers.models.reservation import Reservation
@@ -22,10 +24,12 @@ __all__ = [
     "Connector",
     "CsmsNode",
     "Deviation",
+    "FirmwareUpdate",
     "IdTag",
     "Limitation",
     "LocalList",
     "Location",
+    "LogUpload",
     "MeterValue",
     "Reservation",
     "SecurityEvent",

@@ -6,6 +6,7 @@ from django.db.models import F
 
 from chargers.changes import Changes
 from chargers.models import ChargePoint, Connector, Limitation, Variable
+from chargers.secrets import masked_url
 from chargers.values import Facts, LimitationReport
 
 TOPIC = "chargepoint"
@@ -40,7 +41,7 @@ def _count(value: LimitationReport) -> bool:
     )
     Limitation.objects.filter(pk=row.pk).update(
         count=F("count") + 1,
-        reason=value.reason[:REASON_LENGTH],
+        reason=masked_url(value.reason)[:REASON_LENGTH],
         certain=row.certain or value.certain,
         last_seen=value.at,
     )

@@ -16,7 +16,7 @@ from chargers.choices import RegistrationStatus, SecurityProfile, TransactionFla
 from chargers.errors import ChargersError, UnknownStation, WrongCredentials
 from chargers.models import ChargePoint, CsmsNode, Deviation, Transaction
 from chargers.models.station import identity_key
-from chargers.services import limitations
+from chargers.services import firmware, limitations
 from chargers.values import (
     Boot,
     Connected,
@@ -168,12 +168,13 @@ def boot(values: Sequence[Boot], changes: Changes) -> list[RegistrationStatus]:
     (BO-04); it is flagged.
     """
     rows = ChargePoint.objects.filter(pk__in=[value.station for value in values])
-    known = {key: (status, firmware) for key, status, firmware in rows.values_list("pk", *BOOT_FIELDS)}
+    known = {key: (status, version) for key, status, version in rows.values_list("pk", *BOOT_FIELDS)}
     answers = []
     for value in values:
-        status, firmware = known.get(value.station, (RegistrationStatus.REJECTED, ""))
-        if firmware != value.firmware_version:
+        status, version = known.get(value.station, (RegistrationStatus.REJECTED, ""))
+        if version != value.firmware_version:
             limitations.forget(value.station, changes)
+            firmware.note_version(value.station, value.firmware_version, changes)
         ChargePoint.objects.filter(pk=value.station).update(
             chargepoint_vendor=value.vendor,
             chargepoint_model=value.model,

@@ -12,10 +12,12 @@ from chargers.models import (
     Connector,
     CsmsNode,
     Deviation,
+    FirmwareUpdate,
     IdTag,
     Limitation,
     LocalList,
     Location,
+    LogUpload,
     MeterValue,
     Reservation,
     SecurityEvent,
@@ -126,6 +128,19 @@ def status(of: ChargePoint, word: str = "Available", **fields: Any) -> StatusNot
 
 def security_event(of: ChargePoint, type: str = "TamperDetectionActivated", **fields: Any) -> SecurityEvent:
     return SecurityEvent.objects.create(chargepoint=of, type=type, **{"timestamp": NOON, "received_at": NOON, **fields})
+
+
+REPORTS = [{"status": "Odd <b>1</b>", "at": NOON.isoformat(), "received_at": NOON.isoformat()}]
+
+
+def firmware_update(of: ChargePoint, **fields: Any) -> FirmwareUpdate:
+    defaults = {"status_at": NOON, "waits_from": NOON, "asked_at": NOON, "reports": REPORTS}
+    return FirmwareUpdate.objects.create(chargepoint=of, **{**defaults, **fields})
+
+
+def log_upload(of: ChargePoint, **fields: Any) -> LogUpload:
+    defaults = {"status_at": NOON, "waits_from": NOON, "asked_at": NOON, "reports": REPORTS}
+    return LogUpload.objects.create(chargepoint=of, **{**defaults, **fields})
 
 
 def variable(of: ChargePoint, name: str = "HeartbeatInterval", value: str | None = "300", **fields: Any) -> Variable:

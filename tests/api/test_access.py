@@ -55,6 +55,8 @@ def keys(db: None) -> dict[str, str]:
         "transaction_id": str(rows.transaction(station).pk),
         "id": str(rows.location().pk),
         "event_id": str(rows.security_event(station).pk),
+        "update_id": str(rows.firmware_update(station).pk),
+        "upload_id": str(rows.log_upload(station).pk),
         "task_id": str(rows.command(station).pk),
         "username": User.objects.create(username="somebody").username,
     }

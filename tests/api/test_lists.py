@@ -77,6 +77,14 @@ def add_command(number: int) -> None:
     rows.command(rows.station(f"S{number:02}"), requested_by=User.objects.create(username=f"user{number}"))
 
 
+def add_firmware_update(number: int) -> None:
+    rows.firmware_update(rows.station(f"S{number:02}"), asked_by=User.objects.create(username=f"user{number}"))
+
+
+def add_log_upload(number: int) -> None:
+    rows.log_upload(rows.station(f"S{number:02}"), asked_by=User.objects.create(username=f"user{number}"))
+
+
 def add_user(number: int) -> None:
     User.objects.create(username=f"user{number:02}").groups.add(Group.objects.get(name=Role.VIEWER))
 
@@ -93,6 +101,8 @@ LISTS: dict[str, Callable[[int], None]] = {
     "/api/locallist/": add_local_list,
     "/api/location/": add_location,
     "/api/variable/": add_variable,
+    "/api/firmwareupdate/": add_firmware_update,
+    "/api/logupload/": add_log_upload,
     "/api/certificate/": add_certificate,
     "/api/task/": add_command,
     "/api/user/": add_user,

@@ -53,6 +53,8 @@ def filled() -> dict[str, Any]:
         "SampledValue": representation.samples(reading)[0],
         "StatusNotification": rows.status(station),
         "SecurityEvent": rows.security_event(station),
+        "FirmwareUpdate": rows.firmware_update(station),
+        "LogUpload": rows.log_upload(station),
         "Location": rows.location(latitude="1", longitude="2"),
         "Variable": rows.variable(station),
         "Certificate": rows.certificate(station),

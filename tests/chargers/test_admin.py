@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import pytest
 from django.apps import apps
@@ -84,6 +85,8 @@ def fill(number: int = 0) -> None:
     rows.command(station, requested_by=owner, error={"code": "GenericError", "description": "no", "details": {}})
     rows.node(f"node-{number}")
     rows.security_event(station)
+    rows.firmware_update(station, asked_by=owner, command_id=uuid4())
+    rows.log_upload(station, asked_by=owner)
 
 
 def test_everything_that_is_stored_can_be_seen() -> None:
@@ -319,8 +322,8 @@ def test_history_of_a_deleted_station_is_still_readable(as_viewer: Client) -> No
     fill()
     ChargePoint.objects.all().delete()
     IdTag.objects.all().delete()
-    kept = (models.MeterValue, models.StatusNotification, models.SecurityEvent, models.Reservation, models.Certificate)
-    for model in (Transaction, Command, *kept):
+    told = (models.MeterValue, models.StatusNotification, models.SecurityEvent, models.Reservation, models.Certificate)
+    for model in (Transaction, Command, *told, models.FirmwareUpdate, models.LogUpload):
         row = model._default_manager.get()
         assert f"{STRANGE} 0" in as_viewer.get(url(model, "changelist")).content.decode()
         page = as_viewer.get(url(model, "change", row.pk))
@@ -453,7 +456,8 @@ def test_a_station_leads_to_its_history(as_viewer: Client) -> None:
     fill(1)
     page = as_viewer.get(url(ChargePoint, "change", f"{STRANGE} 0")).content.decode()
     query = urlencode({"chargepoint__exact": f"{STRANGE} 0"})
-    for model in (Transaction, models.StatusNotification, models.MeterValue, models.Variable, Command):
+    told = (Transaction, models.StatusNotification, models.MeterValue, models.Variable)
+    for model in (*told, Command, models.FirmwareUpdate, models.LogUpload):
         path = f"{url(model, 'changelist')}?{query}"
         assert path in page
         assert len(as_viewer.get(path).context["cl"].result_list) == 1
@@ -468,3 +472,32 @@ def test_a_command_shows_what_was_asked_and_answered(as_viewer: Client) -> None:
     assert "&quot;type&quot;: &quot;Soft&quot;" in page
     assert "&quot;status&quot;: &quot;Accepted&quot;" in page
     assert "0.0 s" in page
+
+
+def test_a_job_leads_to_its_station_and_its_command(as_viewer: Client) -> None:
+    station = rows.station()
+    command = rows.command(station)
+    asked = rows.log_upload(station, command_id=command.pk, file_name="a:b", path="logs/CP001/1/")
+    own = rows.firmware_update(station, firmware_before="1.0", firmware_after="2.0")
+    page = as_viewer.get(url(models.LogUpload, "change", asked.pk)).content.decode()
+    assert url(ChargePoint, "change", "CP001") in page
+    assert url(Command, "change", command.pk) in page
+    assert "logs/CP001/1/a_b" in page
+    assert "2026-03-01 12:00:00 to 2026-03-01 12:00:00: Odd &lt;b&gt;1&lt;/b&gt;" in page
+    page = as_viewer.get(url(models.FirmwareUpdate, "change", own.pk)).content.decode()
+    assert "not asked for by the platform" in page
+    assert "2.0" in page
+
+
+def test_jobs_are_found_by_what_matters_at_night(as_viewer: Client) -> None:
+    failed = rows.log_upload(rows.station(), status="UploadFailure", log_type="SecurityLog", request_id=4711).pk
+    other = rows.log_upload(rows.station("CP2"), file_name="diag.zip").pk
+    assert shown(as_viewer, models.LogUpload, status__exact="UploadFailure") == {failed}
+    assert shown(as_viewer, models.LogUpload, log_type__exact="SecurityLog") == {failed}
+    assert shown(as_viewer, models.LogUpload, q="4711") == {failed}
+    assert shown(as_viewer, models.LogUpload, q="diag.zip") == {other}
+    assert shown(as_viewer, models.LogUpload, q="CP2") == {other}
+    signed = rows.firmware_update(rows.station("CP3"), signed=True).pk
+    rows.firmware_update(rows.station("CP4"))
+    assert shown(as_viewer, models.FirmwareUpdate, signed__exact="1") == {signed}
+    assert shown(as_viewer, models.FirmwareUpdate, q="cp3") == {signed}

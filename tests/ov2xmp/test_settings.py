@@ -188,3 +188,63 @@ def test_redis_is_the_embedded_one_unless_named(
     loaded = load("REDIS_URL", OV2XMP_DATA_DIR=str(tmp_path), **variables)
 
     assert loaded.stdout.strip() == url.format(data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({}, "ftp://ov2xmp:pw@127.0.0.1:2121/files"),
+        ({"OV2XMP_BIND": "10.0.0.7"}, "ftp://ov2xmp:pw@10.0.0.7:2121/files"),
+        ({"OV2XMP_BIND": "0.0.0.0"}, "ftp://ov2xmp:pw@127.0.0.1:2121/files"),
+        ({"OV2XMP_BIND": "::"}, "ftp://ov2xmp:pw@127.0.0.1:2121/files"),
+        ({"OV2XMP_BIND": "fd00::7"}, "ftp://ov2xmp:pw@[fd00::7]:2121/files"),
+        (
+            {"OV2XMP_BIND": "0.0.0.0", "OV2XMP_PUBLIC_HOST": "csms.example", "OV2XMP_FTP_PORT": "21"},
+            "ftp://ov2xmp:pw@csms.example:21/files",
+        ),
+        ({"OV2XMP_FTP_URL": "ftps://csms.example/"}, "ftps://ov2xmp:pw@csms.example/"),
+        ({"OV2XMP_FTP_URL": "ftp://me:other@csms.example/"}, "ftp://me:other@csms.example/"),
+        (
+            {"OV2XMP_FTP_USERNAME": "a b", "OV2XMP_FTP_PASSWORD": "p@ss:/"},
+            "ftp://a%20b:p%40ss%3A%2F@127.0.0.1:2121/files",
+        ),
+        ({"OV2XMP_FTP_USERNAME": ""}, "ftp://127.0.0.1:2121/files"),
+    ],
+)
+def test_stations_are_sent_to_the_file_server_with_an_account(
+    load: Load, tmp_path: Path, variables: dict[str, str], url: str
+) -> None:
+    given = {"OV2XMP_DATA_DIR": str(tmp_path), "OV2XMP_FTP_PASSWORD": "pw", **variables}
+    assert load("FTP_URL", **given).stdout.strip() == url
+
+
+def test_files_over_http_have_a_url_for_each_direction(load: Load, tmp_path: Path) -> None:
+    given = {"OV2XMP_DATA_DIR": str(tmp_path), "OV2XMP_HTTP_PASSWORD": "pw", "OV2XMP_FILES_PORT": "81"}
+    urls = load("HTTP_UPLOAD_URL, settings.HTTP_FILES_URL", **given)
+    assert urls.stdout.split() == [
+        "http://ov2xmp:pw@127.0.0.1:81/http/upload",
+        "http://ov2xmp:pw@127.0.0.1:81/http/files",
+    ]
+
+
+def test_the_passwords_of_the_file_servers_are_made_in_the_data_dir(load: Load, tmp_path: Path) -> None:
+    made = load("FTP_PASSWORD, settings.HTTP_PASSWORD", OV2XMP_DATA_DIR=str(tmp_path)).stdout.split()
+    kept = [(tmp_path / name).read_text(encoding="utf-8") for name in ("ftp-password", "http-password")]
+    assert made == kept
+    assert len(set(kept)) == 2
+    assert all(20 <= len(password) <= 40 for password in kept)
+
+
+def test_without_a_data_dir_no_password_is_made(load: Load) -> None:
+    assert load("FTP_URL", OV2XMP_SECRET_KEY="key").stdout.strip() == "ftp://127.0.0.1:2121/files"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["csms.example", "http://csms.example", "ftp://", "ftp://user:hunter2@", "ftp://h:0/", "ftp://h/?q", "ftp://h/ x"],
+)
+def test_a_file_server_that_cannot_be_reached_is_refused_without_its_password(load: Load, url: str) -> None:
+    refused = load("FTP_URL", OV2XMP_SECRET_KEY="key", OV2XMP_FTP_URL=url)
+
+    assert "OV2XMP_FTP_URL must be a URL that begins with ftp or ftps and names a host" in refused.stderr
+    assert "hunter2" not in refused.stderr

@@ -145,12 +145,15 @@ async def test_an_update_carries_the_very_object_that_rest_answers() -> None:
         command = rows.command(station)
         reservation = rows.reservation(station, connector=connector)
         event = rows.security_event(station)
+        update, upload = rows.firmware_update(station), rows.log_upload(station)
         return token(), {
             "chargepoint": ("CP001", "/api/chargepoint/CP001/"),
             "connector": (connector.pk, f"/api/connector/{connector.pk}/"),
             "transaction": (transaction.pk, f"/api/transaction/{transaction.pk}/"),
             "reservation": (reservation.pk, "/api/reservation/CP001/"),
             "securityevent": (event.pk, f"/api/securityevent/{event.pk}/"),
+            "firmwareupdate": (update.pk, f"/api/firmwareupdate/{update.pk}/"),
+            "logupload": (upload.pk, f"/api/logupload/{upload.pk}/"),
             "tasks": (command.pk, f"/api/task/{command.pk}/"),
         }
 

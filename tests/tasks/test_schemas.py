@@ -156,3 +156,19 @@ def test_a_time_that_is_none_is_refused_by_name(given: str) -> None:
     with pytest.raises(InvalidBody) as refused:
         to_wire(V16, "GetDiagnostics", {"location": "ftp://x", "start_time": given})
     assert refused.value.fields.keys() == {"start_time"}
+
+
+def test_a_member_that_is_filled_later_may_be_no_url_yet() -> None:
+    body = {"location": "acme/2.0.bin", "retrieve_date": "2026-03-01T12:00:00Z"}
+    assert to_wire(V16, "UpdateFirmware", body, ("location",))["location"] == "acme/2.0.bin"
+    with pytest.raises(InvalidBody) as refused:
+        to_wire(V16, "UpdateFirmware", {**body, "location": 7}, ("location",))
+    assert refused.value.fields.keys() == {"location"}
+
+
+def test_a_reason_against_a_url_does_not_repeat_its_password() -> None:
+    log = {"remote_location": "ftp://user:hunter2@host/" + "x" * 500}
+    with pytest.raises(InvalidBody) as refused:
+        to_wire(V16, "GetLog", {"log_type": "SecurityLog", "request_id": 1, "log": log})
+    assert refused.value.fields.keys() == {"log.remote_location"}
+    assert "hunter2" not in str(refused.value)

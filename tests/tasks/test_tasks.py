@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 
 from chargers.changes import Changes
 from chargers.choices import ConnectorStatus, OcppVersion, ReservationStatus
-from chargers.models import ChargePoint, Connector, CsmsNode, Reservation, Transaction
+from chargers.models import ChargePoint, Connector, CsmsNode, LogUpload, Reservation, Transaction
 from ov2xmp.celery import app
 from tasks import broker, tasks, updates
 from tasks.models import Command, CommandStatus
@@ -112,6 +112,15 @@ def test_a_transaction_whose_connector_has_long_been_available_is_closed(told: l
     assert row.flags == ["no_stop"]
     assert row.stop_transaction_timestamp == connector.status_timestamp
     assert told[0].rows["transaction"] == {row.pk: "updated"}
+
+
+def test_a_job_of_which_nothing_is_heard_is_given_up(settings: Settings, told: list[Changes]) -> None:
+    settings.OCPP_JOB_TIMEOUT = 1800
+    row = LogUpload.objects.create(chargepoint_id="CP1", status_at=PAST, waits_from=PAST)
+    tasks.time_out_jobs(of_a_later_version=True)
+    row.refresh_from_db()
+    assert row.status == "TimedOut"
+    assert told[0].rows == {"logupload": {row.pk: "updated"}}
 
 
 def test_a_reservation_whose_time_is_over_expires(told: list[Changes]) -> None:
