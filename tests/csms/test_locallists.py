@@ -252,6 +252,24 @@ async def test_a_connection_that_is_lost_between_parts_leaves_what_was_taken(
     assert await query(known) == (1, {"A": OK}, "offline")
 
 
+async def test_a_station_with_a_memory_of_its_own_ends_up_with_the_tags_that_it_has_room_for(
+    transactional_db: None, url: str, query: Query
+) -> None:
+    await query(lambda: make_tags(70))
+    async with Station16(url, "CP1") as station:
+        station.configuration["LocalAuthListMaxLength"].value = "50"
+        await station.boot()
+        await operator.perform("GetConfiguration")
+        await operator.perform("GetLocalListVersion")
+        assert (await synchronise()).response == OK
+        assert await query(in_sync)
+        assert set(station.local_list) == {f"tag{n:04}" for n in range(50)}
+        await query(lambda: IdTag.objects.filter(id_token__lt="TAG0030").delete())
+        assert (await synchronise()).response == OK
+        assert set(station.local_list) == {f"tag{n:04}" for n in range(30, 70)}
+        assert (await query(known))[0] == station.local_list_version
+
+
 # Where the station holds another list
 
 
