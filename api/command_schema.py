@@ -137,8 +137,8 @@ class CommandSchema(Schema):
 
     def successes(self) -> dict[int, Any]:
         return {
-            200: OpenApiResponse(_result("RESPONSE_RECEIVED", self.response), "The station's answer."),
-            202: OpenApiResponse(_result("TASK_SUBMITTED", {"type": "string"}), "`sync` was false: it is on its way."),
+            200: OpenApiResponse(result("RESPONSE_RECEIVED", self.response), "The station's answer."),
+            202: OpenApiResponse(result("TASK_SUBMITTED"), "`sync` was false: it is on its way."),
         }
 
     def errors(self) -> dict[int, Any]:
@@ -150,13 +150,9 @@ class CommandSchema(Schema):
         return {**super()._get_request_body(direction), "required": True}
 
 
-def _result(code: str, message: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {
-            "message_code": {"type": "string", "enum": [code]},
-            "message": message,
-            "task_id": {"type": "string", "format": "uuid"},
-        },
-        "required": ["message_code", "message", "task_id"],
-    }
+def result(code: str, message: dict[str, Any] | None = None, *, task: bool = True) -> dict[str, Any]:
+    """Document an answer with a code, a message, which is text unless told, and the task that it is about."""
+    members = {"message_code": {"type": "string", "enum": [code]}, "message": message or {"type": "string"}}
+    if task:
+        members["task_id"] = {"type": "string", "format": "uuid"}
+    return {"type": "object", "properties": members, "required": list(members)}

@@ -196,6 +196,11 @@ class Reservations(filters.FilterSet):
     status = filters.ChoiceFilter(choices=ReservationStatus.choices)
 
 
+class LocalLists(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    automatic = FlagFilter()
+
+
 class Variables(filters.FilterSet):
     chargepoint_id = StationFilter()
     component = TextFilter()

@@ -73,6 +73,12 @@ class ConnectorInput(Input):
         fields = ("standard", "format", "power_type")
 
 
+class LocalListInput(Input):
+    class Meta:
+        model = models.LocalList
+        fields = ("automatic",)
+
+
 class TagField(serializers.PrimaryKeyRelatedField):
     """An id tag, as a reader would spell it."""
 

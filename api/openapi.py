@@ -40,6 +40,7 @@ TAGS = {
     "transactions": "Charging sessions and their meter values.",
     "reservations": "Connectors that are kept for somebody.",
     "id tags": "Who may charge.",
+    "local lists": "The id tags that stations know by themselves, to serve drivers while they are offline.",
     "firmware updates": "What stations install.",
     "log uploads": "The logs that stations upload.",
     "certificates": "What stations hold and want signed, and who signs it.",

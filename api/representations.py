@@ -204,6 +204,42 @@ class Reservation(Representation):
     ended_at = Moment()
 
 
+class LocalList(Representation):
+    represent = staticmethod(representation.locallist)
+
+    chargepoint_id = serializers.CharField()
+    automatic = serializers.BooleanField(help_text="changes of id tags are sent to it without being asked")
+    in_sync = serializers.BooleanField(help_text="it is known to hold what it should")
+    entries_wanted = serializers.IntegerField(help_text="how many tags it should hold")
+    entries_held = serializers.IntegerField(allow_null=True, help_text="how many it holds; null where nobody knows")
+    version = serializers.IntegerField(allow_null=True, help_text="of what it was last sent and took")
+    updated_at = Moment()
+    reported_version = serializers.IntegerField(
+        allow_null=True, help_text="what it last told: 0 is an empty list, -1 says that it keeps none"
+    )
+    reported_at = Moment()
+    last_attempt = Moment()
+    last_outcome = serializers.CharField(help_text="`Accepted`, or why not; empty while the answer is out")
+
+
+class ListEntry(serializers.Serializer):
+    status = serializers.CharField(help_text="as Authorize answers it, such as `Accepted`")
+    expiry_date = Moment()
+    parent = serializers.CharField(allow_null=True)
+
+
+class ListEntries(serializers.Serializer):
+    id_tag = serializers.CharField()
+    wanted = ListEntry(allow_null=True, help_text="what it should be told as; null where it should not be there")
+    held = ListEntry(allow_null=True, help_text="what it is believed to be told as; null where it is not there")
+
+
+class LocalListInFull(LocalList):
+    represent = staticmethod(representation.locallist_in_full)
+
+    entries = ListEntries(many=True)
+
+
 class SampledValue(Representation):
     """One sampled value of a transaction, OCPP's defaults filled in."""
 

@@ -4,8 +4,9 @@ from django.urls import path, re_path
 from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
-from api import commands, resources, tokens
+from api import commands, representations, resources, tokens
 from api.health import Health
+from api.locallists import LocalListResource
 from api.openapi import SchemaView
 from api.users import NewUser, UserResource
 from api.views import NothingHere
@@ -53,6 +54,19 @@ urlpatterns = [
         rf"^statusnotification/(?P<chargepoint_id>{ANYTHING})/?$",
         resources.StatusResource.as_view(listed),
         name="statusnotification",
+    ),
+    re_path(r"^locallist/?$", LocalListResource.as_view(listed), name="locallist-list"),
+    re_path(
+        rf"^locallist/(?P<chargepoint_id>{ANYTHING})/synchronize/?$",
+        LocalListResource.as_view({"post": "synchronize"}),
+        name="locallist-synchronize",
+    ),
+    re_path(
+        rf"^locallist/(?P<chargepoint_id>{ANYTHING})/?$",
+        LocalListResource.as_view(
+            {"get": "retrieve", "patch": "partial_update"}, serializer_class=representations.LocalListInFull
+        ),
+        name="locallist-detail",
     ),
     re_path(r"^reservation/?$", resources.ReservationResource.as_view(listed), name="reservation-list"),
     re_path(

@@ -33,6 +33,7 @@ from chargers.models import (
     FirmwareUpdate,
     IdTag,
     Limitation,
+    LocalList,
     Location,
     LogUpload,
     MeterValue,
@@ -395,7 +396,8 @@ class StationAdmin(Editable):
         """Link to the rows of the station elsewhere."""
         models = {Transaction: "transactions", StatusNotification: "statuses", MeterValue: "meter values"}
         models |= {Variable: "variables", Certificate: "certificates", SecurityEvent: "security events"}
-        models |= {Reservation: "reservations", FirmwareUpdate: "firmware updates", LogUpload: "log uploads"}
+        models |= {Reservation: "reservations", LocalList: "local list"}
+        models |= {FirmwareUpdate: "firmware updates", LogUpload: "log uploads"}
         query = urlencode({"chargepoint__exact": row.pk})
         links = [
             (reverse(f"admin:chargers_{to._meta.model_name}_changelist"), query, text) for to, text in models.items()

@@ -19,6 +19,7 @@ from chargers.models import (
     FirmwareUpdate,
     IdTag,
     Limitation,
+    LocalList,
     Location,
     LogUpload,
     MeterValue,
@@ -29,6 +30,7 @@ from chargers.models import (
     Variable,
 )
 from chargers.models.job import Job
+from chargers.models.locallist import paired
 
 Json = dict[str, Any]
 
@@ -191,6 +193,38 @@ def transaction(row: Transaction) -> Json:
         "transaction_status": row.transaction_status,
         "flags": row.flags,
     }
+
+
+def locallist(row: LocalList) -> Json:
+    """Represent a local list that `locallists.compare` has seen."""
+    return {
+        "chargepoint_id": row.chargepoint_id,
+        "automatic": row.automatic,
+        "in_sync": row.in_sync,
+        "entries_wanted": len(row.wanted),
+        "entries_held": None if row.entries is None else len(row.entries),
+        "version": row.version,
+        "updated_at": time(row.updated_at),
+        "reported_version": row.reported_version,
+        "reported_at": time(row.reported_at),
+        "last_attempt": time(row.last_attempt),
+        "last_outcome": row.last_outcome,
+    }
+
+
+def locallist_in_full(row: LocalList) -> Json:
+    """Represent a local list with its entries: what each tag should be told as, and is."""
+    rows = [
+        {"id_tag": token, "wanted": _list_entry(wanted), "held": _list_entry(held)}
+        for token, wanted, held in paired(row.wanted, row.entries or {})
+    ]
+    return {**locallist(row), "entries": rows}
+
+
+def _list_entry(entry: Json | None) -> Json | None:
+    if entry is None:
+        return None
+    return {"status": entry["status"], "expiry_date": entry.get("expiry_date"), "parent": entry.get("parent")}
 
 
 def reservation(row: Reservation) -> Json:

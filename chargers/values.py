@@ -282,6 +282,59 @@ class CancellationAnswer:
     at: datetime
 
 
+class ListEntry(TypedDict, total=False):
+    """What a station's local list tells of a tag: a status of the domain, an expiry in whole seconds, a parent."""
+
+    status: str
+    expiry_date: str
+    parent: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListChange:
+    """What a station's local list is to become: all of it, or changes of it, where None takes a tag out."""
+
+    version: int
+    full: bool
+    entries: Mapping[str, ListEntry | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ListUpdate:
+    """A change of its local list that a station has taken."""
+
+    station: str
+    version: int
+    full: bool
+    entries: Mapping[str, ListEntry | None]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListRefusal:
+    """A change of its local list that a station did not take, and why."""
+
+    station: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListVersion:
+    """The version that a station told of its local list; 0 is an empty one, -1 none at all."""
+
+    station: str
+    version: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListWish:
+    """Asks what a station's local list should hold at a moment."""
+
+    station: str
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class SecurityEventReport:
     station: str

@@ -466,7 +466,16 @@ class Connection:
         still_wanted, *facts = await self._node.intake.submit(*work)
         if still_wanted and script is not None:
             conversation.begin(script, facts[0])
+            await self._look_up(conversation, [])
         return bool(still_wanted)
+
+    async def _look_up(self, conversation: Conversation, work: list[Work]) -> list[Work]:
+        """Answer what a script wants to know, storing `work` before it goes on; return what is left to store."""
+        while conversation.question is not None:
+            *_, result = await self._node.intake.submit(*work, conversation.question)
+            conversation.learn(result)
+            work = self._learnt(conversation, datetime.now(UTC))
+        return work
 
     async def _exchange(self, conversation: Conversation) -> rpc.CallResult | rpc.CallError | CallFailed:
         """Send the CALL whose turn it is and wait for its answer."""
@@ -532,7 +541,7 @@ class Connection:
         conversation.arrived = None
         conversation.go_on(result)
         now = datetime.now(UTC)
-        work += self._learnt(conversation, now)
+        work = await self._look_up(conversation, [*work, *self._learnt(conversation, now)])
         end = conversation.end
         if end is None:
             prolonged = commands.Sending(command.pk, now, settings.OCPP_TIMEOUT)

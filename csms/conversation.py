@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from chargers.values import Facts
 from csms.rpc import CallError, CallResult
-from csms.versions.base import CallFailed, Payload, Script, Step, Talk
+from csms.versions.base import CallFailed, Payload, Question, Script, Step, Talk
 from tasks.models import Command, CommandStatus
 
 
@@ -24,26 +24,28 @@ class End(NamedTuple):
 class Conversation:
     """The CALLs of one command; no socket is known here.
 
-    `step` is the CALL whose turn it is. `calls` keeps those that are over, with their answers.
+    `step` is the CALL whose turn it is, once no `question` is open. `calls` keeps those that are
+    over, with their answers.
     """
 
-    __slots__ = ("_script", "arrived", "calls", "command", "end", "step", "talk")
+    __slots__ = ("_script", "arrived", "calls", "command", "end", "question", "step", "talk")
 
     def __init__(self, command: Command) -> None:
         self.command = command
         self.step = Step(command.action, command.payload)
         self.calls: list[Payload] = []
-        self.talk = Talk()
+        self.talk = Talk(command.chargepoint_id or "")
+        self.question: Question | None = None
         self.end: End | None = None
         # An answer that came when the connection ended, and is not stored yet.
         self.arrived: CallResult | CallError | None = None
-        self._script: Generator[Step, Payload, Payload] | None = None
+        self._script: Generator[Step | Question, Any, Payload] | None = None
 
     def begin(self, script: Script, facts: Facts) -> None:
         """Let a script say what is sent."""
         self.talk.facts = facts
         self._script = script(self.command.payload, self.talk)
-        self.step = next(self._script)
+        self._move(None)
 
     @property
     def message_id(self) -> str:
@@ -54,14 +56,27 @@ class Conversation:
     def go_on(self, answer: Payload | CallFailed) -> None:
         """Take the answer to a step, or its failure: another step follows, or the command has ended."""
         self.calls.append(self._told(answer))
+        self._move(answer)
+
+    def learn(self, result: Any) -> None:
+        """Take the answer to the open question."""
+        self.question = None
+        self._move(result)
+
+    def _move(self, told: Any) -> None:
         try:
-            self.step = self._next(answer)
+            following = self._next(told)
         except StopIteration as end:
             self.end = End(CommandStatus.ANSWERED, end.value)
         except CallFailed as failure:
             self.end = End(failure.status, failure.response, failure.error)
+        else:
+            if isinstance(following, Question):
+                self.question = following
+            else:
+                self.step = following
 
-    def _next(self, answer: Payload | CallFailed) -> Step:
+    def _next(self, answer: Any) -> Step | Question:
         if self._script is None:
             if isinstance(answer, CallFailed):
                 raise answer

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from chargers.choices import LimitationKind, OcppVersion
 from tasks.action import Action, Need, Payload
-from tasks.v16 import certificates, configuration, firmware, logs, reservations, transactions
+from tasks.v16 import certificates, configuration, firmware, locallists, logs, reservations, transactions
 
 
 def _trigger(payload: Payload) -> Sequence[Need]:
@@ -73,6 +73,7 @@ ACTIONS: tuple[Action, ...] = (
         unanswered=logs.unanswered,
     ),
     Action(V16, "GetInstalledCertificateIds", "Read which root certificates the station holds, and keep them."),
+    Action(V16, "GetLocalListVersion", "Ask which version of the local authorisation list the station holds."),
     Action(
         V16,
         "InstallCertificate",
@@ -96,6 +97,15 @@ ACTIONS: tuple[Action, ...] = (
         unanswered=reservations.unanswered,
     ),
     Action(V16, "Reset", "Restart the station.", renames={"reset_type": "type"}),
+    Action(
+        V16,
+        "SendLocalList",
+        "Send the local authorisation list or changes of it, in parts where the station wants that.",
+        fills=("listVersion",),
+        prepare=locallists.prepare,
+        needs=lambda payload: [(LimitationKind.LOCAL_LIST, "")],
+        unanswered=locallists.unanswered,
+    ),
     Action(
         V16,
         "SignedUpdateFirmware",

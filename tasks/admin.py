@@ -1,6 +1,7 @@
 """The admin site of commands, and of what can be done by commands, which the domain does not know."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -21,9 +22,10 @@ from chargers.admin import (
     station,
 )
 from chargers.choices import OcppVersion
-from chargers.models import ChargePoint, Connector, IdTag, Reservation, Transaction
+from chargers.models import ChargePoint, Connector, IdTag, LocalList, Reservation, Transaction
 from chargers.models.reservation import OPEN
 from chargers.secrets import masked
+from chargers.services import locallists
 from tasks import dispatch
 from tasks.action import Action, Payload
 from tasks.actions import BY_NAME
@@ -31,30 +33,40 @@ from tasks.errors import CommandError
 from tasks.models import Command, CommandStatus
 from tasks.schemas import InvalidBody
 
+# Sends a station a command, as who asked for it; None where none is needed.
+Send = Callable[..., Command | None]
 # A row that a station is asked about, the station's identity, and what it is asked.
 Asked = tuple[Model, str | None, Payload]
 
 
-def ask_each(of: admin.ModelAdmin, request: HttpRequest, action: Action, asked: Iterable[Asked]) -> None:
+def send_each(
+    of: admin.ModelAdmin, request: HttpRequest, name: str, sending: Iterable[tuple[Model, str | None, Send]]
+) -> None:
     """Send a command for each row, as REST does without waiting, and tell the user of those that cannot be sent."""
-    asked = list(asked)
+    sending = list(sending)
     known = ChargePoint.objects.with_connected(timezone.now())
-    stations = known.in_bulk([key for _, key, _ in asked if key is not None])
+    stations = known.in_bulk([key for _, key, _ in sending if key is not None])
     sent = 0
-    for row, key, payload in asked:
+    for row, key, send in sending:
         try:
             if key not in stations:
                 raise CommandError(f"{key} is gone")
-            command = dispatch.ask(stations[key], action, payload, requested_by=request.user)
-            if command.status == CommandStatus.ERROR:
+            command = send(stations[key], requested_by=request.user)
+            if command is not None and command.status == CommandStatus.ERROR:
                 raise CommandError(dispatch.QUEUE_DOWN)
         except (CommandError, InvalidBody) as error:
             of.message_user(request, f"{row}: {error}", messages.WARNING)
-        else:
-            of.log_change(request, row, f"Sent {action.name}.")
+            continue
+        if command is not None:
+            of.log_change(request, row, f"Sent {name}.")
             sent += 1
-    if sent:
-        of.message_user(request, f"{sent} on their way: {action.name}. The commands tell what comes of them.")
+    of.message_user(request, f"{sent} on their way: {name}. The commands tell what comes of them.")
+
+
+def ask_each(of: admin.ModelAdmin, request: HttpRequest, action: Action, asked: Iterable[Asked]) -> None:
+    """Send a command with a payload for each row."""
+    sending = [(row, key, partial(dispatch.ask, action=action, payload=payload)) for row, key, payload in asked]
+    send_each(of, request, action.name, sending)
 
 
 class Operated(admin.ModelAdmin):
@@ -92,6 +104,14 @@ def of_open(rows: QuerySet[Reservation]) -> Iterable[Asked]:
     return ((row, row.chargepoint_id, {"reservationId": row.reservation_id}) for row in rows.filter(status__in=OPEN))
 
 
+@admin.action(description="Send what the local list lacks", permissions=["operate"])
+def send_what_lists_lack(
+    self: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[ChargePoint] | QuerySet[LocalList]
+) -> None:
+    # A list has the key of its station.
+    send_each(self, request, "SendLocalList", ((row, row.pk, dispatch.synchronise_list) for row in queryset))
+
+
 def operate(model: type[Model], base: type[admin.ModelAdmin], *actions: Callable[..., None]) -> None:
     """Add actions that send commands to an admin page of the domain."""
     page = type(base.__name__, (Operated, base), {"actions": (*(base.actions or ()), *actions)})
@@ -106,6 +126,7 @@ operate(
     asking("GetConfiguration", "Ask for configuration", of_stations({})),
     asking("Reset", "Soft reset", of_stations({"type": "Soft"})),
     asking("Reset", "Hard reset", of_stations({"type": "Hard"})),
+    send_what_lists_lack,
 )
 operate(
     Connector,
@@ -196,3 +217,52 @@ class ReservationAdmin(Operated, ReadOnly):
     @admin.display(description="command")
     def command(self, row: Reservation) -> SafeString:
         return link(Command, row.command_id)
+
+
+@admin.register(LocalList)
+class LocalListAdmin(Operated, ReadOnly):
+    list_display = (
+        station,
+        "automatic",
+        "version",
+        column("reported_version", "reported"),
+        "reported_at",
+        "updated_at",
+        "last_attempt",
+        column("last_outcome", "outcome"),
+    )
+    list_filter = ("automatic", "last_outcome")
+    search_fields = ("chargepoint__chargepoint_id",)
+    fields = (*list_display, "failures", "is_in_sync", "number_held", "number_wanted", "held")
+    actions = (send_what_lists_lack, "keep_in_sync", "leave_alone")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LocalList]:
+        return super().get_queryset(request).defer("entries")
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> LocalList | None:
+        row = super().get_object(request, object_id, from_field)
+        return locallists.compare([row], now=timezone.now())[0] if row else None
+
+    @admin.display(description="in sync", boolean=True)
+    def is_in_sync(self, row: LocalList) -> bool:
+        return row.in_sync
+
+    @admin.display(description="tags it should hold")
+    def number_wanted(self, row: LocalList) -> int:
+        return len(row.wanted)
+
+    @admin.display(description="tags it holds")
+    def number_held(self, row: LocalList) -> str:
+        return "unknown" if row.entries is None else str(len(row.entries))
+
+    @admin.display(description="what it holds")
+    def held(self, row: LocalList) -> SafeString:
+        return pretty(row.entries)
+
+    @admin.action(description="Keep in sync from now on", permissions=["operate"])
+    def keep_in_sync(self, request: HttpRequest, queryset: QuerySet[LocalList]) -> None:
+        self.message_user(request, f"{queryset.update(automatic=True)} are kept in sync.", messages.SUCCESS)
+
+    @admin.action(description="Leave alone from now on", permissions=["operate"])
+    def leave_alone(self, request: HttpRequest, queryset: QuerySet[LocalList]) -> None:
+        self.message_user(request, f"{queryset.update(automatic=False)} are left alone.", messages.SUCCESS)

@@ -1,5 +1,8 @@
 """How REST and the admin set commands going: stored, told to listeners, handed to the worker."""
 
+import functools
+from collections.abc import Callable
+
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
@@ -7,7 +10,7 @@ from kombu.exceptions import OperationalError as BrokerError
 
 from chargers.changes import Changes
 from chargers.models import ChargePoint
-from tasks import commands, updates
+from tasks import commands, locallists, updates
 from tasks.action import Action, Payload
 from tasks.models import Command, CommandStatus
 from tasks.tasks import relay_command
@@ -15,23 +18,31 @@ from tasks.tasks import relay_command
 QUEUE_DOWN = "The command was not sent: the queue does not answer."
 
 
-def ask(station: ChargePoint, action: Action, payload: Payload, *, requested_by: User | None) -> Command:
+def ask(station: ChargePoint, action: Action, payload: Payload, *, requested_by: User | None) -> Command | None:
     """Ask a station, read with ``connected``, for something; the command tells what comes of it.
 
     Raises a CommandError, or InvalidBody where the request makes no sense.
     """
+    create = functools.partial(commands.create, station=station, action=action, payload=payload)
+    return send(functools.partial(create, requested_by=requested_by))
+
+
+def synchronise_list(station: ChargePoint, *, requested_by: User | None) -> Command | None:
+    """Send a station, read with ``connected``, what its local list lacks; None if nothing. Raises a CommandError."""
+    return send(functools.partial(locallists.synchronise, station, requested_by=requested_by))
+
+
+def send(create: Callable[..., Command | None]) -> Command | None:
+    """Let a command be stored, which may turn out not to be needed, tell listeners, and hand it to the worker.
+
+    `create` gets `now` and `changes`.
+    """
     changes = Changes()
     with transaction.atomic():
-        command = commands.create(
-            station=station,
-            action=action,
-            payload=payload,
-            requested_by=requested_by,
-            now=timezone.now(),
-            changes=changes,
-        )
+        command = create(now=timezone.now(), changes=changes)
         transaction.on_commit(lambda: updates.publish(changes))
-    hand_over(command)
+    if command is not None:
+        hand_over(command)
     return command
 
 

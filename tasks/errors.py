@@ -7,6 +7,7 @@
     ├── VersionMismatch
     ├── NotAccepted
     ├── StationUnable
+    ├── ListUpdateRunning
     └── NotCancellable
 
 Each carries the stable ``code`` that clients see.
@@ -35,6 +36,12 @@ class StationUnable(CommandError):
     """The station is known to refuse this; `force` asks it all the same."""
 
     code = "CHARGING_STATION_UNABLE"
+
+
+class ListUpdateRunning(CommandError):
+    """A station is sent one change of its local list at a time."""
+
+    code = "LOCAL_LIST_UPDATE_RUNNING"
 
 
 class NotCancellable(CommandError):

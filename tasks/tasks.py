@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from chargers.changes import Changes
 from chargers.services import certificates, jobs, reservations, stations, transactions
-from tasks import broker, commands, signing, updates
+from tasks import broker, commands, locallists, signing, updates
 
 logger = logging.getLogger(__name__)
 
@@ -91,3 +91,16 @@ def expire_reservations(**_: Any) -> None:
     changes = Changes()
     reservations.expire(now=timezone.now(), changes=changes)
     updates.publish(changes)
+
+
+@shared_task(name="tasks.synchronise_local_lists")
+def synchronise_local_lists(**_: Any) -> None:
+    changes = Changes()
+    try:
+        for command_id in locallists.synchronise_automatic(now=timezone.now(), changes=changes):
+            commands.relay(command_id, now=timezone.now(), changes=changes)
+    except broker.RedisError as error:
+        logger.warning("local lists are not sent, redis does not answer: %s", error)
+    finally:
+        # The sweep ends what was not relayed.
+        updates.publish(changes)

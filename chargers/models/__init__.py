@@ -5,6 +5,7 @@ from chargers.models.connector import Connector
 from chargers.models.firmwareupdate import FirmwareUpdate
 from chargers.models.idtag import IdTag
 from chargers.models.limitation import Limitation
+from chargers.models.locallist import LocalList
 from chargers.models.location import Location
 from chargers.models.logupload import LogUpload
 from chargers.models.metervalue import MeterValue
@@ -26,6 +27,7 @@ __all__ = [
     "FirmwareUpdate",
     "IdTag",
     "Limitation",
+    "LocalList",
     "Location",
     "LogUpload",
     "MeterValue",

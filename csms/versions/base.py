@@ -64,6 +64,13 @@ class Step(NamedTuple):
     payload: Payload
 
 
+class Question(NamedTuple):
+    """What a script wants to know of the database: a service and a value of it; the answer is its result."""
+
+    service: Service
+    value: Any
+
+
 @dataclass(frozen=True, slots=True)
 class Handler:
     """How one action of a station is served.
@@ -106,6 +113,7 @@ class CallFailed(Exception):
 class Talk:
     """What a script knows of the station, and what it learns of it on the way."""
 
+    station: str = ""
     facts: Facts = NO_FACTS
     learnt: list[tuple[LimitationKind, str, str]] = field(default_factory=list)
 
@@ -114,10 +122,10 @@ class Talk:
         self.learnt.append((kind, subject, reason))
 
 
-# Yields the CALLs that a command takes, one after the other, and gets each answer back, or a
+# Yields the CALLs that a command takes, at least one, and gets each answer back, or a
 # CallFailed thrown in; returns what the command is answered. What each answer changes is the
-# matter of the effect of that action.
-Script = Callable[[Payload, Talk], Generator[Step, Payload, Payload]]
+# matter of the effect of that action. In between it may yield a Question, and gets its result.
+Script = Callable[[Payload, Talk], Generator[Step | Question, Any, Payload]]
 
 
 def limitation(

@@ -15,6 +15,7 @@ from chargers.models import (
     FirmwareUpdate,
     IdTag,
     Limitation,
+    LocalList,
     Location,
     LogUpload,
     MeterValue,
@@ -96,6 +97,15 @@ def reservation(of: ChargePoint, number: int = 1, **fields: Any) -> Reservation:
         "answered_at": NOON,
     }
     return Reservation.objects.create(chargepoint=of, reservation_id=number, **{**defaults, **fields})
+
+
+def local_list(of: ChargePoint, entries: dict[str, Any] | None = None, **fields: Any) -> LocalList:
+    """A list that is known to hold `entries`, or that nobody knows."""
+    row = LocalList(chargepoint=of, **fields)
+    if entries is not None:
+        row.hold(fields.get("version", 1), entries, NOON)
+    row.save()
+    return row
 
 
 def reading(of: Transaction, samples: list[dict[str, str]], minute: int = 0) -> MeterValue:

@@ -46,6 +46,7 @@ def keys(db: None) -> dict[str, str]:
     """Give every variable of a path the key of a row that exists."""
     station = rows.station()
     connector = rows.connector(station)
+    rows.local_list(station, {"TAG1": {"status": "Accepted"}})
     return {
         "chargepoint_id": station.pk,
         "uuid": str(connector.pk),

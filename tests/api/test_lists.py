@@ -54,6 +54,13 @@ def add_status(number: int) -> None:
     rows.status(rows.station() if number == 0 else rows.ChargePoint.objects.get())
 
 
+def add_local_list(number: int) -> None:
+    rows.tag(f"TAG{number:02}", parent=rows.tag(f"PARENT{number:02}"))
+    station = rows.station(f"S{number:02}")
+    rows.variable(station, "LocalAuthListMaxLength", "10")
+    rows.local_list(station, {"TAG00": {"status": "Accepted"}})
+
+
 def add_location(number: int) -> None:
     rows.station(f"S{number:02}", location=rows.location(f"L{number:02}"))
 
@@ -91,6 +98,7 @@ LISTS: dict[str, Callable[[int], None]] = {
     "/api/reservation/CP001/": add_reservation_of_one_station,
     "/api/sampledvalue/1/": add_samples,
     "/api/statusnotification/CP001/": add_status,
+    "/api/locallist/": add_local_list,
     "/api/location/": add_location,
     "/api/variable/": add_variable,
     "/api/firmwareupdate/": add_firmware_update,

@@ -11,6 +11,7 @@ from api import representations
 from api.representations import Representation
 from api.users import UserRepresentation
 from chargers import representation, selectors
+from chargers.services import locallists
 from tests import pki
 from tests.api import rows
 
@@ -40,11 +41,14 @@ def filled() -> dict[str, Any]:
     rows.limitation(station)
     transaction = rows.transaction(station, connector=rows.connector(station))
     reading = rows.reading(transaction, [{"value": "1"}])
+    tag, local_list = rows.tag(), rows.local_list(station, {"TAG1": {"status": "Accepted"}})
     return {
         "Station": selectors.chargepoints(now=timezone.now()).get(),
         "Connector": transaction.connector,
-        "IdTag": rows.tag(),
+        "IdTag": tag,
         "Transaction": transaction,
+        "LocalList": locallists.compare([local_list], now=timezone.now())[0],
+        "LocalListInFull": local_list,
         "Reservation": rows.reservation(station, connector=transaction.connector),
         "SampledValue": representation.samples(reading)[0],
         "StatusNotification": rows.status(station),

@@ -78,6 +78,7 @@ def fill(number: int = 0) -> None:
         seq_no=1, kind="Started", trigger="CablePluggedIn", timestamp=rows.NOON, received_at=rows.NOON
     )
     rows.reservation(station, connector=transaction.connector, id_tag=tag, transaction=transaction)
+    rows.local_list(station, {tag.pk: {"status": "<b>1</b>"}})
     rows.reading(transaction, [{"value": "<b>1</b>"}])
     rows.status(station)
     rows.variable(station)
@@ -209,6 +210,51 @@ def test_an_operator_cancels_the_reservations_that_are_not_over(
     assert "Reservation 7 at CP2: CP2 is not connected" in page
     assert "Reservation 8 at CP3: CP3 is gone" in page
     assert LogEntry.objects.get().object_id == str(held.pk)
+
+
+def test_an_operator_sends_stations_what_their_lists_lack(as_operator: Client, handed_over: list[str]) -> None:
+    rows.tag("TAG1")
+    lists = [
+        rows.local_list(rows.station("CP1", connected=True), {}),
+        rows.local_list(rows.station("CP2", connected=True), {"TAG1": {"status": "Accepted"}}),
+        rows.local_list(rows.station("CP3")),
+    ]
+    action = {"action": "send_what_lists_lack", "_selected_action": [each.pk for each in lists]}
+    page = as_operator.post(url(models.LocalList, "changelist"), action, follow=True).content.decode()
+    command = Command.objects.get()
+    assert (command.chargepoint_id, command.action) == ("CP1", "SendLocalList")
+    assert handed_over == [str(command.pk)]
+    assert "1 on their way: SendLocalList." in page
+    assert "CP3: CP3 is not connected" in page
+
+
+def test_a_station_whose_list_nobody_knows_is_sent_all_of_it(as_operator: Client, handed_over: list[str]) -> None:
+    rows.station("CP1", connected=True)
+    action = {"action": "send_what_lists_lack", "_selected_action": ["CP1"]}
+    as_operator.post(url(ChargePoint, "changelist"), action)
+    assert Command.objects.get().payload == {"listVersion": 1, "updateType": "Full"}
+    assert len(handed_over) == 1
+
+
+def test_an_operator_lets_lists_be_kept_in_sync_and_a_viewer_does_not(as_operator: Client, as_viewer: Client) -> None:
+    row = rows.local_list(rows.station())
+
+    def act(client: Client, action: str) -> bool:
+        client.post(url(models.LocalList, "changelist"), {"action": action, "_selected_action": [row.pk]})
+        row.refresh_from_db()
+        return row.automatic
+
+    assert act(as_operator, "keep_in_sync")
+    assert act(as_viewer, "leave_alone")
+    assert not act(as_operator, "leave_alone")
+
+
+def test_a_list_shows_what_it_holds_and_should(as_viewer: Client) -> None:
+    rows.tag("TAG1")
+    row = rows.local_list(rows.station(), {"TAG2": {"status": "Blocked"}})
+    unknown = rows.local_list(rows.station("CP2"))
+    assert "&quot;TAG2&quot;" in as_viewer.get(url(models.LocalList, "change", row.pk)).content.decode()
+    assert "unknown" in as_viewer.get(url(models.LocalList, "change", unknown.pk)).content.decode()
 
 
 def test_a_viewer_cancels_nothing(as_viewer: Client, handed_over: list[str]) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 from csms.errors import ErrorCode
 from csms.versions.base import Version
-from csms.versions.v16 import certificates, configuration, core, jobs, reservations, security, triggers
+from csms.versions.v16 import certificates, configuration, core, jobs, locallists, reservations, security, triggers
 from csms.versions.v16.members import NAME
 
-MODULES = (certificates, configuration, core, jobs, reservations, security, triggers)
+MODULES = (certificates, configuration, core, jobs, locallists, reservations, security, triggers)
 
 
 def _together(table: str) -> dict[str, Any]:
