@@ -17,7 +17,10 @@ true, which is the default, the answer is the station's; with `sync` false it co
 ALIASES = "Also accepted, for older clients: {}."
 
 PROBLEMS = {
-    404: ("CHARGING_STATION_DOES_NOT_EXIST", "There is no such station."),
+    404: (
+        "CHARGING_STATION_DOES_NOT_EXIST",
+        "There is no such station, or no charging profile in store with this id (`CHARGING_PROFILE_DOES_NOT_EXIST`).",
+    ),
     409: (
         "CHARGING_STATION_OFFLINE",
         "The station is not connected, speaks another version of OCPP (`OCPP_VERSION_MISMATCH`), may not get "
@@ -35,8 +38,11 @@ PROBLEMS = {
 
 # What an example says where the schema does not tell; the rest follows from the type.
 EXAMPLES: dict[str, Any] = {
+    "charging_profile_kind": "Relative",
+    "charging_profile_purpose": "TxDefaultProfile",
     "connector_id": 1,
     "data": "hello",
+    "duration": 3600,
     "id_tag": "04A1B2C3D4E5F6",
     "key": "HeartbeatInterval",
     "message_id": "Greeting",

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 from rest_framework_simplejwt.exceptions import DetailDictMixin
 
-from chargers.errors import ChargersError, UnknownStation
+from chargers.errors import ChargersError, UnknownChargingProfile, UnknownStation
 from tasks.errors import CommandError
 from tasks.schemas import InvalidBody
 
@@ -97,6 +97,7 @@ def _fixed(status: int, code: str, message: str) -> Callable[[Any], Problem]:
 
 PROBLEMS: Mapping[type[BaseException], Callable[[Any], Problem]] = {
     UnknownStation: _own(404),
+    UnknownChargingProfile: _own(404),
     ChargersError: _own(409),
     CommandError: _own(409),
     InvalidBody: lambda error: invalid(error.fields),

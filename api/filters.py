@@ -16,7 +16,14 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from api import identities
-from chargers.choices import CRITICAL_EVENTS, ConnectorStatus, OcppVersion, RegistrationStatus, TransactionStatus
+from chargers.choices import (
+    CRITICAL_EVENTS,
+    ChargingProfilePurpose,
+    ConnectorStatus,
+    OcppVersion,
+    RegistrationStatus,
+    TransactionStatus,
+)
 from tasks.models import CommandStatus
 
 # The largest number that a column of either database compares with.
@@ -194,6 +201,17 @@ class SecurityEvents(filters.FilterSet):
     def pick_critical(self, rows: QuerySet, name: str, wanted: bool) -> QuerySet:
         critical = Q(type__in=CRITICAL_EVENTS)
         return rows.filter(critical if wanted else ~critical)
+
+
+class InstalledProfiles(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    evse_id = CountFilter()
+    purpose = filters.ChoiceFilter(choices=ChargingProfilePurpose.choices)
+
+
+class CompositeSchedules(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    evse_id = CountFilter()
 
 
 class Commands(filters.FilterSet):

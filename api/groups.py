@@ -10,7 +10,7 @@ from tasks.roles import Role
 
 OURS = ("chargers", "tasks")
 # What operators may add, change and delete in the admin, as they may over REST.
-OPERATED = ("chargepoint", "idtag", "location")
+OPERATED = ("chargepoint", "chargingprofile", "idtag", "location")
 
 
 def create(using: str) -> None:

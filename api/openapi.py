@@ -28,7 +28,8 @@ Lists are `{count, next, previous, results}`. Errors are `{code, message, detail
 energy is in Wh. An identity in a path is percent-encoded.
 
 What happens is told live on `ws://<host>/ws/updates/<topic>/?token=<access>`, where the topic is
-`chargepoint`, `connector`, `transaction`, `metervalues`, `securityevent`, `tasks` or `all`.
+`chargepoint`, `connector`, `transaction`, `metervalues`, `chargingprofile`, `securityevent`, `tasks` or
+`all`.
 """
 
 # In the order of the page.
@@ -37,6 +38,7 @@ TAGS = {
     "stations": "Charging stations, and what they told.",
     "connectors": "The plugs of stations.",
     "transactions": "Charging sessions and their meter values.",
+    "charging profiles": "Limits to charge with: in store, believed to be at stations, and what they come to there.",
     "id tags": "Who may charge.",
     "locations": "Where stations are.",
     **{f"commands {version.label}": f"What {version.label} stations can be asked." for version in OcppVersion},

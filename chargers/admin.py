@@ -24,10 +24,13 @@ from chargers.changes import Changes, committed
 from chargers.choices import CRITICAL_EVENTS, RegistrationStatus, TransactionFlag
 from chargers.models import (
     ChargePoint,
+    ChargingProfile,
+    CompositeSchedule,
     Connector,
     CsmsNode,
     Deviation,
     IdTag,
+    InstalledProfile,
     Limitation,
     Location,
     MeterValue,
@@ -368,6 +371,7 @@ class StationAdmin(Editable):
         """Link to the rows of the station elsewhere."""
         models = {Transaction: "transactions", StatusNotification: "statuses", MeterValue: "meter values"}
         models |= {Variable: "variables", SecurityEvent: "security events"}
+        models |= {InstalledProfile: "charging profiles", CompositeSchedule: "composite schedules"}
         query = urlencode({"chargepoint__exact": row.pk})
         links = [
             (reverse(f"admin:chargers_{to._meta.model_name}_changelist"), query, text) for to, text in models.items()
@@ -612,6 +616,94 @@ class VariableAdmin(ReadOnly):
     list_filter = ("mutability",)
     search_fields = ("chargepoint__chargepoint_id__exact", "variable", "component")
     search_help_text = "Station's identity in full, or part of the variable's name."
+
+
+def limits(row: Any) -> str:
+    """Tell the limits of a profile's schedule, with the unit."""
+    (schedule,) = row.schedules
+    told = " > ".join(f"{period['limit']:g}" for period in schedule["charging_schedule_period"])
+    return f"{told} {schedule['charging_rate_unit']}"
+
+
+@admin.register(ChargingProfile)
+class ChargingProfileAdmin(Editable):
+    list_display = ("chargingprofile_id", "purpose", "stack_level", "kind", limits, "valid_from", "valid_to")
+    list_filter = ("purpose", "kind")
+    list_per_page = 50
+    search_fields = ("chargingprofile_id__exact",)
+    search_help_text = "Number of the profile."
+    fields = (
+        "purpose",
+        "stack_level",
+        "kind",
+        "recurrency_kind",
+        "valid_from",
+        "valid_to",
+        "transaction_id",
+        "schedules",
+    )
+
+
+@admin.register(InstalledProfile)
+class InstalledProfileAdmin(ReadOnly):
+    list_display = (
+        station,
+        column("evse_id", "EVSE"),
+        column("chargingprofile_id", "#"),
+        "purpose",
+        "stack_level",
+        limits,
+        "state",
+        "since",
+        of_transaction,
+        "without_effect",
+    )
+    list_filter = ("state", "purpose", "without_effect")
+    search_fields = ("chargepoint__chargepoint_id__exact", "transaction__transaction_id__exact")
+    search_help_text = "Station's identity, or number of the transaction, in full."
+    fieldsets = (
+        (None, {"fields": (station, "evse_id", "state", "since", of_transaction, "without_effect")}),
+        (
+            "What it says",
+            {
+                "fields": (
+                    "chargingprofile_id",
+                    "purpose",
+                    "stack_level",
+                    "kind",
+                    "recurrency_kind",
+                    "valid_from",
+                    "valid_to",
+                    "schedule",
+                )
+            },
+        ),
+    )
+
+    @admin.display(description="schedule")
+    def schedule(self, row: InstalledProfile) -> SafeString:
+        return pretty(row.schedules)
+
+
+@admin.register(CompositeSchedule)
+class CompositeScheduleAdmin(ReadOnly):
+    list_display = (station, column("evse_id", "EVSE"), "charging_rate_unit", "schedule_start", "received_at")
+    search_fields = ("chargepoint__chargepoint_id__exact",)
+    search_help_text = "Station's identity in full."
+    fields = (
+        station,
+        "evse_id",
+        "charging_rate_unit",
+        "schedule_start",
+        "duration",
+        "min_charging_rate",
+        "periods",
+        "received_at",
+    )
+
+    @admin.display(description="periods")
+    def periods(self, row: CompositeSchedule) -> SafeString:
+        return pretty(row.charging_schedule_period)
 
 
 @admin.register(Deviation)

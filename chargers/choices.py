@@ -119,6 +119,48 @@ class LimitationKind(TextChoices):
     TRIGGER = "trigger", "sending a message when asked to"
     CONFIGURATION_FILTER = "configuration_filter", "telling only the configuration keys that are asked for"
     STATION_AVAILABILITY = "station_availability", "changing the availability of all connectors at once"
+    PROFILE_PURPOSE = "profile_purpose", "charging profiles of the purpose"
+    RATE_UNIT = "rate_unit", "charging schedules in the unit"
+    FRACTIONAL_LIMIT = "fractional_limit", "charging limits that are no whole numbers"
+    PAST_SCHEDULE = "past_schedule", "absolute charging schedules that began in the past"
+    REMOTE_START_PROFILE = "remote_start_profile", "remote starts with a charging profile"
+
+
+class ChargingProfilePurpose(TextChoices):
+    """What a charging profile limits (2.0.1 ChargingProfilePurposeEnumType)."""
+
+    STATION_EXTERNAL = "ChargingStationExternalConstraints", "ChargingStationExternalConstraints"
+    STATION_MAX = "ChargingStationMaxProfile", "ChargingStationMaxProfile"
+    TX_DEFAULT = "TxDefaultProfile", "TxDefaultProfile"
+    TX = "TxProfile", "TxProfile"
+
+
+class ChargingProfileKind(TextChoices):
+    """What the periods of a charging profile are relative to (1.6 section 7.9)."""
+
+    ABSOLUTE = "Absolute"
+    RECURRING = "Recurring"
+    RELATIVE = "Relative"
+
+
+class RecurrencyKind(TextChoices):
+    DAILY = "Daily"
+    WEEKLY = "Weekly"
+
+
+class ChargingRateUnit(TextChoices):
+    """A is per phase, W the total of all phases (errata 3.69)."""
+
+    A = "A"
+    W = "W"
+
+
+class ProfileState(TextChoices):
+    """Where a charging profile stands that a station was given."""
+
+    INSTALLED = "Installed", "the station has it"
+    PENDING = "Pending", "the station has it, for a transaction that has not begun"
+    DUE = "Due", "to be set as soon as its transaction begins"
 
 
 class ParkingType(TextChoices):

@@ -4,6 +4,7 @@
 
     ChargersError
     ├── UnknownStation
+    ├── UnknownChargingProfile
     └── WrongCredentials
 
 Each carries a stable ``code``; the edges map it to HTTP or to OCPP.
@@ -22,6 +23,15 @@ class UnknownStation(ChargersError):
     def __init__(self, identity: str) -> None:
         self.identity = identity
         super().__init__(f"no charging station {identity!r}")
+
+
+class UnknownChargingProfile(ChargersError):
+    """No charging profile with this id is in store."""
+
+    code = "CHARGING_PROFILE_DOES_NOT_EXIST"
+
+    def __init__(self, number: object) -> None:
+        super().__init__(f"no charging profile {number!r}")
 
 
 class WrongCredentials(ChargersError):

@@ -249,6 +249,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-commands": {"task": "tasks.sweep_commands", "schedule": 5.0},
     "sweep-nodes": {"task": "tasks.sweep_nodes", "schedule": 10.0},
     "close-abandoned-transactions": {"task": "tasks.close_abandoned_transactions", "schedule": 60.0},
+    "review-charging-profiles": {"task": "tasks.review_charging_profiles", "schedule": 60.0},
 }
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -284,6 +285,11 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "The Open Vehicle-To-Grid Management Platform: drive charging stations over OCPP.",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    # Fields of one name with different choices.
+    "ENUM_NAME_OVERRIDES": {
+        "ChargingProfilePurposeEnum": "chargers.choices.ChargingProfilePurpose",
+        "ChargingProfilePurpose16Enum": ["ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"],
+    },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -325,6 +331,10 @@ OCPP_GREETING_GRACE = env_number("OV2XMP_OCPP_GREETING_GRACE", 30)
 OCPP_MAX_MESSAGE_SIZE = env_int("OV2XMP_OCPP_MAX_MESSAGE_SIZE", 4 * 1024 * 1024, minimum=1024)  # bytes
 OCPP_MAX_QUEUED_CALLS = env_int("OV2XMP_OCPP_MAX_QUEUED_CALLS", 50, minimum=1)
 OCPP_TRANSACTION_GRACE = env_number("OV2XMP_OCPP_TRANSACTION_GRACE", 300)
+OCPP_REMOTE_START_GRACE = env_number("OV2XMP_OCPP_REMOTE_START_GRACE", 600)
+
+# Volts between a phase and neutral, for stations that take limits in another unit than the one asked for.
+NOMINAL_VOLTAGE = env_number("OV2XMP_NOMINAL_VOLTAGE", 230, minimum=1)
 
 # How long a batch may take before its stations are answered InternalError.
 INTAKE_TIMEOUT = env_number("OV2XMP_INTAKE_TIMEOUT", 15, minimum=0.1)

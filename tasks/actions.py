@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from chargers.choices import LimitationKind, OcppVersion
 from tasks.action import Action, Need, Payload
-from tasks.v16 import configuration, transactions
+from tasks.v16 import charging, configuration, transactions
 
 
 def _trigger(payload: Payload) -> Sequence[Need]:
@@ -17,6 +17,9 @@ def _trigger(payload: Payload) -> Sequence[Need]:
 
 
 V16 = OcppVersion.V16
+
+STORED_PROFILE: Payload = {"type": "integer", "description": "a charging profile in store, in place of one told here"}
+ITS_TRANSACTION: Payload = {"type": "integer", "description": "the transaction that a TxProfile is for"}
 
 ACTIONS: tuple[Action, ...] = (
     Action(
@@ -34,9 +37,25 @@ ACTIONS: tuple[Action, ...] = (
         unanswered=configuration.change_unanswered,
     ),
     Action(V16, "ClearCache", "Make the station forget the id tags it has cached."),
+    Action(V16, "ClearChargingProfile", "Remove charging profiles from the station: one by its id, or all that match."),
     Action(V16, "DataTransfer", "Send vendor-specific data."),
+    Action(
+        V16,
+        "GetCompositeSchedule",
+        "Read what all charging profiles of a connector, or of the station, come to.",
+        renames={"charging_rate_unit_type": "charging_rate_unit"},
+    ),
     Action(V16, "GetConfiguration", "Read configuration keys and keep them as variables.", renames={"keys": "key"}),
-    Action(V16, "RemoteStartTransaction", "Ask the station to start charging for an id tag.", while_pending=False),
+    Action(
+        V16,
+        "RemoteStartTransaction",
+        "Ask the station to start charging for an id tag.",
+        fills=("chargingProfile.chargingProfileId",),
+        extras={"charging_profile_id": STORED_PROFILE},
+        prepare=charging.prepare_start,
+        unanswered=charging.start_unanswered,
+        while_pending=False,
+    ),
     Action(
         V16,
         "RemoteStopTransaction",
@@ -45,6 +64,16 @@ ACTIONS: tuple[Action, ...] = (
         while_pending=False,
     ),
     Action(V16, "Reset", "Restart the station.", renames={"reset_type": "type"}),
+    Action(
+        V16,
+        "SetChargingProfile",
+        "Limit what the station, a connector or a transaction may charge with.",
+        fills=("csChargingProfiles", "csChargingProfiles.chargingProfileId"),
+        extras={"charging_profile_id": STORED_PROFILE, "transaction_id": ITS_TRANSACTION},
+        prepare=charging.prepare_setting,
+        needs=charging.needs_of_setting,
+        instead=charging.purposes_taken,
+    ),
     Action(
         V16,
         "ExtendedTriggerMessage",

@@ -13,7 +13,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from chargers.changes import Changes
-from chargers.services import stations, transactions
+from chargers.services import installedprofiles, obedience, stations, transactions
 from tasks import broker, commands, updates
 
 logger = logging.getLogger(__name__)
@@ -52,4 +52,13 @@ def close_abandoned_transactions(**_: Any) -> None:
     changes = Changes()
     if closed := transactions.close_abandoned(now=timezone.now(), changes=changes):
         logger.warning("%d transactions were closed because their station never stopped them", closed)
+    updates.publish(changes)
+
+
+@shared_task(name="tasks.review_charging_profiles")
+def review_charging_profiles(**_: Any) -> None:
+    changes = Changes()
+    installedprofiles.sweep(now=timezone.now(), changes=changes)
+    if broken := obedience.judge(now=timezone.now(), changes=changes):
+        logger.warning("%d charging profiles were accepted and have no effect", broken)
     updates.publish(changes)

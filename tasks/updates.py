@@ -16,9 +16,9 @@ from django.utils import timezone
 
 from chargers import representation, selectors
 from chargers.changes import Changes
-from chargers.models import SecurityEvent
+from chargers.models import InstalledProfile, SecurityEvent
 from chargers.secrets import masked
-from chargers.services import security
+from chargers.services import installedprofiles, security
 from tasks import commands
 from tasks.models import Command
 
@@ -65,6 +65,11 @@ def _transactions(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, di
     return [(row.pk, row.chargepoint_id or "", representation.transaction(row)) for row in rows]
 
 
+def _installed_profiles(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = InstalledProfile.objects.filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id, representation.installedprofile(row)) for row in rows]
+
+
 def _security_events(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
     rows = SecurityEvent.objects.filter(pk__in=keys)
     return [(row.pk, row.chargepoint_id or "", representation.securityevent(row)) for row in rows]
@@ -79,6 +84,7 @@ READERS: Mapping[str, Reader] = {
     "chargepoint": _chargepoints,
     "connector": _connectors,
     "transaction": _transactions,
+    installedprofiles.TOPIC: _installed_profiles,
     security.TOPIC: _security_events,
     commands.TOPIC: _commands,
 }
@@ -92,7 +98,9 @@ Batch = list[tuple[str, list[tuple[str, str]]]]
 def render(changes: Changes, now: datetime) -> Batch:
     """Read the changed rows again and encode one frame an update. Costs a query or two a topic."""
     at = representation.time(now)
-    batch: Batch = []
+    batch: Batch = [
+        (topic, [(station, _encode(topic, "deleted", at, data))]) for topic, station, data in changes.removed
+    ]
     for topic, events in changes.rows.items():
         if frames := [
             (station, _encode(topic, events[key], at, data)) for key, station, data in READERS[topic](events, now)

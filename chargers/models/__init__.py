@@ -1,5 +1,6 @@
 """One module per noun; callers import the models from here."""
 
+from chargers.models.chargingprofile import ChargingProfile, CompositeSchedule, InstalledProfile
 from chargers.models.connector import Connector
 from chargers.models.idtag import IdTag
 from chargers.models.limitation import Limitation
@@ -15,10 +16,13 @@ from chargers.models.variable import Variable
 
 __all__ = [
     "ChargePoint",
+    "ChargingProfile",
+    "CompositeSchedule",
     "Connector",
     "CsmsNode",
     "Deviation",
     "IdTag",
+    "InstalledProfile",
     "Limitation",
     "Location",
     "MeterValue",

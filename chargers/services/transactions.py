@@ -18,7 +18,7 @@ from django.db.transaction import atomic
 from chargers.changes import Changes
 from chargers.choices import AuthorizationStatus, ConnectorStatus, TransactionFlag, TransactionStatus
 from chargers.models import Connector, MeterValue, Transaction
-from chargers.services import connectors, idtags, metervalues
+from chargers.services import connectors, idtags, installedprofiles, metervalues
 from chargers.values import (
     Authorization,
     AuthorizationRequest,
@@ -41,7 +41,8 @@ def start(values: Sequence[TransactionStart], changes: Changes) -> list[Started]
     A start with a tag that may not charge is recorded all the same: the station has already
     begun, and tells (ID-04).
     """
-    return [_start(value, changes) for value in values]
+    started = [_start(value, changes) for value in values]
+    return installedprofiles.begin(values, started, changes)
 
 
 def _start(value: TransactionStart, changes: Changes) -> Started:
@@ -49,7 +50,7 @@ def _start(value: TransactionStart, changes: Changes) -> Started:
     id_tag = tag.pk if tag else value.id_token
     request = AuthorizationRequest(value.station, value.id_token, value.received_at)
     if repeated := _repeated_start(value, id_tag):
-        return Started(repeated.pk, _answer_again(repeated, idtags.judge(request, tag)))
+        return Started(repeated.pk, _answer_again(repeated, idtags.judge(request, tag)), repeated=True)
 
     running = _running_before(value.station, value.evse_id, value.at)
     offline = value.received_at - value.at > OFFLINE_AFTER
@@ -153,11 +154,14 @@ def _close(transaction: Transaction, at: datetime, flag: TransactionFlag, change
     transaction.flag(flag)
     transaction.save()
     changes.note(TOPIC, transaction.pk)
+    installedprofiles.end([transaction.pk], changes)
 
 
 def stop(values: Sequence[TransactionStop], changes: Changes) -> list[Stopped]:
     """Close transactions; a stop without a start is kept as an orphan (1.6 section 4.10, TX-04)."""
-    return [_stop(value, changes) for value in values]
+    stopped = [_stop(value, changes) for value in values]
+    installedprofiles.end([each.transaction_id for each in stopped], changes)
+    return stopped
 
 
 def _stop(value: TransactionStop, changes: Changes) -> Stopped:

@@ -52,6 +52,8 @@ def keys(db: None) -> dict[str, str]:
         "id_token": rows.tag().pk,
         "transaction_id": str(rows.transaction(station).pk),
         "id": str(rows.location().pk),
+        "chargingprofile_id": str(rows.charging_profile().pk),
+        "installedprofile_id": str(rows.installed_profile(station).pk),
         "event_id": str(rows.security_event(station).pk),
         "task_id": str(rows.command(station).pk),
         "username": User.objects.create(username="somebody").username,

@@ -52,6 +52,19 @@ def add_variable(number: int) -> None:
     rows.variable(rows.station(f"S{number:02}"))
 
 
+def add_charging_profile(number: int) -> None:
+    rows.charging_profile(stack_level=number)
+
+
+def add_installed_profile(number: int) -> None:
+    station = rows.station(f"S{number:02}")
+    rows.installed_profile(station, evse_id=1, purpose="TxProfile", transaction=rows.transaction(station))
+
+
+def add_composite_schedule(number: int) -> None:
+    rows.composite_schedule(rows.station(f"S{number:02}"))
+
+
 def add_command(number: int) -> None:
     rows.command(rows.station(f"S{number:02}"), requested_by=User.objects.create(username=f"user{number}"))
 
@@ -69,6 +82,9 @@ LISTS: dict[str, Callable[[int], None]] = {
     "/api/statusnotification/CP001/": add_status,
     "/api/location/": add_location,
     "/api/variable/": add_variable,
+    "/api/chargingprofile16/": add_charging_profile,
+    "/api/installedprofile/": add_installed_profile,
+    "/api/compositeschedule/": add_composite_schedule,
     "/api/task/": add_command,
     "/api/user/": add_user,
 }

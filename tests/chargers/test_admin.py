@@ -29,7 +29,7 @@ from tests.api import rows
 pytestmark = pytest.mark.django_db
 
 REGISTERED = [model for model in admin.site._registry if model._meta.app_label in ("chargers", "tasks")]
-WRITTEN_BY_HAND = {models.ChargePoint, models.Connector, models.IdTag, models.Location}
+WRITTEN_BY_HAND = {models.ChargePoint, models.ChargingProfile, models.Connector, models.IdTag, models.Location}
 INLINES = ("connectors", "deviations", "limitations")
 STRANGE = "depot/row 3 ü_1"
 
@@ -78,6 +78,9 @@ def fill(number: int = 0) -> None:
     rows.reading(transaction, [{"value": "<b>1</b>"}])
     rows.status(station)
     rows.variable(station)
+    rows.charging_profile()
+    rows.installed_profile(station, transaction=transaction)
+    rows.composite_schedule(station)
     rows.command(station, requested_by=owner, error={"code": "GenericError", "description": "no", "details": {}})
     rows.node(f"node-{number}")
     rows.security_event(station)

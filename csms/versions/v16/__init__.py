@@ -7,14 +7,14 @@ real stations listed in ``docs/quirks.md``.
 
 from csms.errors import ErrorCode
 from csms.versions.base import Version
-from csms.versions.v16 import configuration, core, security, triggers
+from csms.versions.v16 import charging, configuration, core, security, triggers
 from csms.versions.v16.members import NAME
 
 VERSION = Version(
     name=NAME,
     handlers={**core.HANDLERS, **security.HANDLERS},
-    effects={**core.EFFECTS, **configuration.EFFECTS, **triggers.EFFECTS},
-    scripts={**core.SCRIPTS, **configuration.SCRIPTS},
+    effects={**core.EFFECTS, **charging.EFFECTS, **configuration.EFFECTS, **triggers.EFFECTS},
+    scripts={**core.SCRIPTS, **charging.SCRIPTS, **configuration.SCRIPTS},
     # A security event refused is sent again without end (BO-15).
     before_accepted=frozenset({"BootNotification", "SecurityEventNotification"}),
     error_codes={
@@ -22,4 +22,5 @@ VERSION = Version(
         ErrorCode.OCCURRENCE_CONSTRAINT: "OccurenceConstraintViolation",
     },
     triggered=triggers.TRIGGERED,
+    dispensable=charging.DISPENSABLE,
 )
