@@ -45,13 +45,16 @@ EXAMPLES: dict[str, Any] = {
     "duration": 3600,
     "id_tag": "04A1B2C3D4E5F6",
     "key": "HeartbeatInterval",
+    "limit": 16,
     "message_id": "Greeting",
     "requested_message": "StatusNotification",
+    "stack_level": 0,
+    "start_period": 0,
     "value": "300",
     "vendor_id": "com.example",
 }
 # Shown although they may be left out, since most want them.
-OFTEN_WANTED = frozenset({"connector_id"})
+OFTEN_WANTED = frozenset({"connector_id", "cs_charging_profiles"})
 
 
 def prefix(version: OcppVersion) -> str:
@@ -73,7 +76,7 @@ def example(schema: dict[str, Any], name: str = "") -> Any:
         case "integer":
             return EXAMPLES.get(name, schema.get("minimum", 1))
         case "number":
-            return 1.0
+            return EXAMPLES.get(name, 1.0)
         case "boolean":
             return True
     if schema.get("format") == "date-time":

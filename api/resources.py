@@ -35,7 +35,7 @@ from chargers.models import (
 )
 from chargers.models.idtag import tag_key
 from chargers.models.station import identity_key
-from chargers.services import connectors, security, stations
+from chargers.services import connectors, installedprofiles, security, stations
 from tasks import commands, updates
 from tasks.models import Command
 
@@ -82,6 +82,7 @@ class StationResource(Listed, Readable, Creatable, Changeable, Deletable, Resour
 
     def note_going(self, work: Work, row: ChargePoint) -> None:
         work.note_deleted(connectors.TOPIC, row.connectors.values_list("pk", flat=True))
+        work.note_deleted(installedprofiles.TOPIC, row.installed_profiles.values_list("pk", flat=True))
         super().note_going(work, row)
 
 

@@ -619,10 +619,12 @@ class VariableAdmin(ReadOnly):
 
 
 def limits(row: Any) -> str:
-    """Tell the limits of a profile's schedule, with the unit."""
-    (schedule,) = row.schedules
-    told = " > ".join(f"{period['limit']:g}" for period in schedule["charging_schedule_period"])
-    return f"{told} {schedule['charging_rate_unit']}"
+    """Tell the limits of a profile's schedules, one after the other, with the unit."""
+    told = [
+        (" > ".join(f"{period['limit']:g}" for period in each["charging_schedule_period"]), each["charging_rate_unit"])
+        for each in row.schedules
+    ]
+    return ", ".join(f"{limits} {unit}" for limits, unit in told)
 
 
 @admin.register(ChargingProfile)

@@ -9,11 +9,12 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from chargers.changes import Changes
-from chargers.choices import ConnectorStatus, OcppVersion
-from chargers.models import ChargePoint, Connector, CsmsNode, Transaction
+from chargers.choices import ConnectorStatus, OcppVersion, ProfileState
+from chargers.models import ChargePoint, Connector, CsmsNode, InstalledProfile, Transaction
 from ov2xmp.celery import app
 from tasks import broker, tasks, updates
 from tasks.models import Command, CommandStatus
+from tests.api import rows
 
 NOW = timezone.now()
 PAST = NOW - timedelta(hours=1)
@@ -112,6 +113,17 @@ def test_a_transaction_whose_connector_has_long_been_available_is_closed(told: l
     assert row.flags == ["no_stop"]
     assert row.stop_transaction_timestamp == connector.status_timestamp
     assert told[0].rows["transaction"] == {row.pk: "updated"}
+
+
+def test_profiles_that_wait_in_vain_are_forgotten_and_told_of(told: list[Changes]) -> None:
+    station = rows.station()
+    rows.installed_profile(station, 1, since=PAST)
+    rows.installed_profile(station, 2, state=ProfileState.PENDING, since=PAST)
+    tasks.review_charging_profiles(of_a_later_version=True)
+    assert InstalledProfile.objects.get().chargingprofile_id == 1
+    assert [(topic, of, data["chargingprofile_id"]) for topic, of, data in told[0].removed] == [
+        ("chargingprofile", "CP001", 2)
+    ]
 
 
 def test_every_scheduled_task_exists(settings: Settings) -> None:
