@@ -160,7 +160,7 @@ class ProfileState(TextChoices):
 
     INSTALLED = "Installed", "the station has it"
     PENDING = "Pending", "the station has it, for a transaction that has not begun"
-    DUE = "Due", "to be set as soon as its transaction begins"
+    DUE = "Due", "to be set when its transaction has begun"
 
 
 class ParkingType(TextChoices):

@@ -55,7 +55,7 @@ def problems_of_setting(profile: Profile, *, station: str, evse_id: int, facts: 
 
 def problems_of_starting(profile: Profile, *, station: str, evse_id: int, facts: Facts | None) -> Problems:
     """Say why a profile cannot go along with a remote start (section 5.16.2); `evse_id` is 0 for any."""
-    problems = profiles.gathered([*profiles.found(profile), *_starting_problems(profile)])
+    problems = profiles.gathered([*profiles.found(profile), *_starting_problems(profile, evse_id)])
     return problems or profiles.gathered(_station_problems(profile, station, evse_id, facts))
 
 
@@ -68,11 +68,16 @@ def _placing_problems(profile: Profile, evse_id: int) -> Found:
                 yield "evse_id", "A TxProfile is set where its transaction runs, above 0."
             if profile.transaction_id is None:
                 yield "transaction_id", "A TxProfile is set for a transaction."
+    yield from _place_problems(evse_id)
+
+
+def _place_problems(evse_id: int) -> Found:
     if not 0 <= evse_id <= profiles.MAX_NUMBER:
         yield "evse_id", "Is 0 or more, in 32 bits."
 
 
-def _starting_problems(profile: Profile) -> Found:
+def _starting_problems(profile: Profile, evse_id: int) -> Found:
+    yield from _place_problems(evse_id)
     if profile.purpose != ChargingProfilePurpose.TX:
         yield "purpose", "What goes along with a remote start is a TxProfile."
     if profile.transaction_id is not None:

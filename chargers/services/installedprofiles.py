@@ -79,7 +79,8 @@ def _replaced(profile: Profile, station: str, evse_id: int) -> QuerySet[Installe
     same_place = Q(
         state=ProfileState.INSTALLED, evse_id=evse_id, purpose=profile.purpose, stack_level=profile.stack_level
     )
-    return _held(station).filter(same_place | Q(chargingprofile_id=profile.chargingprofile_id))
+    mine = InstalledProfile.objects.filter(chargepoint=station)
+    return mine.filter(same_place | Q(chargingprofile_id=profile.chargingprofile_id))
 
 
 def left_beside(profile: Profile, station: str, evse_id: int) -> int:
@@ -88,12 +89,14 @@ def left_beside(profile: Profile, station: str, evse_id: int) -> int:
     return _held(station).exclude(pk__in=replaced).count()
 
 
-def _remove(rows: Iterable[InstalledProfile], changes: Changes) -> None:
-    going = list(rows)
-    for row in going:
+def _remove(rows: Iterable[InstalledProfile], changes: Changes) -> list[int]:
+    """Delete rows and return their keys."""
+    going = {row.pk: row for row in rows}
+    for row in going.values():
         changes.note_removed(TOPIC, row.chargepoint_id, representation.installedprofile(row))
     if going:
-        InstalledProfile.objects.filter(pk__in=[row.pk for row in going]).delete()
+        InstalledProfile.objects.filter(pk__in=going).delete()
+    return list(going)
 
 
 def clear(values: Sequence[ProfilesCleared], changes: Changes) -> list[None]:
@@ -108,6 +111,9 @@ def clear(values: Sequence[ProfilesCleared], changes: Changes) -> list[None]:
         else:
             wanted = {"evse_id": value.evse_id, "purpose": value.purpose, "stack_level": value.stack_level}
             rows = rows.filter(**{name: each for name, each in wanted.items() if each is not None})
+            if value.evse_id == 0:
+                # What waits for a transaction anywhere is not at the station as a whole.
+                rows = rows.exclude(state=ProfileState.PENDING)
         _remove(rows, changes)
     return [None] * len(values)
 
@@ -168,37 +174,40 @@ def begin(values: Sequence[TransactionStart], started: Sequence[Started], change
 
     Costs one query a batch where nothing waits.
     """
-    stations = {value.station for value in values}
-    waiting = list(
-        InstalledProfile.objects.select_for_update()
-        .filter(chargepoint__in=stations, purpose=ChargingProfilePurpose.TX, transaction__isnull=True)
-        .order_by("pk")
+    waiting = InstalledProfile.objects.select_for_update().filter(
+        Q(transaction__isnull=True) | Q(state=ProfileState.DUE),
+        chargepoint__in={value.station for value in values},
+        purpose=ChargingProfilePurpose.TX,
     )
-    if not waiting:
+    rows = {row.pk: row for row in waiting.order_by("pk")}
+    if not rows:
         return list(started)
-    return [_begin(value, each, waiting, changes) for value, each in zip(values, started, strict=True)]
+    return [_begin(value, each, rows, changes) for value, each in zip(values, started, strict=True)]
 
 
-def _begin(value: TransactionStart, started: Started, waiting: list[InstalledProfile], changes: Changes) -> Started:
+def _begin(value: TransactionStart, started: Started, rows: dict[int, InstalledProfile], changes: Changes) -> Started:
     if started.repeated:
-        return started
-    for left_over in [row for row in waiting if _is_left_over(row, value)]:
-        waiting.remove(left_over)
-        _remove([left_over], changes)
-    row = next((row for row in reversed(waiting) if _waits_for(row, value)), None)
+        # The answer to the first was lost, and perhaps what was to follow it.
+        row = next((each for each in rows.values() if each.transaction_id == started.transaction_id), None)
+        return _with_due(started, row) if row else started
+    for key in _remove([each for each in rows.values() if _is_left_over(each, value)], changes):
+        del rows[key]
+    row = next((each for each in reversed(rows.values()) if _waits_for(each, value)), None)
     if row is None:
         return started
-    waiting.remove(row)
-    if row.state == ProfileState.DUE:
-        _remove([row], changes)
-        profile = replace(row.profile(), transaction_id=started.transaction_id)
-        return replace(started, due=PlacedProfile(value.evse_id, profile))
-    _remove(_replaced(row.profile(), value.station, value.evse_id).exclude(pk=row.pk), changes)
-    row.evse_id, row.transaction_id, row.state = value.evse_id, started.transaction_id, ProfileState.INSTALLED
-    row.since = value.received_at
+    row.evse_id, row.transaction_id, row.since = value.evse_id, started.transaction_id, value.received_at
+    if row.state == ProfileState.PENDING:
+        row.state = ProfileState.INSTALLED
+        del rows[row.pk]
+        for key in _remove(_replaced(row.profile(), value.station, value.evse_id).exclude(pk=row.pk), changes):
+            rows.pop(key, None)
     row.save()
     changes.note(TOPIC, row.pk)
-    return started
+    return _with_due(started, row) if row.state == ProfileState.DUE else started
+
+
+def _with_due(started: Started, row: InstalledProfile) -> Started:
+    return replace(started, due=PlacedProfile(row.evse_id, row.profile()))
 
 
 def _is_left_over(row: InstalledProfile, value: TransactionStart) -> bool:
@@ -211,7 +220,7 @@ def _waits_for(row: InstalledProfile, value: TransactionStart) -> bool:
     """Tell whether a profile was meant for this transaction: the same tag, the same connector if one was named."""
     here = row.chargepoint_id == value.station and row.evse_id in (0, value.evse_id) and value.evse_id > 0
     in_time = row.since - CLOCK_SLACK <= value.at and value.received_at <= row.since + _grace()
-    waits = row.state != ProfileState.INSTALLED
+    waits = row.state != ProfileState.INSTALLED and row.transaction_id is None
     return waits and here and in_time and idtags.echoes(value.id_token, row.id_token)
 
 

@@ -107,7 +107,7 @@ def represent(row: ChargingProfile) -> Payload:
     return {
         "chargingprofile_id": row.chargingprofile_id,
         "stack_level": row.stack_level,
-        "chargingprofile_purpose": WORDS[row.purpose],
+        "chargingprofile_purpose": WORDS.get(row.purpose, row.purpose),
         "chargingprofile_kind": row.kind,
         "recurrency_kind": row.recurrency_kind or None,
         "valid_from": representation.time(row.valid_from),

@@ -209,6 +209,14 @@ def test_clearing_takes_what_matches_everything_that_was_told(
     assert sorted(data["chargingprofile_id"] for *_, data in changes.removed) == sorted({1, 2, 3, 4} - {*left})
 
 
+def test_what_waits_for_a_transaction_anywhere_is_not_cleared_with_the_station_as_a_whole() -> None:
+    expect(1, 0)
+    clear(evse_id=0)
+    assert numbers() == [1]
+    clear(chargingprofile_id=1)
+    assert numbers() == []
+
+
 def test_clearing_reaches_what_waits_at_the_station_and_not_what_it_is_yet_to_be_given() -> None:
     expect(1)
     expect(2, due=True, tag="TAG2")
@@ -315,14 +323,25 @@ def test_a_profile_that_begins_replaces_what_was_left_of_its_id() -> None:
     assert believed() == [(1, 1, "Installed", started.transaction_id)]
 
 
-def test_a_profile_that_is_due_is_handed_to_whoever_sets_it() -> None:
+def test_a_profile_that_is_due_is_handed_to_whoever_sets_it_until_it_is_set() -> None:
     expect(5, 0, due=True)
     started = start(1, evse_id=2)
-    wanted = profile(chargingprofile_id=5, purpose="TxProfile", transaction_id=started.transaction_id)
+    number = started.transaction_id
+    wanted = profile(chargingprofile_id=5, purpose="TxProfile", transaction_id=number)
     assert started.due == PlacedProfile(2, wanted)
-    # It is believed once the station has taken it.
-    assert believed() == []
+    assert believed() == [(5, 2, "Due", number)]
+    # The answer was lost, and what followed it too.
+    assert start(1, evse_id=2).due == PlacedProfile(2, wanted)
+    install_tx(5, number, evse_id=2)
+    assert believed() == [(5, 2, "Installed", number)]
     assert start(1, evse_id=2).due is None
+    assert start(2, evse_id=3).due is None
+
+
+def test_a_profile_that_is_due_and_never_set_goes_with_its_transaction() -> None:
+    expect(5, due=True)
+    stop(start(1).transaction_id, 30)
+    assert believed() == []
 
 
 def test_each_of_a_batch_of_starts_gets_its_own() -> None:

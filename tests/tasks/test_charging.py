@@ -240,6 +240,7 @@ def test_a_remote_start_takes_a_profile_of_its_own_transaction_only(
 
 def test_a_remote_start_names_a_connector_above_0_or_none(station: ChargePoint) -> None:
     assert refused(lambda: starting(station, connector=0)).keys() == {"connector_id"}
+    assert refused(lambda: starting(station, TX, connector=2**31)).keys() == {"connector_id"}
     assert starting(station, connector=None) == {"idTag": "TAG1"}
 
 

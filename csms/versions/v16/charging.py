@@ -32,6 +32,9 @@ from tasks.v16.charging import PURPOSES, read_profile, write_profile
 # Error codes of a station that understands a profile and does not want it (errata 3.38).
 REFUSALS = frozenset({"PropertyConstraintViolation", "TypeConstraintViolation"})
 
+# The answer to a CALL, or why it has none.
+Outcome = Payload | CallFailed
+
 
 def is_tolerant() -> bool:
     return bool(settings.OCPP_VALIDATION != "strict")
@@ -57,10 +60,12 @@ def set_profile(request: Payload, talk: Talk) -> Generator[Step, Payload, Payloa
         return _conclude(answer)
     for way in _other_ways(profile, connector, talk.facts):
         again = yield from _try(_setting(way.profile, connector))
-        if not _is_refused(again):
-            if not isinstance(again, CallFailed):
-                talk.cannot(way.kind, way.subject, f"{_refusal(answer)}; took it in another way")
-            return _conclude(again)
+        if _is_refused(again):
+            continue
+        if isinstance(again, CallFailed):
+            break
+        talk.cannot(way.kind, way.subject, f"{_refusal(answer)}; took it in another way")
+        return again
     if not isinstance(answer, CallFailed) and profile.purpose != ChargingProfilePurpose.TX:
         # A TxProfile may be refused for its transaction (section 3.13.1).
         purpose = request["csChargingProfiles"]["chargingProfilePurpose"]
@@ -79,10 +84,14 @@ def _as_known(profile: Profile, connector: int, facts: Facts) -> Profile:
     unit = profile.schedules[0]["charging_rate_unit"]
     if facts.cannot(LimitationKind.RATE_UNIT, unit):
         profile = _in_other_unit(profile, connector, facts) or profile
+    return _rounded(profile, facts)
+
+
+def _rounded(profile: Profile, facts: Facts) -> Profile:
     return profiles.in_whole_numbers(profile) if facts.cannot(LimitationKind.FRACTIONAL_LIMIT) else profile
 
 
-def _set_in_time(profile: Profile, connector: int, talk: Talk) -> Generator[Step, Payload, "Payload | CallFailed"]:
+def _set_in_time(profile: Profile, connector: int, talk: Talk) -> Generator[Step, Payload, Outcome]:
     """Set a profile; one that began in the past and is not answered is said without a time (SC-04)."""
     answer = yield from _try(_setting(profile, connector))
     silent = isinstance(answer, CallFailed) and answer.status == CommandStatus.TIMEOUT
@@ -108,7 +117,7 @@ def _in_other_unit(profile: Profile, connector: int, facts: Facts) -> Profile | 
     allowed = chargingprofiles.allowed_units(facts)
     if converted is None or (allowed and converted.schedules[0]["charging_rate_unit"] not in allowed):
         return None
-    return converted
+    return _rounded(converted, facts)
 
 
 def _other_ways(profile: Profile, connector: int, facts: Facts) -> Iterator[Way]:
@@ -118,7 +127,7 @@ def _other_ways(profile: Profile, connector: int, facts: Facts) -> Iterator[Way]
         yield Way(LimitationKind.RATE_UNIT, profile.schedules[0]["charging_rate_unit"], converted)
 
 
-def _try(step: Step) -> Generator[Step, Payload, "Payload | CallFailed"]:
+def _try(step: Step) -> Generator[Step, Payload, Outcome]:
     """Make a CALL and return its answer, or why it has none."""
     try:
         return (yield step)
@@ -126,17 +135,17 @@ def _try(step: Step) -> Generator[Step, Payload, "Payload | CallFailed"]:
         return failure
 
 
-def _is_refused(answer: "Payload | CallFailed") -> bool:
+def _is_refused(answer: Outcome) -> bool:
     if isinstance(answer, CallFailed):
         return answer.code in REFUSALS
     return bool(answer["status"] != "Accepted")
 
 
-def _refusal(answer: "Payload | CallFailed") -> str:
+def _refusal(answer: Outcome) -> str:
     return str(answer) if isinstance(answer, CallFailed) else f"answered {answer['status']}"
 
 
-def _conclude(answer: "Payload | CallFailed") -> Payload:
+def _conclude(answer: Outcome) -> Payload:
     if isinstance(answer, CallFailed):
         raise answer
     return answer
@@ -226,7 +235,7 @@ def set_due_profile(started: Started, context: Context) -> Sequence[Step]:
 
 def keep_schedule(request: Payload, answer: Payload, context: Context) -> list[Work]:
     """Keep the schedule that a station tells; what it leaves out or cannot say is unknown (SC-03)."""
-    if answer["status"] != "Accepted":
+    if answer["status"] != "Accepted" or not 0 <= request["connectorId"] <= profiles.MAX_NUMBER:
         return []
     schedule = answer.get("chargingSchedule")
     if schedule is None:

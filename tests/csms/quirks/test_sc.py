@@ -362,6 +362,23 @@ async def test_sc_06_a_profile_that_is_refused_in_every_way_is_refused(ready: St
     assert await query(limitations) == {("profile_purpose", "TxDefaultProfile"): False}
 
 
+async def test_sc_06_a_second_try_without_an_answer_leaves_the_refusal(ready: Station16, settings: Settings) -> None:
+    settings.OCPP_TIMEOUT = 0.4
+    ready.answers["SetChargingProfile"] = lambda payload: (
+        REJECTED if in_unit("A")(payload["csChargingProfiles"]) else None
+    )
+    command = await put(0, profile())
+    assert (command.status, command.response) == ("answered", REJECTED)
+    assert [call.get("response") for call in command.calls] == [REJECTED, None]
+
+
+async def test_sc_06_watts_become_whole_amperes_where_those_are_wanted(ready: Station16, query: Query) -> None:
+    ready.answers["SetChargingProfile"] = takes_only(lambda told: is_whole(told) and in_unit("A")(told))
+    await put(0, profile(limit=16.5))
+    await put(0, profile(limit=11_000, unit="W"))
+    assert profiles_sent(ready) == [("A", [16.5]), ("A", [16]), ("W", [11_000]), ("A", [15])]
+
+
 async def test_sc_06_an_error_that_no_other_way_mends_stands(ready: Station16) -> None:
     ready.answers["SetChargingProfile"] = CallError("PropertyConstraintViolation", "no such connector")
     command = await put(9, profile())
@@ -428,6 +445,22 @@ async def test_sc_07_a_station_that_starts_before_it_answers_gets_the_profile_to
     assert (await operator.end_of(command_id)).response == ACCEPTED
     following = await plain.expect_call("SetChargingProfile")
     assert following.payload["csChargingProfiles"]["transactionId"] == started["transactionId"]
+
+
+async def test_sc_07_a_start_that_is_repeated_gets_the_profile_that_was_lost(
+    plain: Station16, url: str, query: Query
+) -> None:
+    await operator.perform("RemoteStartTransaction", START)
+    plain.answers["SetChargingProfile"] = None
+    number = (await plain.start(1, "TAG1", at=NOW))["transactionId"]
+    await plain.expect_call("SetChargingProfile")
+    await plain.drop()
+    async with Station16(url, "CP1") as back:
+        back.answers["SetChargingProfile"] = ACCEPTED
+        assert (await back.start(1, "TAG1", at=NOW))["transactionId"] == number
+        call = await back.expect_call("SetChargingProfile")
+        assert call.payload["csChargingProfiles"]["transactionId"] == number
+        await until(lambda: believed() == [(1, 1, "Installed", number)])
 
 
 async def test_sc_07_a_start_that_is_refused_without_a_profile_too_leaves_nothing_due(
