@@ -17,7 +17,10 @@ true, which is the default, the answer is the station's; with `sync` false it co
 ALIASES = "Also accepted, for older clients: {}."
 
 PROBLEMS = {
-    404: ("CHARGING_STATION_DOES_NOT_EXIST", "There is no such station."),
+    404: (
+        "CHARGING_STATION_DOES_NOT_EXIST",
+        "There is no such station, or no charging profile in store with this id (`CHARGING_PROFILE_DOES_NOT_EXIST`).",
+    ),
     409: (
         "CHARGING_STATION_OFFLINE",
         "The station is not connected, speaks another version of OCPP (`OCPP_VERSION_MISMATCH`), may not get "
@@ -35,21 +38,27 @@ PROBLEMS = {
 
 # What an example says where the schema does not tell; the rest follows from the type.
 EXAMPLES: dict[str, Any] = {
+    "charging_profile_kind": "Relative",
+    "charging_profile_purpose": "TxDefaultProfile",
     "connector_id": 1,
     "data": "hello",
+    "duration": 3600,
     "id_tag": "04A1B2C3D4E5F6",
     "key": "HeartbeatInterval",
     "location": "https://files.example.com/acme/2.0.bin",
+    "limit": 16,
     "message_id": "Greeting",
     "remote_location": "ftp://files.example.com/logs/",
     "requested_message": "StatusNotification",
     "signature": "MEUCIQD...",
     "signing_certificate": "-----BEGIN CERTIFICATE-----\nMIIB...\n-----END CERTIFICATE-----",
+    "stack_level": 0,
+    "start_period": 0,
     "value": "300",
     "vendor_id": "com.example",
 }
 # Shown although they may be left out, since most want them.
-OFTEN_WANTED = frozenset({"connector_id"})
+OFTEN_WANTED = frozenset({"connector_id", "cs_charging_profiles"})
 
 
 def prefix(version: OcppVersion) -> str:
@@ -71,7 +80,7 @@ def example(schema: dict[str, Any], name: str = "") -> Any:
         case "integer":
             return EXAMPLES.get(name, schema.get("minimum", 1))
         case "number":
-            return 1.0
+            return EXAMPLES.get(name, 1.0)
         case "boolean":
             return True
     if schema.get("format") == "date-time":

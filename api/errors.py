@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 from rest_framework_simplejwt.exceptions import DetailDictMixin
 
-from chargers.errors import ChargersError, NoCertificateAuthority, UnknownStation
+from chargers.errors import ChargersError, NoCertificateAuthority, UnknownChargingProfile, UnknownStation
 from tasks.errors import CommandError
 from tasks.schemas import InvalidBody
 
@@ -98,6 +98,7 @@ def _fixed(status: int, code: str, message: str) -> Callable[[Any], Problem]:
 PROBLEMS: Mapping[type[BaseException], Callable[[Any], Problem]] = {
     NoCertificateAuthority: _own(404),
     UnknownStation: _own(404),
+    UnknownChargingProfile: _own(404),
     ChargersError: _own(409),
     CommandError: _own(409),
     InvalidBody: lambda error: invalid(error.fields),

@@ -20,6 +20,7 @@ from chargers.choices import (
     CRITICAL_EVENTS,
     CertificateStatus,
     CertificateUse,
+    ChargingProfilePurpose,
     ConnectorStatus,
     FirmwareUpdateStatus,
     LogType,
@@ -234,6 +235,17 @@ class LogUploads(filters.FilterSet):
     chargepoint_id = StationFilter()
     status = filters.ChoiceFilter(choices=LogUploadStatus.choices)
     log_type = filters.ChoiceFilter(choices=LogType.choices)
+
+
+class InstalledProfiles(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    evse_id = CountFilter()
+    purpose = filters.ChoiceFilter(choices=ChargingProfilePurpose.choices)
+
+
+class CompositeSchedules(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    evse_id = CountFilter()
 
 
 class Commands(filters.FilterSet):

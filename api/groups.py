@@ -10,7 +10,7 @@ from tasks.roles import Role
 
 OURS = ("chargers", "tasks")
 # What operators may add, change and delete in the admin, as they may over REST.
-OPERATED = ("chargepoint", "idtag", "location")
+OPERATED = ("chargepoint", "chargingprofile", "idtag", "location")
 # What else they may: tell what stations do not tell, and send commands.
 ALLOWED = ("add_command", "change_connector")
 

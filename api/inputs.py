@@ -1,7 +1,7 @@
 """What clients may set. Whatever else a body holds is refused by name, never ignored."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -10,7 +10,16 @@ from django.db.models import Model
 from rest_framework import serializers
 
 from api import identities
-from chargers import models
+from chargers import models, representation
+from chargers.choices import ChargingProfileKind, ChargingRateUnit, RecurrencyKind
+from chargers.profiles import MAX_NUMBER
+from tasks.v16 import charging
+
+
+def refuse_others(data: Any, allowed: Collection[str]) -> None:
+    """Refuse the members of a body that cannot be set."""
+    if isinstance(data, Mapping) and (refused := data.keys() - allowed):
+        raise serializers.ValidationError({str(name): ["Cannot be set here."] for name in refused})
 
 
 # No docstring: it would be every body's description.
@@ -19,10 +28,7 @@ class Input(serializers.ModelSerializer):
     fixed: tuple[str, ...] = ()
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            allowed = self.fields.keys() - (self.fixed if self.instance else ())
-            if refused := data.keys() - allowed:
-                raise serializers.ValidationError({str(name): ["Cannot be set here."] for name in refused})
+        refuse_others(data, self.fields.keys() - (self.fixed if self.instance else ()))
         return super().to_internal_value(data)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -128,3 +134,91 @@ class LocationInput(Input):
     class Meta:
         model = models.Location
         fields = ("name", "address", "city", "postal_code", "country", "coordinates", "parking_type", "time_zone")
+
+
+class LimitField(serializers.FloatField):
+    """A limit; one without a fraction goes over the wire as a whole number."""
+
+    def to_internal_value(self, data: Any) -> int | float:
+        limit = super().to_internal_value(data)
+        return int(limit) if limit.is_integer() else limit
+
+
+class PeriodInput(serializers.Serializer):
+    start_period = serializers.IntegerField(
+        min_value=0, max_value=MAX_NUMBER, help_text="seconds from the start of the schedule"
+    )
+    limit = LimitField(help_text="in the charging rate unit, with one decimal at most")
+    number_phases = serializers.IntegerField(
+        min_value=1, max_value=3, required=False, allow_null=True, help_text="3 unless told"
+    )
+
+    def to_internal_value(self, data: Any) -> Any:
+        refuse_others(data, self.fields.keys())
+        return {name: value for name, value in super().to_internal_value(data).items() if value is not None}
+
+
+class PurposeField(serializers.ChoiceField):
+    """A purpose in the words of OCPP 1.6."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(choices=list(charging.PURPOSES), **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        return charging.PURPOSES[super().to_internal_value(data)].value
+
+
+class ChargingProfile16Input(Input):
+    """A charging profile as OCPP 1.6 has it, its schedule laid out flat. Members that are null are absent."""
+
+    schedule = ("duration", "start_schedule", "charging_rate_unit", "chargingschedule_period", "min_charging_rate")
+
+    chargingprofile_purpose = PurposeField(source="purpose")
+    chargingprofile_kind = serializers.ChoiceField(choices=ChargingProfileKind.choices, source="kind")
+    recurrency_kind = serializers.ChoiceField(
+        choices=RecurrencyKind.choices, required=False, allow_blank=True, allow_null=True
+    )
+    duration = serializers.IntegerField(
+        max_value=MAX_NUMBER, required=False, allow_null=True, help_text="seconds; without it the last limit stays"
+    )
+    start_schedule = serializers.DateTimeField(required=False, allow_null=True)
+    charging_rate_unit = serializers.ChoiceField(
+        choices=ChargingRateUnit.choices, help_text="A is per phase, W the total"
+    )
+    chargingschedule_period = PeriodInput(many=True, allow_empty=False)
+    min_charging_rate = LimitField(required=False, allow_null=True)
+
+    class Meta:
+        model = models.ChargingProfile
+        fields = (
+            "stack_level",
+            "chargingprofile_purpose",
+            "chargingprofile_kind",
+            "recurrency_kind",
+            "valid_from",
+            "valid_to",
+            "duration",
+            "start_schedule",
+            "charging_rate_unit",
+            "chargingschedule_period",
+            "min_charging_rate",
+            "transaction_id",
+        )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        told = {name: attrs.pop(name) for name in self.schedule if name in attrs}
+        if "recurrency_kind" in attrs:
+            attrs["recurrency_kind"] = attrs["recurrency_kind"] or ""
+        if start := told.get("start_schedule"):
+            told["start_schedule"] = representation.time(start)
+        if "chargingschedule_period" in told:
+            told["charging_schedule_period"] = told.pop("chargingschedule_period")
+        before = self.instance.schedules[0] if self.instance else {}
+        schedule = {name: value for name, value in {**before, **told}.items() if value is not None}
+        attrs["schedules"] = [schedule]
+        row = copy.copy(self.instance) if self.instance else models.ChargingProfile()
+        for name, value in attrs.items():
+            setattr(row, name, value)
+        if problems := row.problems():
+            raise serializers.ValidationError(charging.flat(problems))
+        return attrs

@@ -28,8 +28,8 @@ Lists are `{count, next, previous, results}`. Errors are `{code, message, detail
 energy is in Wh. An identity in a path is percent-encoded.
 
 What happens is told live on `ws://<host>/ws/updates/<topic>/?token=<access>`, where the topic is
-`chargepoint`, `connector`, `transaction`, `reservation`, `metervalues`, `securityevent`,
-`firmwareupdate`, `logupload`, `tasks` or `all`.
+`chargepoint`, `connector`, `transaction`, `metervalues`, `reservation`, `chargingprofile`, `firmwareupdate`,
+`logupload`, `securityevent`, `tasks` or `all`.
 """
 
 # In the order of the page.
@@ -39,6 +39,7 @@ TAGS = {
     "connectors": "The plugs of stations.",
     "transactions": "Charging sessions and their meter values.",
     "reservations": "Connectors that are kept for somebody.",
+    "charging profiles": "Limits to charge with: in store, believed to be at stations, and what they come to there.",
     "id tags": "Who may charge.",
     "local lists": "The id tags that stations know by themselves, to serve drivers while they are offline.",
     "firmware updates": "What stations install.",

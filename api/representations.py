@@ -14,6 +14,7 @@ from rest_framework import serializers
 from chargers import choices, representation
 from tasks.models import CommandStatus
 from tasks.updates import represent_command
+from tasks.v16 import charging
 
 
 # No docstring: it would be every resource's description.
@@ -368,6 +369,80 @@ class Variable(Representation):
     value = serializers.CharField(allow_null=True, help_text="null where it is unset or write-only")
     mutability = serializers.ChoiceField(choices=choices.Mutability.choices)
     read_at = serializers.DateTimeField(help_text="when the station last told or accepted it")
+
+
+class SchedulePeriod(serializers.Serializer):
+    start_period = serializers.IntegerField(help_text="seconds from the start of the schedule")
+    limit = serializers.FloatField(help_text="in the charging rate unit")
+    number_phases = serializers.IntegerField(allow_null=True, help_text="3 where it is not told")
+
+
+class ChargingProfile16(Representation):
+    represent = staticmethod(charging.represent)
+
+    chargingprofile_id = serializers.IntegerField(help_text="also its id at the stations")
+    stack_level = serializers.IntegerField(help_text="a higher one counts before a lower one")
+    chargingprofile_purpose = serializers.ChoiceField(choices=list(charging.PURPOSES))
+    chargingprofile_kind = serializers.ChoiceField(choices=choices.ChargingProfileKind.choices)
+    recurrency_kind = serializers.ChoiceField(choices=choices.RecurrencyKind.choices, allow_null=True)
+    valid_from = Moment()
+    valid_to = Moment()
+    duration = serializers.IntegerField(allow_null=True, help_text="seconds; without it the last limit stays")
+    start_schedule = Moment()
+    charging_rate_unit = serializers.ChoiceField(
+        choices=choices.ChargingRateUnit.choices, help_text="A is per phase, W the total"
+    )
+    chargingschedule_period = SchedulePeriod(many=True)
+    min_charging_rate = serializers.FloatField(allow_null=True)
+    transaction_id = serializers.IntegerField(allow_null=True)
+
+
+class Schedule(serializers.Serializer):
+    duration = serializers.IntegerField(allow_null=True, help_text="in seconds")
+    start_schedule = Moment()
+    charging_rate_unit = serializers.ChoiceField(choices=choices.ChargingRateUnit.choices)
+    charging_schedule_period = SchedulePeriod(many=True)
+    min_charging_rate = serializers.FloatField(allow_null=True)
+
+
+class InstalledProfile(Representation):
+    represent = staticmethod(representation.installedprofile)
+
+    id = serializers.IntegerField()
+    chargepoint_id = serializers.CharField()
+    evse_id = serializers.IntegerField(help_text="0 is the station, or any while a remote start waits")
+    profile_state = serializers.ChoiceField(
+        choices=choices.ProfileState.choices, help_text="`Pending` and `Due` wait for the transaction of a remote start"
+    )
+    since = serializers.DateTimeField(help_text="when the station took it")
+    without_effect = serializers.BooleanField(help_text="a meter has shown more than it allows")
+    chargingprofile_id = serializers.IntegerField(help_text="its id at the station")
+    stack_level = serializers.IntegerField()
+    chargingprofile_purpose = serializers.ChoiceField(
+        choices=choices.ChargingProfilePurpose.choices,
+        help_text="in the words of OCPP 2.0.1: `ChargingStationMaxProfile` is 1.6's `ChargePointMaxProfile`",
+    )
+    chargingprofile_kind = serializers.ChoiceField(choices=choices.ChargingProfileKind.choices)
+    recurrency_kind = serializers.ChoiceField(choices=choices.RecurrencyKind.choices, allow_null=True)
+    valid_from = Moment()
+    valid_to = Moment()
+    transaction_id = serializers.IntegerField(allow_null=True)
+    charging_schedule = Schedule(many=True)
+
+
+class CompositeSchedule(Representation):
+    represent = staticmethod(representation.compositeschedule)
+
+    chargepoint_id = serializers.CharField()
+    evse_id = serializers.IntegerField(help_text="0 is the station as a whole")
+    schedule_start = Moment()
+    duration = serializers.IntegerField(allow_null=True, help_text="in seconds")
+    charging_rate_unit = serializers.ChoiceField(
+        choices=choices.ChargingRateUnit.choices, allow_blank=True, help_text="empty where it is not known"
+    )
+    chargingschedule_period = SchedulePeriod(many=True, help_text="none where the station told none")
+    min_charging_rate = serializers.FloatField(allow_null=True)
+    received_at = serializers.DateTimeField()
 
 
 @extend_schema_field({"type": "object", "additionalProperties": {}})

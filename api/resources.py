@@ -20,13 +20,16 @@ from api.viewsets import Changeable, Creatable, Deletable, Listed, Readable, Res
 from api.work import Work
 from chargers import authority, selectors
 from chargers.changes import Changes
-from chargers.errors import UnknownStation
+from chargers.errors import UnknownChargingProfile, UnknownStation
 from chargers.models import (
     Certificate,
     ChargePoint,
+    ChargingProfile,
+    CompositeSchedule,
     Connector,
     FirmwareUpdate,
     IdTag,
+    InstalledProfile,
     Location,
     LogUpload,
     Reservation,
@@ -37,7 +40,7 @@ from chargers.models import (
 )
 from chargers.models.idtag import tag_key
 from chargers.models.station import identity_key
-from chargers.services import connectors, firmware, logs, reservations, security, stations
+from chargers.services import connectors, firmware, installedprofiles, logs, reservations, security, stations
 from tasks import commands, updates
 from tasks.models import Command
 
@@ -84,6 +87,7 @@ class StationResource(Listed, Readable, Creatable, Changeable, Deletable, Resour
 
     def note_going(self, work: Work, row: ChargePoint) -> None:
         work.note_deleted(connectors.TOPIC, row.connectors.values_list("pk", flat=True))
+        work.note_deleted(installedprofiles.TOPIC, row.installed_profiles.values_list("pk", flat=True))
         super().note_going(work, row)
 
 
@@ -358,6 +362,61 @@ class LogUploadResource(Listed, Readable, Resource):
 
     def get_queryset(self) -> QuerySet[LogUpload]:
         return selectors.loguploads()
+
+
+class ChargingProfile16Resource(Listed, Readable, Creatable, Changeable, Deletable, Resource):
+    """A charging profile in store, as OCPP 1.6 has it: to be sent by its id, with SetChargingProfile or a remote start.
+
+    Changing or deleting one changes nothing at the stations that were sent it.
+    """
+
+    tag = "charging profiles"
+    noun = "a charging profile"
+    serializer_class = representations.ChargingProfile16
+    input_class = inputs.ChargingProfile16Input
+    lookup_url_kwarg = "chargingprofile_id"
+    key = staticmethod(int)
+    ordering = ("chargingprofile_id",)
+    ordering_fields = ("chargingprofile_id", "stack_level", "chargingprofile_purpose", "chargingprofile_kind")
+    columns = {"chargingprofile_purpose": "purpose", "chargingprofile_kind": "kind"}
+
+    def get_queryset(self) -> QuerySet[ChargingProfile]:
+        return ChargingProfile.objects.all()
+
+    def missing(self, given: str) -> Exception:
+        return UnknownChargingProfile(given)
+
+
+class InstalledProfileResource(Listed, Readable, Resource):
+    """A charging profile that a station is believed to have, by what it answered, or to be given."""
+
+    tag = "charging profiles"
+    noun = "a charging profile of a station"
+    summaries = {"list": "List the charging profiles that stations have"}
+    serializer_class = representations.InstalledProfile
+    filterset_class = filters.InstalledProfiles
+    lookup_url_kwarg = "installedprofile_id"
+    key = staticmethod(int)
+    ordering = ("chargepoint_id", "evse_id", "purpose", "-stack_level")
+    ordering_fields = ("chargepoint_id", "evse_id", "chargingprofile_purpose", "stack_level", "since")
+    columns = {"chargingprofile_purpose": "purpose"}
+
+    def get_queryset(self) -> QuerySet[InstalledProfile]:
+        return InstalledProfile.objects.all()
+
+
+class CompositeScheduleResource(Listed, Resource):
+    """What a station last said that all its charging profiles come to: ask it anew with GetCompositeSchedule."""
+
+    tag = "charging profiles"
+    summaries = {"list": "List the composite schedules of stations"}
+    serializer_class = representations.CompositeSchedule
+    filterset_class = filters.CompositeSchedules
+    ordering = ("chargepoint_id", "evse_id", "charging_rate_unit")
+    ordering_fields = ("chargepoint_id", "evse_id", "received_at")
+
+    def get_queryset(self) -> QuerySet[CompositeSchedule]:
+        return CompositeSchedule.objects.all()
 
 
 class CommandResource(Listed, Readable, Deletable, Resource):

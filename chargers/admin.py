@@ -27,11 +27,14 @@ from chargers.choices import CRITICAL_EVENTS, RegistrationStatus, TransactionFla
 from chargers.models import (
     Certificate,
     ChargePoint,
+    ChargingProfile,
+    CompositeSchedule,
     Connector,
     CsmsNode,
     Deviation,
     FirmwareUpdate,
     IdTag,
+    InstalledProfile,
     Limitation,
     LocalList,
     Location,
@@ -398,6 +401,7 @@ class StationAdmin(Editable):
         models |= {Variable: "variables", Certificate: "certificates", SecurityEvent: "security events"}
         models |= {Reservation: "reservations", LocalList: "local list"}
         models |= {FirmwareUpdate: "firmware updates", LogUpload: "log uploads"}
+        models |= {InstalledProfile: "charging profiles", CompositeSchedule: "composite schedules"}
         query = urlencode({"chargepoint__exact": row.pk})
         links = [
             (reverse(f"admin:chargers_{to._meta.model_name}_changelist"), query, text) for to, text in models.items()
@@ -685,6 +689,96 @@ class CertificateAdmin(ReadOnly):
     @admin.display(description="PEM")
     def request(self, row: Certificate) -> SafeString:
         return verbatim(row.csr)
+
+
+def limits(row: Any) -> str:
+    """Tell the limits of a profile's schedules, one after the other, with the unit."""
+    told = [
+        (" > ".join(f"{period['limit']:g}" for period in each["charging_schedule_period"]), each["charging_rate_unit"])
+        for each in row.schedules
+    ]
+    return ", ".join(f"{limits} {unit}" for limits, unit in told)
+
+
+@admin.register(ChargingProfile)
+class ChargingProfileAdmin(Editable):
+    list_display = ("chargingprofile_id", "purpose", "stack_level", "kind", limits, "valid_from", "valid_to")
+    list_filter = ("purpose", "kind")
+    list_per_page = 50
+    search_fields = ("chargingprofile_id__exact",)
+    search_help_text = "Number of the profile."
+    fields = (
+        "purpose",
+        "stack_level",
+        "kind",
+        "recurrency_kind",
+        "valid_from",
+        "valid_to",
+        "transaction_id",
+        "schedules",
+    )
+
+
+@admin.register(InstalledProfile)
+class InstalledProfileAdmin(ReadOnly):
+    list_display = (
+        station,
+        column("evse_id", "EVSE"),
+        column("chargingprofile_id", "#"),
+        "purpose",
+        "stack_level",
+        limits,
+        "state",
+        "since",
+        of_transaction,
+        "without_effect",
+    )
+    list_filter = ("state", "purpose", "without_effect")
+    search_fields = ("chargepoint__chargepoint_id__exact", "transaction__transaction_id__exact")
+    search_help_text = "Station's identity, or number of the transaction, in full."
+    fieldsets = (
+        (None, {"fields": (station, "evse_id", "state", "since", of_transaction, "without_effect")}),
+        (
+            "What it says",
+            {
+                "fields": (
+                    "chargingprofile_id",
+                    "purpose",
+                    "stack_level",
+                    "kind",
+                    "recurrency_kind",
+                    "valid_from",
+                    "valid_to",
+                    "schedule",
+                )
+            },
+        ),
+    )
+
+    @admin.display(description="schedule")
+    def schedule(self, row: InstalledProfile) -> SafeString:
+        return pretty(row.schedules)
+
+
+@admin.register(CompositeSchedule)
+class CompositeScheduleAdmin(ReadOnly):
+    list_display = (station, column("evse_id", "EVSE"), "charging_rate_unit", "schedule_start", "received_at")
+    search_fields = ("chargepoint__chargepoint_id__exact",)
+    search_help_text = "Station's identity in full."
+    fields = (
+        station,
+        "evse_id",
+        "charging_rate_unit",
+        "schedule_start",
+        "duration",
+        "min_charging_rate",
+        "periods",
+        "received_at",
+    )
+
+    @admin.display(description="periods")
+    def periods(self, row: CompositeSchedule) -> SafeString:
+        return pretty(row.charging_schedule_period)
 
 
 @admin.register(Deviation)

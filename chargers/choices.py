@@ -136,6 +136,11 @@ class LimitationKind(TextChoices):
     STATION_AVAILABILITY = "station_availability", "changing the availability of all connectors at once"
     LOCAL_LIST = "local_list", "keeping a local authorisation list"
     FILE_PROTOCOL = "file_protocol", "transferring files by this protocol"
+    PROFILE_PURPOSE = "profile_purpose", "charging profiles of the purpose"
+    RATE_UNIT = "rate_unit", "charging schedules in the unit"
+    FRACTIONAL_LIMIT = "fractional_limit", "charging limits that are no whole numbers"
+    PAST_SCHEDULE = "past_schedule", "absolute charging schedules that began in the past"
+    REMOTE_START_PROFILE = "remote_start_profile", "remote starts with a charging profile"
 
 
 class FirmwareUpdateStatus(TextChoices):
@@ -210,6 +215,43 @@ class CertificateStatus(TextChoices):
     FAILED = "Failed", "it could not be signed, or not be brought to the station"
     INSTALLED = "Installed", "the station holds it"
     DELETED = "Deleted", "the station holds it no more"
+
+
+class ChargingProfilePurpose(TextChoices):
+    """What a charging profile limits (2.0.1 ChargingProfilePurposeEnumType)."""
+
+    STATION_EXTERNAL = "ChargingStationExternalConstraints", "ChargingStationExternalConstraints"
+    STATION_MAX = "ChargingStationMaxProfile", "ChargingStationMaxProfile"
+    TX_DEFAULT = "TxDefaultProfile", "TxDefaultProfile"
+    TX = "TxProfile", "TxProfile"
+
+
+class ChargingProfileKind(TextChoices):
+    """What the periods of a charging profile are relative to (1.6 section 7.9)."""
+
+    ABSOLUTE = "Absolute"
+    RECURRING = "Recurring"
+    RELATIVE = "Relative"
+
+
+class RecurrencyKind(TextChoices):
+    DAILY = "Daily"
+    WEEKLY = "Weekly"
+
+
+class ChargingRateUnit(TextChoices):
+    """A is per phase, W the total of all phases (errata 3.69)."""
+
+    A = "A"
+    W = "W"
+
+
+class ProfileState(TextChoices):
+    """Where a charging profile stands that a station was given."""
+
+    INSTALLED = "Installed", "the station has it"
+    PENDING = "Pending", "the station has it, for a transaction that has not begun"
+    DUE = "Due", "to be set when its transaction has begun"
 
 
 class ParkingType(TextChoices):

@@ -6,6 +6,7 @@
     ├── CertificateRefused
     ├── NoCertificateAuthority
     ├── UnknownStation
+    ├── UnknownChargingProfile
     └── WrongCredentials
 
 Each carries a stable ``code``; the edges map it to HTTP or to OCPP.
@@ -38,6 +39,15 @@ class UnknownStation(ChargersError):
     def __init__(self, identity: str) -> None:
         self.identity = identity
         super().__init__(f"no charging station {identity!r}")
+
+
+class UnknownChargingProfile(ChargersError):
+    """No charging profile with this id is in store."""
+
+    code = "CHARGING_PROFILE_DOES_NOT_EXIST"
+
+    def __init__(self, number: object) -> None:
+        super().__init__(f"no charging profile {number!r}")
 
 
 class WrongCredentials(ChargersError):

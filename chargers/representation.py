@@ -4,6 +4,7 @@ REST answers, live updates and exports all use these. Times are ISO 8601 in UTC 
 energy is a JSON number in Wh.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,10 +15,12 @@ from chargers import pem
 from chargers.models import (
     Certificate,
     ChargePoint,
+    CompositeSchedule,
     Connector,
     Deviation,
     FirmwareUpdate,
     IdTag,
+    InstalledProfile,
     Limitation,
     LocalList,
     Location,
@@ -31,6 +34,7 @@ from chargers.models import (
 )
 from chargers.models.job import Job
 from chargers.models.locallist import paired
+from chargers.values import Schedule, SchedulePeriod
 
 Json = dict[str, Any]
 
@@ -370,4 +374,47 @@ def variable(row: Variable) -> Json:
         "value": row.value,
         "mutability": row.mutability,
         "read_at": time(row.read_at),
+    }
+
+
+def periods(stored: Iterable[SchedulePeriod]) -> list[Json]:
+    return [{name: each.get(name) for name in SchedulePeriod.__annotations__} for each in stored]
+
+
+def schedule(stored: Schedule) -> Json:
+    """Represent a schedule of a charging profile, with null for what it does not say."""
+    members = {name: stored.get(name) for name in Schedule.__annotations__}
+    return {**members, "charging_schedule_period": periods(stored["charging_schedule_period"])}
+
+
+def installedprofile(row: InstalledProfile) -> Json:
+    return {
+        "id": row.pk,
+        "chargepoint_id": row.chargepoint_id,
+        "evse_id": row.evse_id,
+        "profile_state": row.state,
+        "since": time(row.since),
+        "without_effect": row.without_effect,
+        "chargingprofile_id": row.chargingprofile_id,
+        "stack_level": row.stack_level,
+        "chargingprofile_purpose": row.purpose,
+        "chargingprofile_kind": row.kind,
+        "recurrency_kind": row.recurrency_kind or None,
+        "valid_from": time(row.valid_from),
+        "valid_to": time(row.valid_to),
+        "transaction_id": row.transaction_id,
+        "charging_schedule": [schedule(each) for each in row.schedules],
+    }
+
+
+def compositeschedule(row: CompositeSchedule) -> Json:
+    return {
+        "chargepoint_id": row.chargepoint_id,
+        "evse_id": row.evse_id,
+        "schedule_start": time(row.schedule_start),
+        "duration": row.duration,
+        "charging_rate_unit": row.charging_rate_unit,
+        "chargingschedule_period": periods(row.charging_schedule_period),
+        "min_charging_rate": row.min_charging_rate,
+        "received_at": time(row.received_at),
     }

@@ -6,7 +6,7 @@ Wh. EVSE 0 is the station as a whole; connector n of OCPP 1.6 is EVSE n, connect
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypedDict
@@ -181,12 +181,55 @@ class TransactionStart:
     reservation_id: int | None = None
 
 
+class SchedulePeriod(TypedDict, total=False):
+    """A limit from `start_period` on, in seconds from the start of its schedule (1.6 section 7.14)."""
+
+    start_period: int
+    limit: float
+    number_phases: int
+
+
+class Schedule(TypedDict, total=False):
+    """Limits over time, as they are stored (1.6 section 7.13); `start_schedule` is ISO 8601 with its zone."""
+
+    duration: int
+    start_schedule: str
+    charging_rate_unit: str
+    charging_schedule_period: list[SchedulePeriod]
+    min_charging_rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A charging profile (1.6 section 7.8); its words are those of `ChargingProfilePurpose` and the like."""
+
+    chargingprofile_id: int
+    stack_level: int
+    purpose: str
+    kind: str
+    schedules: Sequence[Schedule]
+    recurrency_kind: str = ""
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    transaction_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedProfile:
+    """A charging profile and the EVSE that it is for; 0 is the station."""
+
+    evse_id: int
+    profile: Profile
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The transaction a start led to, new or repeated."""
+    """The transaction a start led to, new or repeated, and the charging profile that is due for it, if any."""
 
     transaction_id: int
     authorization: Authorization
+    repeated: bool = field(default=False, compare=False)
+    due: PlacedProfile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,6 +455,62 @@ class JobReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ProfileInstalled:
+    """A station took a charging profile."""
+
+    station: str
+    evse_id: int
+    profile: Profile
+    at: datetime
+    command_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileExpected:
+    """A charging profile that belongs to a transaction which a remote start is to begin.
+
+    `evse_id` is 0 where the station chooses. The station has it, or, where it is `due`, is given
+    it when the transaction has begun.
+    """
+
+    station: str
+    evse_id: int
+    id_token: str
+    profile: Profile
+    at: datetime
+    command_id: UUID | None = None
+    due: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilesCleared:
+    """Charging profiles that a station no longer has: one by its id, else all that are as told."""
+
+    station: str
+    chargingprofile_id: int | None = None
+    evse_id: int | None = None
+    purpose: str | None = None
+    stack_level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompositeReport:
+    """The limits that a station reckons with; None and empty where it did not tell.
+
+    `unit` is the one told, else the one asked for.
+    """
+
+    station: str
+    evse_id: int
+    unit: str
+    at: datetime
+    schedule_start: datetime | None = None
+    duration: int | None = None
+    min_charging_rate: float | None = None
+    periods: Sequence[SchedulePeriod] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LimitationReport:
     """A station turned out unable to do something, or without a reason able.
 
@@ -436,21 +535,23 @@ class Facts:
     """What is known of a station that decides how it is asked.
 
     `variables` are its configuration keys, folded, with the values it told; `limitations` kinds
-    with their subjects, the certain ones; `evses` the EVSEs it has reported.
+    with their subjects, the certain ones; `evses` the EVSEs it has reported, `direct_current`
+    those of them that are known to deliver it.
     """
 
     variables: Mapping[str, str]
     limitations: frozenset[tuple[str, str]]
     evses: Sequence[int] = ()
+    direct_current: frozenset[int] = frozenset()
 
     def text(self, key: str) -> str | None:
         folded = key.casefold()
         return self.variables.get(folded, self.variables.get(KEY_ALIASES.get(folded, "").casefold()))
 
-    def number(self, key: str) -> int | None:
-        """Return the whole number that a key holds, above 0; None where it holds none."""
+    def number(self, key: str, least: int = 1) -> int | None:
+        """Return the whole number that a key holds, `least` or more; None where it holds none."""
         value = (self.text(key) or "").strip()
-        return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 and int(value) > 0 else None
+        return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 and int(value) >= least else None
 
     def words(self, key: str) -> Sequence[str]:
         """Return the list that a key holds, separated by commas, nothing where it holds none."""

@@ -549,13 +549,15 @@ class Connection:
             if not still_open:
                 conversation.end = End(CommandStatus.TIMEOUT)
             return
-        calls = conversation.calls if len(conversation.calls) > 1 else ()
+        # One CALL that was as asked for tells nothing that the command does not.
+        as_asked = len(conversation.calls) == 1 and conversation.calls[0]["payload"] == command.payload
+        calls = () if as_asked else conversation.calls
         outcome = commands.Outcome(command.pk, end.status, now, end.response, end.error, calls)
         await self._finish(command, outcome, work)
 
     async def _store_late(self, late: Late, answer: rpc.CallResult | rpc.CallError) -> None:
         """Keep an answer that came too late, and believe what it tells."""
-        result, work = self._understood(late.command, late.step, answer)
+        result, work = self._understood(late.command, late.step, answer, late=True)
         now = datetime.now(UTC)
         if isinstance(result, CallFailed):
             outcome = commands.Outcome(late.command.pk, result.status, now, result.response, result.error)
@@ -564,13 +566,13 @@ class Connection:
         await self._finish(late.command, outcome, work)
 
     def _understood(
-        self, command: Command, step: Step, answer: rpc.CallResult | rpc.CallError | CallFailed
+        self, command: Command, step: Step, answer: rpc.CallResult | rpc.CallError | CallFailed, *, late: bool = False
     ) -> tuple[Payload | CallFailed, list[Work]]:
         """Read an answer: what it says, or why it is none, and the work that follows from it."""
         if isinstance(answer, CallFailed):
             return answer, []
         context = self._context(step.action, [])
-        context.command_id = command.pk
+        context.command_id, context.late = command.pk, late
         if isinstance(answer, rpc.CallError):
             error = repairs.clean_json(
                 {"code": answer.code, "description": answer.description, "details": answer.details}
@@ -592,8 +594,8 @@ class Connection:
         """Return the work that keeps what a script has learnt since the last answer."""
         learnt, conversation.talk.learnt = conversation.talk.learnt, []
         return [
-            (limitations.record, LimitationReport(self.station, kind, subject, reason, now, certain=True))
-            for kind, subject, reason in learnt
+            (limitations.record, LimitationReport(self.station, kind, subject, reason, now, certain))
+            for kind, subject, reason, certain in learnt
         ]
 
     def _effects(self, step: Step, payload: Payload, context: Context) -> list[Work]:
@@ -606,7 +608,7 @@ class Connection:
 
     def _checked_answer(self, action: str, payload: Payload, notes: list[Note]) -> Payload:
         # An answer's text is gone by now; a walk over it costs little, as answers are rare.
-        return self._checked(payload, action, "Response", (), True, notes)
+        return self._checked(payload, action, "Response", self.version.dispensable.get(action, ()), True, notes)
 
     def _expect_triggered(self, message: str) -> None:
         """Serve a message the station was told to send even before it is accepted (section 4.2).

@@ -310,6 +310,7 @@ CELERY_BEAT_SCHEDULE = {
     "close-abandoned-transactions": {"task": "tasks.close_abandoned_transactions", "schedule": 60.0},
     "synchronise-local-lists": {"task": "tasks.synchronise_local_lists", "schedule": 60.0},
     "expire-reservations": {"task": "tasks.expire_reservations", "schedule": 5.0},
+    "review-charging-profiles": {"task": "tasks.review_charging_profiles", "schedule": 60.0},
 }
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -345,6 +346,11 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "The Open Vehicle-To-Grid Management Platform: drive charging stations over OCPP.",
     "VERSION": "0.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    # Fields of one name with different choices.
+    "ENUM_NAME_OVERRIDES": {
+        "ChargingProfilePurposeEnum": "chargers.choices.ChargingProfilePurpose",
+        "ChargingProfilePurpose16Enum": ["ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"],
+    },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -393,6 +399,10 @@ CERTIFICATE_SIGNER = env("OV2XMP_CERTIFICATE_SIGNER", "chargers.authority.Embedd
 CERTIFICATE_TIMEOUT = env_number("OV2XMP_CERTIFICATE_TIMEOUT", 60, minimum=1)  # seconds
 CERTIFICATE_DAYS = env_int("OV2XMP_CERTIFICATE_DAYS", 365, minimum=1)
 CPO_NAME = env("OV2XMP_CPO_NAME").strip()
+OCPP_REMOTE_START_GRACE = env_number("OV2XMP_OCPP_REMOTE_START_GRACE", 600)
+
+# Volts between a phase and neutral, for stations that take limits in another unit than the one asked for.
+NOMINAL_VOLTAGE = env_number("OV2XMP_NOMINAL_VOLTAGE", 230, minimum=1)
 
 # How long a batch may take before its stations are answered InternalError.
 INTAKE_TIMEOUT = env_number("OV2XMP_INTAKE_TIMEOUT", 15, minimum=0.1)

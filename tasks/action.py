@@ -21,7 +21,7 @@ class Draft:
     """A command about to be stored: its id, its station, and what was asked for.
 
     `payload` is the request as far as it was told; `extras` holds the fields that REST knows and
-    OCPP does not.
+    OCPP does not. With `force` what the station is known to refuse is sent all the same.
     """
 
     command_id: UUID
@@ -31,6 +31,7 @@ class Draft:
     now: datetime
     changes: Changes
     requested_by: User | None = None
+    force: bool = False
 
 
 # A kind of `LimitationKind` with its subject.
@@ -45,7 +46,8 @@ class Action:
     members that `prepare` chooses where they are left out, inner ones as ``log.remoteLocation``.
     `extras` are the schemas of fields that only REST knows. `prepare` checks a draft as a whole
     and returns the payload to be sent; it raises InvalidBody or a CommandError. `needs` names what
-    a station must be able to do. `unanswered` is told of commands that ended without an answer.
+    a station must be able to do, `instead` says what one that is not may be asked for in its place.
+    `unanswered` is told of commands that ended without an answer.
     `while_pending` says whether the specification lets the CSMS send it to a station whose boot
     was answered Pending (OCPP 1.6 section 4.2). `note` is what its documentation says besides.
     """
@@ -59,6 +61,7 @@ class Action:
     extras: Mapping[str, Payload] = field(default_factory=dict)
     prepare: Callable[[Draft], Payload] | None = None
     needs: Callable[[Payload], Sequence[Need]] | None = None
+    instead: Callable[[ChargePoint], str] | None = None
     unanswered: Callable[[Sequence[Command], datetime, Changes], None] | None = None
     while_pending: bool = True
     note: str = ""

@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 
 from chargers.choices import LimitationKind, OcppVersion
 from tasks.action import Action, Need, Payload
-from tasks.v16 import certificates, configuration, firmware, locallists, logs, reservations, transactions
+from tasks.v16 import (
+    certificates,
+    charging,
+    configuration,
+    firmware,
+    locallists,
+    logs,
+    reservations,
+    transactions,
+)
 
 
 def _trigger(payload: Payload) -> Sequence[Need]:
@@ -27,6 +36,8 @@ DOWNLOAD = (
     "`firmware/<id>/firmware.bin` there, with the id that `/api/firmwareupdate/` tells: put the file there before "
     "the station retrieves it. How far it is, `/api/firmwareupdate/` tells too."
 )
+STORED_PROFILE: Payload = {"type": "integer", "description": "a charging profile in store, in place of one told here"}
+ITS_TRANSACTION: Payload = {"type": "integer", "description": "the transaction that a TxProfile is for"}
 
 ACTIONS: tuple[Action, ...] = (
     Action(V16, "CancelReservation", "Give up a reservation."),
@@ -51,8 +62,21 @@ ACTIONS: tuple[Action, ...] = (
         unanswered=configuration.change_unanswered,
     ),
     Action(V16, "ClearCache", "Make the station forget the id tags it has cached."),
+    Action(V16, "ClearChargingProfile", "Remove charging profiles from the station: one by its id, or all that match."),
     Action(V16, "DataTransfer", "Send vendor-specific data."),
     Action(V16, "DeleteCertificate", "Delete a root certificate, named by its hashes."),
+    Action(
+        V16,
+        "ExtendedTriggerMessage",
+        "Ask the station to send a message now, one of the security extensions too.",
+        needs=_trigger,
+    ),
+    Action(
+        V16,
+        "GetCompositeSchedule",
+        "Read what all charging profiles of a connector, or of the station, come to.",
+        renames={"charging_rate_unit_type": "charging_rate_unit"},
+    ),
     Action(V16, "GetConfiguration", "Read configuration keys and keep them as variables.", renames={"keys": "key"}),
     Action(
         V16,
@@ -63,6 +87,8 @@ ACTIONS: tuple[Action, ...] = (
         prepare=logs.prepare_diagnostics,
         unanswered=logs.unanswered,
     ),
+    Action(V16, "GetInstalledCertificateIds", "Read which root certificates the station holds, and keep them."),
+    Action(V16, "GetLocalListVersion", "Ask which version of the local authorisation list the station holds."),
     Action(
         V16,
         "GetLog",
@@ -72,15 +98,22 @@ ACTIONS: tuple[Action, ...] = (
         prepare=logs.prepare_log,
         unanswered=logs.unanswered,
     ),
-    Action(V16, "GetInstalledCertificateIds", "Read which root certificates the station holds, and keep them."),
-    Action(V16, "GetLocalListVersion", "Ask which version of the local authorisation list the station holds."),
     Action(
         V16,
         "InstallCertificate",
         "Install a root certificate, by which the station verifies the platform or its manufacturer.",
         prepare=certificates.prepare_root,
     ),
-    Action(V16, "RemoteStartTransaction", "Ask the station to start charging for an id tag.", while_pending=False),
+    Action(
+        V16,
+        "RemoteStartTransaction",
+        "Ask the station to start charging for an id tag.",
+        fills=("chargingProfile.chargingProfileId",),
+        extras={"charging_profile_id": STORED_PROFILE},
+        prepare=charging.prepare_start,
+        unanswered=charging.start_unanswered,
+        while_pending=False,
+    ),
     Action(
         V16,
         "RemoteStopTransaction",
@@ -108,18 +141,22 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         V16,
+        "SetChargingProfile",
+        "Limit what the station, a connector or a transaction may charge with.",
+        fills=("csChargingProfiles", "csChargingProfiles.chargingProfileId"),
+        extras={"charging_profile_id": STORED_PROFILE, "transaction_id": ITS_TRANSACTION},
+        prepare=charging.prepare_setting,
+        needs=charging.needs_of_setting,
+        instead=charging.purposes_taken,
+    ),
+    Action(
+        V16,
         "SignedUpdateFirmware",
         "Ask the station to install a firmware that its maker has signed.",
         note=DOWNLOAD,
         fills=("requestId", "firmware.location"),
         prepare=firmware.prepare_signed_update,
         unanswered=firmware.unanswered,
-    ),
-    Action(
-        V16,
-        "ExtendedTriggerMessage",
-        "Ask the station to send a message now, one of the security extensions too.",
-        needs=_trigger,
     ),
     Action(V16, "TriggerMessage", "Ask the station to send a message now.", needs=_trigger),
     Action(V16, "UnlockConnector", "Unlock a connector's cable."),

@@ -56,9 +56,10 @@ def check_sendable(station: ChargePoint, action: Action) -> None:
 def check_able(station: ChargePoint, action: Action, payload: Payload) -> None:
     """Raise StationUnable where the station is known to refuse what is asked of it."""
     if known := limitations.certain(station.pk, action.all_needs(payload)):
+        instead = action.instead(station) if action.instead else ""
         raise StationUnable(
             f"{station} does not do this ({known.get_kind_display()} {known.subject}): {known.reason}, "
-            f"last on {known.last_seen:%Y-%m-%d}. With `force` it is asked all the same."
+            f"last on {known.last_seen:%Y-%m-%d}. {instead}With `force` it is asked all the same."
         )
 
 
@@ -79,7 +80,7 @@ def create(
     InvalidBody where the request makes no sense as a whole.
     """
     check_sendable(station, action)
-    draft = Draft(uuid4(), station, payload, extras or {}, now, changes, requested_by)
+    draft = Draft(uuid4(), station, payload, extras or {}, now, changes, requested_by, force)
     if action.prepare:
         draft = replace(draft, payload=action.prepare(draft))
     if action.fills:

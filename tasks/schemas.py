@@ -137,11 +137,11 @@ def _rename(schema: Schema, body: Any, path: str, unknown: dict[str, list[str]])
     if isinstance(body, list) and isinstance(schema.get("items"), dict):
         return [_rename(schema["items"], each, f"{path}{index}.", unknown) for index, each in enumerate(body)]
     if isinstance(body, str) and schema.get("format") == "date-time":
-        return _in_utc(body)
+        return in_utc(body)
     return body
 
 
-def _in_utc(text: str) -> str:
+def in_utc(text: str) -> str:
     """Spell a time in UTC, in whole seconds with Z, which every station reads (BO-16); no time is left as it is."""
     try:
         at = datetime.fromisoformat(text)

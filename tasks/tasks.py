@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from chargers.changes import Changes
-from chargers.services import certificates, jobs, reservations, stations, transactions
+from chargers.services import certificates, installedprofiles, jobs, obedience, reservations, stations, transactions
 from tasks import broker, commands, locallists, signing, updates
 
 logger = logging.getLogger(__name__)
@@ -104,3 +104,12 @@ def synchronise_local_lists(**_: Any) -> None:
     finally:
         # The sweep ends what was not relayed.
         updates.publish(changes)
+
+
+@shared_task(name="tasks.review_charging_profiles")
+def review_charging_profiles(**_: Any) -> None:
+    changes = Changes()
+    installedprofiles.sweep(now=timezone.now(), changes=changes)
+    if broken := obedience.judge(now=timezone.now(), changes=changes):
+        logger.warning("%d charging profiles were accepted and have no effect", broken)
+    updates.publish(changes)

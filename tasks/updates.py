@@ -16,9 +16,9 @@ from django.utils import timezone
 
 from chargers import representation, selectors
 from chargers.changes import Changes
-from chargers.models import SecurityEvent
+from chargers.models import InstalledProfile, SecurityEvent
 from chargers.secrets import masked
-from chargers.services import firmware, logs, reservations, security
+from chargers.services import firmware, installedprofiles, logs, reservations, security
 from tasks import commands
 from tasks.models import Command
 
@@ -70,6 +70,11 @@ def _reservations(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, di
     return [(row.pk, row.chargepoint_id or "", representation.reservation(row)) for row in rows]
 
 
+def _installed_profiles(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = InstalledProfile.objects.filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id, representation.installedprofile(row)) for row in rows]
+
+
 def _security_events(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
     rows = SecurityEvent.objects.filter(pk__in=keys)
     return [(row.pk, row.chargepoint_id or "", representation.securityevent(row)) for row in rows]
@@ -95,6 +100,7 @@ READERS: Mapping[str, Reader] = {
     "connector": _connectors,
     "transaction": _transactions,
     reservations.TOPIC: _reservations,
+    installedprofiles.TOPIC: _installed_profiles,
     security.TOPIC: _security_events,
     firmware.TOPIC: _firmware_updates,
     logs.TOPIC: _log_uploads,
@@ -110,7 +116,9 @@ Batch = list[tuple[str, list[tuple[str, str]]]]
 def render(changes: Changes, now: datetime) -> Batch:
     """Read the changed rows again and encode one frame an update. Costs a query or two a topic."""
     at = representation.time(now)
-    batch: Batch = []
+    batch: Batch = [
+        (topic, [(station, _encode(topic, "deleted", at, data))]) for topic, station, data in changes.removed
+    ]
     for topic, events in changes.rows.items():
         if frames := [
             (station, _encode(topic, events[key], at, data)) for key, station, data in READERS[topic](events, now)

@@ -1,6 +1,7 @@
 """One module per noun; callers import the models from here."""
 
 from chargers.models.certificate import Certificate
+from chargers.models.chargingprofile import ChargingProfile, CompositeSchedule, InstalledProfile
 from chargers.models.connector import Connector
 from chargers.models.firmwareupdate import FirmwareUpdate
 from chargers.models.idtag import IdTag
@@ -21,11 +22,14 @@ from chargers.models.variable import Variable
 __all__ = [
     "Certificate",
     "ChargePoint",
+    "ChargingProfile",
+    "CompositeSchedule",
     "Connector",
     "CsmsNode",
     "Deviation",
     "FirmwareUpdate",
     "IdTag",
+    "InstalledProfile",
     "Limitation",
     "LocalList",
     "Location",

@@ -88,7 +88,7 @@ class Job(models.Model):
 
         Only a success is not undone by the steps on the way to it, which may come late (FW-02).
         """
-        news = word != self.last_word
+        news = word != self.last_word or not self.reports
         if news:
             self.reports = [*self.reports, {"status": word, "at": at.isoformat()}][-MAX_REPORTS:]
         self.reports[-1]["received_at"] = at.isoformat()

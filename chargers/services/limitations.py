@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from django.db.models import F
 
 from chargers.changes import Changes
+from chargers.choices import PowerType
 from chargers.models import ChargePoint, Connector, Limitation, Variable
 from chargers.secrets import masked_url
 from chargers.values import Facts, LimitationReport
@@ -62,15 +63,12 @@ def facts(values: Sequence[str], changes: Changes) -> list[Facts]:
 def _facts(station: str) -> Facts:
     settings = Variable.objects.filter(chargepoint=station, component="", value__isnull=False)
     limits = Limitation.objects.certain().filter(chargepoint=station)
+    power = list(Connector.objects.filter(chargepoint=station).order_by("evse_id").values_list("evse_id", "power_type"))
     return Facts(
         variables={name.casefold(): value or "" for name, value in settings.values_list("variable", "value")},
         limitations=frozenset(limits.values_list("kind", "subject")),
-        evses=tuple(
-            Connector.objects.filter(chargepoint=station)
-            .values_list("evse_id", flat=True)
-            .distinct()
-            .order_by("evse_id")
-        ),
+        evses=tuple(dict.fromkeys(evse for evse, _ in power)),
+        direct_current=frozenset(evse for evse, kind in power if kind == PowerType.DC),
     )
 
 

@@ -18,7 +18,7 @@ from django.db.transaction import atomic
 from chargers.changes import Changes
 from chargers.choices import AuthorizationStatus, ConnectorStatus, TransactionFlag, TransactionStatus
 from chargers.models import Connector, MeterValue, Reservation, Transaction
-from chargers.services import connectors, idtags, metervalues, reservations
+from chargers.services import connectors, idtags, installedprofiles, metervalues, reservations
 from chargers.values import (
     OFFLINE_AFTER,
     Authorization,
@@ -43,7 +43,8 @@ def start(values: Sequence[TransactionStart], changes: Changes) -> list[Started]
     begun, and tells (ID-04).
     """
     held = reservations.held_by(value.station for value in values)
-    return [_start(value, held.get(value.station, ()), changes) for value in values]
+    started = [_start(value, held.get(value.station, ()), changes) for value in values]
+    return installedprofiles.begin(values, started, changes)
 
 
 def _start(value: TransactionStart, held: Sequence[Reservation], changes: Changes) -> Started:
@@ -51,7 +52,7 @@ def _start(value: TransactionStart, held: Sequence[Reservation], changes: Change
     id_tag = tag.pk if tag else value.id_token
     request = AuthorizationRequest(value.station, value.id_token, value.received_at)
     if repeated := _repeated_start(value, id_tag):
-        return Started(repeated.pk, _answer_again(repeated, idtags.judge(request, tag)))
+        return Started(repeated.pk, _answer_again(repeated, idtags.judge(request, tag)), repeated=True)
 
     running = _running_before(value.station, value.evse_id, value.at)
     offline = value.received_at - value.at > OFFLINE_AFTER
@@ -166,11 +167,14 @@ def _close(transaction: Transaction, at: datetime, flag: TransactionFlag, change
     transaction.flag(flag)
     transaction.save()
     changes.note(TOPIC, transaction.pk)
+    installedprofiles.end([transaction.pk], changes)
 
 
 def stop(values: Sequence[TransactionStop], changes: Changes) -> list[Stopped]:
     """Close transactions; a stop without a start is kept as an orphan (1.6 section 4.10, TX-04)."""
-    return [_stop(value, changes) for value in values]
+    stopped = [_stop(value, changes) for value in values]
+    installedprofiles.end([each.transaction_id for each in stopped], changes)
+    return stopped
 
 
 def _stop(value: TransactionStop, changes: Changes) -> Stopped:

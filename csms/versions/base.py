@@ -36,8 +36,9 @@ class Context:
     zone: str = ""
     triggered: bool = False
     notes: list[Note] = field(default_factory=list)
-    # The command whose answer is read, where it is one.
+    # The command whose answer is read, where it is one, and whether the time for it was over.
     command_id: UUID | None = None
+    late: bool = False
 
     def note(self, kind: str, example: object) -> None:
         self.notes.append(Note(kind, excerpt(example, 200)))
@@ -115,11 +116,11 @@ class Talk:
 
     station: str = ""
     facts: Facts = NO_FACTS
-    learnt: list[tuple[LimitationKind, str, str]] = field(default_factory=list)
+    learnt: list[tuple[LimitationKind, str, str, bool]] = field(default_factory=list)
 
-    def cannot(self, kind: LimitationKind, subject: str, reason: str) -> None:
+    def cannot(self, kind: LimitationKind, subject: str, reason: str, *, certain: bool = True) -> None:
         """Remember that the station is unable to do something; an empty reason says that it is able."""
-        self.learnt.append((kind, subject, reason))
+        self.learnt.append((kind, subject, reason, certain))
 
 
 # Yields the CALLs that a command takes, at least one, and gets each answer back, or a
@@ -140,7 +141,8 @@ class Version:
     """An OCPP version: its words, its handlers, what stations' answers change, and its scripts.
 
     `before_accepted` names the actions that are served whatever a station's registration status;
-    `triggered` the actions in which a message comes that is asked for by another name.
+    `triggered` the actions in which a message comes that is asked for by another name;
+    `dispensable` the required members of answers that can be done without, in a tolerant platform.
     """
 
     name: OcppVersion
@@ -150,6 +152,7 @@ class Version:
     before_accepted: Collection[str]
     error_codes: Mapping[ErrorCode, str]
     triggered: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    dispensable: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def spell(self, code: ErrorCode) -> str:
         """Spell an error code as this version does; a wrong spelling makes stations repeat (FR-12)."""

@@ -1,15 +1,18 @@
 """Requests about transactions."""
 
-from chargers.models import Transaction
+from chargers.models import ChargePoint, Transaction
 from tasks.action import Draft, Payload
 
 
 def name_as_the_station_does(draft: Draft) -> Payload:
     """Name a transaction that began elsewhere by the id its station knows (TX-18)."""
-    foreign = Transaction.objects.filter(
-        pk=draft.payload["transactionId"], chargepoint=draft.station, uuid__isnull=False
-    ).values_list("uuid", flat=True)
-    for uuid in foreign:
+    return {**draft.payload, "transactionId": station_number(draft.station, draft.payload["transactionId"])}
+
+
+def station_number(station: ChargePoint, number: int) -> int:
+    """Return the number by which a station knows one of its transactions; an unknown one is taken as given."""
+    foreign = Transaction.objects.filter(pk=number, chargepoint=station, uuid__isnull=False)
+    for uuid in foreign.values_list("uuid", flat=True):
         if uuid and uuid.isdecimal():
-            return {**draft.payload, "transactionId": int(uuid)}
-    return draft.payload
+            return int(uuid)
+    return number

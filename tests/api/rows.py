@@ -9,11 +9,14 @@ from chargers.choices import CertificateUse, OcppVersion
 from chargers.models import (
     Certificate,
     ChargePoint,
+    ChargingProfile,
+    CompositeSchedule,
     Connector,
     CsmsNode,
     Deviation,
     FirmwareUpdate,
     IdTag,
+    InstalledProfile,
     Limitation,
     LocalList,
     Location,
@@ -145,6 +148,27 @@ def log_upload(of: ChargePoint, **fields: Any) -> LogUpload:
 
 def variable(of: ChargePoint, name: str = "HeartbeatInterval", value: str | None = "300", **fields: Any) -> Variable:
     return Variable.objects.create(chargepoint=of, variable=name, value=value, read_at=NOON, **fields)
+
+
+SCHEDULE = {"charging_rate_unit": "A", "charging_schedule_period": [{"start_period": 0, "limit": 16}]}
+CONTENT = {"purpose": "TxDefaultProfile", "kind": "Relative", "schedules": [SCHEDULE]}
+
+
+def charging_profile(**fields: Any) -> ChargingProfile:
+    return ChargingProfile.objects.create(**{**CONTENT, **fields})
+
+
+def installed_profile(of: ChargePoint, number: int = 1, **fields: Any) -> InstalledProfile:
+    placed = {"evse_id": 0, "chargingprofile_id": number, "since": NOON}
+    return InstalledProfile.objects.create(chargepoint=of, **{**CONTENT, **placed, **fields})
+
+
+def composite_schedule(of: ChargePoint, **fields: Any) -> CompositeSchedule:
+    told = {"evse_id": 1, "charging_rate_unit": "A", "received_at": NOON}
+    periods = SCHEDULE["charging_schedule_period"]
+    return CompositeSchedule.objects.create(
+        chargepoint=of, **{"charging_schedule_period": periods, "schedule_start": NOON, **told, **fields}
+    )
 
 
 def command(of: ChargePoint, action: str = "Reset", **fields: Any) -> Command:

@@ -54,6 +54,8 @@ def keys(db: None) -> dict[str, str]:
         "certificate_id": str(rows.certificate(station).pk),
         "transaction_id": str(rows.transaction(station).pk),
         "id": str(rows.location().pk),
+        "chargingprofile_id": str(rows.charging_profile().pk),
+        "installedprofile_id": str(rows.installed_profile(station).pk),
         "event_id": str(rows.security_event(station).pk),
         "update_id": str(rows.firmware_update(station).pk),
         "upload_id": str(rows.log_upload(station).pk),

@@ -251,6 +251,21 @@ CHANGE = {"chargepoint_id": "CP001", "connector_id": 1, "type": "Operative"}
             {"chargepoint_id": "CP001", "id_tag": "T", "charging_profile": {"charging_schedule": {"limit": 1}}},
             {"charging_profile.charging_schedule.limit"},
         ),
+        ("setchargingprofile", {"chargepoint_id": "CP001", "connector_id": 0}, {"cs_charging_profiles"}),
+        (
+            "setchargingprofile",
+            {"chargepoint_id": "CP001", "connector_id": 0, "charging_profile_id": "one", "transaction_id": "two"},
+            {"charging_profile_id", "transaction_id"},
+        ),
+        (
+            "setchargingprofile",
+            {"chargepoint_id": "CP001", "connector_id": 0, "cs_charging_profiles": {"stack_level": 0}},
+            {
+                "cs_charging_profiles.charging_profile_purpose",
+                "cs_charging_profiles.charging_profile_kind",
+                "cs_charging_profiles.charging_schedule",
+            },
+        ),
     ],
 )
 def test_a_body_that_does_not_fit_is_refused_by_field(
@@ -276,6 +291,43 @@ def test_a_body_that_does_not_fit_is_refused_by_field(
         ),
         ("getconfiguration", {"keys": ["A"]}, "GetConfiguration", '{"key": ["A"]}'),
         ("clearcache", {}, "ClearCache", "{}"),
+        (
+            "getcompositeschedule",
+            {"charging_rate_unit_type": "W", "duration": 60, "connector_id": 1},
+            "GetCompositeSchedule",
+            '{"connectorId": 1, "duration": 60, "chargingRateUnit": "W"}',
+        ),
+        (
+            "clearchargingprofile",
+            {"stack_level": 0, "charging_profile_purpose": "TxProfile", "connector_id": 1, "id": 7},
+            "ClearChargingProfile",
+            '{"id": 7, "connectorId": 1, "chargingProfilePurpose": "TxProfile", "stackLevel": 0}',
+        ),
+        (
+            "setchargingprofile",
+            {
+                "cs_charging_profiles": {
+                    "charging_schedule": {
+                        "min_charging_rate": 6,
+                        "charging_schedule_period": [{"number_phases": 1, "limit": 16, "start_period": 0}],
+                        "charging_rate_unit": "A",
+                        "duration": 60,
+                    },
+                    "valid_to": "2030-01-01T02:00:00+02:00",
+                    "charging_profile_kind": "Relative",
+                    "charging_profile_purpose": "TxProfile",
+                    "stack_level": 0,
+                    "charging_profile_id": 1,
+                },
+                "transaction_id": 7,
+                "connector_id": 1,
+            },
+            "SetChargingProfile",
+            '{"connectorId": 1, "csChargingProfiles": {"chargingProfileId": 1, "transactionId": 7, "stackLevel": 0, '
+            '"chargingProfilePurpose": "TxProfile", "chargingProfileKind": "Relative", '
+            '"validTo": "2030-01-01T00:00:00Z", "chargingSchedule": {"duration": 60, "chargingRateUnit": "A", '
+            '"chargingSchedulePeriod": [{"startPeriod": 0, "limit": 16, "numberPhases": 1}], "minChargingRate": 6}}}',
+        ),
         (
             "datatransfer",
             {"data": "ü", "message_id": "m", "vendor_id": "v"},

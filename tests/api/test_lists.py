@@ -73,6 +73,19 @@ def add_certificate(number: int) -> None:
     rows.certificate(rows.station(f"S{number:02}"))
 
 
+def add_charging_profile(number: int) -> None:
+    rows.charging_profile(stack_level=number)
+
+
+def add_installed_profile(number: int) -> None:
+    station = rows.station(f"S{number:02}")
+    rows.installed_profile(station, evse_id=1, purpose="TxProfile", transaction=rows.transaction(station))
+
+
+def add_composite_schedule(number: int) -> None:
+    rows.composite_schedule(rows.station(f"S{number:02}"))
+
+
 def add_command(number: int) -> None:
     rows.command(rows.station(f"S{number:02}"), requested_by=User.objects.create(username=f"user{number}"))
 
@@ -104,6 +117,9 @@ LISTS: dict[str, Callable[[int], None]] = {
     "/api/firmwareupdate/": add_firmware_update,
     "/api/logupload/": add_log_upload,
     "/api/certificate/": add_certificate,
+    "/api/chargingprofile16/": add_charging_profile,
+    "/api/installedprofile/": add_installed_profile,
+    "/api/compositeschedule/": add_composite_schedule,
     "/api/task/": add_command,
     "/api/user/": add_user,
 }

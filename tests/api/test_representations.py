@@ -28,6 +28,9 @@ CONTRACT = {
     "start_transaction_timestamp, stop_transaction_timestamp, wh_meter_start, wh_meter_last, wh_meter_last_timestamp, "
     "wh_meter_stop, energy_wh, reason_stopped, transaction_status, flags",
     "/api/location/{location}/": "name, address, city, postal_code, country, coordinates, parking_type, time_zone",
+    "/api/chargingprofile16/{profile}/": "chargingprofile_id, stack_level, chargingprofile_purpose, "
+    "chargingprofile_kind, recurrency_kind, valid_from, valid_to, duration, start_schedule, charging_rate_unit, "
+    "chargingschedule_period, min_charging_rate, transaction_id",
     "/api/task/{task}/": "task_id, chargepoint_id, ocpp_version, action, payload, status, response, error, "
     "requested_by, created_at, sent_at, finished_at",
 }
@@ -59,6 +62,9 @@ def filled() -> dict[str, Any]:
         "Variable": rows.variable(station),
         "Certificate": rows.certificate(station),
         "CertificateAuthority": pki.root(),
+        "ChargingProfile16": rows.charging_profile(),
+        "InstalledProfile": rows.installed_profile(station),
+        "CompositeSchedule": rows.composite_schedule(station),
         "Command": rows.command(station, error={"code": "x", "description": "", "details": {}}),
         "UserRepresentation": User.objects.create(username="somebody"),
     }
@@ -95,6 +101,7 @@ def test_resource_has_the_names_of_the_contract(path: str, filled: dict[str, Any
         "connector": filled["Connector"].pk,
         "transaction": filled["Transaction"].pk,
         "location": filled["Location"].pk,
+        "profile": filled["ChargingProfile16"].pk,
         "task": filled["Command"].pk,
     }
     response = viewer.get(path.format(**keys))

@@ -232,10 +232,16 @@ def test_listeners_hear_of_a_station_what_rest_answers(operator: APIClient, list
     assert news == [("chargepoint", "updated", changed)]
 
     connector = rows.connector(ChargePoint.objects.get())
+    profile = rows.installed_profile(ChargePoint.objects.get())
     gone = operator.get(f"/api/connector/{connector.pk}/").json()
+    lifted = operator.get(f"/api/installedprofile/{profile.pk}/").json()
     with listen() as news:
         operator.delete("/api/chargepoint/CP1/")
-    assert news == [("connector", "deleted", gone), ("chargepoint", "deleted", changed)]
+    assert news == [
+        ("connector", "deleted", gone),
+        ("chargingprofile", "deleted", lifted),
+        ("chargepoint", "deleted", changed),
+    ]
 
 
 def test_stations_are_filtered(viewer: APIClient) -> None:

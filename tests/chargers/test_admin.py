@@ -30,7 +30,7 @@ from tests.api import rows
 pytestmark = pytest.mark.django_db
 
 REGISTERED = [model for model in admin.site._registry if model._meta.app_label in ("chargers", "tasks")]
-WRITTEN_BY_HAND = {models.ChargePoint, models.Connector, models.IdTag, models.Location}
+WRITTEN_BY_HAND = {models.ChargePoint, models.ChargingProfile, models.Connector, models.IdTag, models.Location}
 INLINES = ("connectors", "deviations", "limitations")
 STRANGE = "depot/row 3 ü_1"
 
@@ -82,6 +82,9 @@ def fill(number: int = 0) -> None:
     rows.reading(transaction, [{"value": "<b>1</b>"}])
     rows.status(station)
     rows.variable(station)
+    rows.charging_profile()
+    rows.installed_profile(station, transaction=transaction)
+    rows.composite_schedule(station)
     rows.command(station, requested_by=owner, error={"code": "GenericError", "description": "no", "details": {}})
     rows.node(f"node-{number}")
     rows.security_event(station)
@@ -451,13 +454,57 @@ def test_a_tag_keeps_its_token_and_refuses_a_twin(as_operator: Client) -> None:
     assert IdTag.objects.get().revoked
 
 
+def form(**change: Any) -> dict[str, Any]:
+    schedule = {"charging_rate_unit": "A", "charging_schedule_period": [{"start_period": 0, "limit": 16}]}
+    told = {"stack_level": "1", "purpose": "TxDefaultProfile", "kind": "Relative", "schedules": json.dumps([schedule])}
+    return {**told, **change}
+
+
+def test_an_operator_puts_a_charging_profile_in_store_and_changes_it(as_operator: Client) -> None:
+    assert as_operator.post(url(models.ChargingProfile, "add"), form()).status_code == 302
+    row = models.ChargingProfile.objects.get()
+    assert (row.stack_level, row.schedules[0]["charging_schedule_period"][0]["limit"]) == (1, 16)
+    page = url(models.ChargingProfile, "change", row.pk)
+    assert as_operator.post(page, form(stack_level="2")).status_code == 302
+    assert models.ChargingProfile.objects.get().stack_level == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"stack_level": ""}, "stack_level"),
+        ({"stack_level": "-1"}, "stack_level"),
+        ({"purpose": "ChargingStationExternalConstraints"}, "purpose"),
+        ({"kind": "Recurring", "recurrency_kind": ""}, "recurrency_kind"),
+        ({"transaction_id": "7"}, "transaction_id"),
+        ({"schedules": "[1"}, "schedules"),
+        ({"schedules": "{}"}, "schedules"),
+        ({"schedules": "[]"}, "schedules"),
+        ({"schedules": '[{"charging_rate_unit": "A", "charging_schedule_period": [{"limit": "much"}]}]'}, "schedules"),
+    ],
+)
+def test_a_bad_charging_profile_is_refused_by_field(change: dict[str, str], field: str, as_operator: Client) -> None:
+    page = as_operator.post(url(models.ChargingProfile, "add"), form(**change))
+    assert page.status_code == 200
+    assert field in page.context["adminform"].form.errors
+    assert not models.ChargingProfile.objects.exists()
+
+
+def test_a_bad_schedule_says_where(as_operator: Client) -> None:
+    schedule = {"charging_rate_unit": "A", "charging_schedule_period": [{"start_period": 0, "limit": 16.25}]}
+    page = as_operator.post(url(models.ChargingProfile, "add"), form(schedules=json.dumps([schedule])))
+    assert page.context["adminform"].form.errors == {
+        "schedules": ["0.charging_schedule_period.0.limit: Is 0 or more, with one decimal at most."]
+    }
+
+
 def test_a_station_leads_to_its_history(as_viewer: Client) -> None:
     fill()
     fill(1)
     page = as_viewer.get(url(ChargePoint, "change", f"{STRANGE} 0")).content.decode()
     query = urlencode({"chargepoint__exact": f"{STRANGE} 0"})
     told = (Transaction, models.StatusNotification, models.MeterValue, models.Variable)
-    for model in (*told, Command, models.FirmwareUpdate, models.LogUpload):
+    for model in (*told, Command, models.FirmwareUpdate, models.LogUpload, models.InstalledProfile):
         path = f"{url(model, 'changelist')}?{query}"
         assert path in page
         assert len(as_viewer.get(path).context["cl"].result_list) == 1

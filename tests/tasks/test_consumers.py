@@ -18,6 +18,8 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 from api.resources import ConnectorResource
 from chargers import representation
 from chargers.changes import Changes
+from chargers.services import installedprofiles
+from chargers.values import ProfilesCleared
 from ov2xmp.asgi import application
 from tasks import updates
 from tasks.roles import Role
@@ -146,11 +148,13 @@ async def test_an_update_carries_the_very_object_that_rest_answers() -> None:
         reservation = rows.reservation(station, connector=connector)
         event = rows.security_event(station)
         update, upload = rows.firmware_update(station), rows.log_upload(station)
+        profile = rows.installed_profile(station)
         return token(), {
             "chargepoint": ("CP001", "/api/chargepoint/CP001/"),
             "connector": (connector.pk, f"/api/connector/{connector.pk}/"),
             "transaction": (transaction.pk, f"/api/transaction/{transaction.pk}/"),
             "reservation": (reservation.pk, "/api/reservation/CP001/"),
+            "chargingprofile": (profile.pk, f"/api/installedprofile/{profile.pk}/"),
             "securityevent": (event.pk, f"/api/securityevent/{event.pk}/"),
             "firmwareupdate": (update.pk, f"/api/firmwareupdate/{update.pk}/"),
             "logupload": (upload.pk, f"/api/logupload/{upload.pk}/"),
@@ -174,6 +178,21 @@ async def test_an_update_carries_the_very_object_that_rest_answers() -> None:
             assert update["at"].endswith("Z")
     assert noted.keys() | {"metervalues"} == set(updates.TOPICS)
     assert ConnectorResource.topic in updates.TOPICS
+
+
+async def test_a_row_that_was_removed_is_told_as_it_was() -> None:
+    def prepare() -> tuple[str, Changes]:
+        changes = Changes()
+        gone = rows.installed_profile(rows.station("CP001"), 7)
+        installedprofiles.clear([ProfilesCleared("CP001", chargingprofile_id=7)], changes)
+        assert changes.removed == [("chargingprofile", "CP001", representation.installedprofile(gone))]
+        return token(), changes
+
+    access, changes = await off_loop(prepare)
+    async with listening(f"/ws/updates/chargingprofile/?token={access}&chargepoint_id=CP001") as socket:
+        await publish(changes)
+        update = await socket.receive_json_from(2)
+    assert (update["event"], update["data"]["chargingprofile_id"]) == ("deleted", 7)
 
 
 async def test_readings_are_told_as_they_are() -> None:

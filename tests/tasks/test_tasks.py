@@ -9,11 +9,12 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from chargers.changes import Changes
-from chargers.choices import ConnectorStatus, OcppVersion, ReservationStatus
-from chargers.models import ChargePoint, Connector, CsmsNode, LogUpload, Reservation, Transaction
+from chargers.choices import ConnectorStatus, OcppVersion, ProfileState, ReservationStatus
+from chargers.models import ChargePoint, Connector, CsmsNode, InstalledProfile, LogUpload, Reservation, Transaction
 from ov2xmp.celery import app
 from tasks import broker, tasks, updates
 from tasks.models import Command, CommandStatus
+from tests.api import rows
 
 NOW = timezone.now()
 PAST = NOW - timedelta(hours=1)
@@ -141,6 +142,17 @@ def test_a_reservation_whose_time_is_over_expires(told: list[Changes]) -> None:
     running.refresh_from_db()
     assert (over.status, running.status) == ("Expired", "Accepted")
     assert told[0].rows == {"reservation": {over.pk: "updated"}}
+
+
+def test_profiles_that_wait_in_vain_are_forgotten_and_told_of(told: list[Changes]) -> None:
+    station = rows.station()
+    rows.installed_profile(station, 1, since=PAST)
+    rows.installed_profile(station, 2, state=ProfileState.PENDING, since=PAST)
+    tasks.review_charging_profiles(of_a_later_version=True)
+    assert InstalledProfile.objects.get().chargingprofile_id == 1
+    assert [(topic, of, data["chargingprofile_id"]) for topic, of, data in told[0].removed] == [
+        ("chargingprofile", "CP001", 2)
+    ]
 
 
 def test_every_scheduled_task_exists(settings: Settings) -> None:

@@ -9,10 +9,20 @@ from typing import Any
 
 from csms.errors import ErrorCode
 from csms.versions.base import Version
-from csms.versions.v16 import certificates, configuration, core, jobs, locallists, reservations, security, triggers
+from csms.versions.v16 import (
+    certificates,
+    charging,
+    configuration,
+    core,
+    jobs,
+    locallists,
+    reservations,
+    security,
+    triggers,
+)
 from csms.versions.v16.members import NAME
 
-MODULES = (certificates, configuration, core, jobs, locallists, reservations, security, triggers)
+MODULES = (certificates, charging, configuration, core, jobs, locallists, reservations, security, triggers)
 
 
 def _together(table: str) -> dict[str, Any]:
@@ -32,4 +42,5 @@ VERSION = Version(
         ErrorCode.OCCURRENCE_CONSTRAINT: "OccurenceConstraintViolation",
     },
     triggered=triggers.TRIGGERED,
+    dispensable=charging.DISPENSABLE,
 )

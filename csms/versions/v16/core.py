@@ -29,6 +29,7 @@ from chargers.values import (
 from csms import times
 from csms.intake import Work
 from csms.versions.base import Context, Effect, Handler, Payload, Script, Step, Talk
+from csms.versions.v16 import charging
 from csms.versions.v16.members import (
     MAX_CONNECTOR_ID,
     NAME,
@@ -433,7 +434,12 @@ HANDLERS: Mapping[str, Handler] = {
         optional=("meterValue", "sampledValue", "timestamp", "value"),
     ),
     "StartTransaction": Handler(
-        start, transactions.start, started, records=True, optional=("idTag", "meterStart", "timestamp")
+        start,
+        transactions.start,
+        started,
+        records=True,
+        optional=("idTag", "meterStart", "timestamp"),
+        then=charging.set_due_profile,
     ),
     "StatusNotification": Handler(status, statuses.record, nothing, records=True, optional=("errorCode", "timestamp")),
     "StopTransaction": Handler(

@@ -629,6 +629,27 @@ async def test_bo_13_a_station_that_starts_nothing_until_it_is_unplugged_says_so
     assert (stopped.is_open, stopped.reason_stopped, stopped.flags) == (False, "Remote", [])
 
 
+async def test_bo_13_a_limit_of_0_stands_in_for_the_stop(station: Station16, query: Query) -> None:
+    number = await start(station)
+    station.answers["SetChargingProfile"] = {"status": "Accepted"}
+    for limit in (0, 16):
+        profile = {
+            "chargingProfileId": 1,
+            "transactionId": number,
+            "stackLevel": 0,
+            "chargingProfilePurpose": "TxProfile",
+            "chargingProfileKind": "Relative",
+            "chargingSchedule": {
+                "chargingRateUnit": "A",
+                "chargingSchedulePeriod": [{"startPeriod": 0, "limit": limit}],
+            },
+        }
+        paused = await operator.perform("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": profile})
+        assert paused.response == {"status": "Accepted"}
+        assert (await station.expect_call("SetChargingProfile")).payload["csChargingProfiles"] == profile
+    assert await query(lambda: Transaction.objects.get().is_open)
+
+
 # BO-15: security events
 
 EVENTS: list[Payload] = [

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "quirks.md").read_text(encoding="utf-8")
 # The groups that concern a session, and how many habits each has.
-GROUPS = {"TR": 14, "FR": 15, "BO": 16, "ID": 5, "TX": 19, "MV": 18, "CF": 11, "FW": 5}
+GROUPS = {"TR": 14, "FR": 15, "BO": 16, "ID": 5, "TX": 19, "MV": 18, "CF": 11, "FW": 5, "SC": 7}
 HABITS = [f"{group}-{number:02}" for group, count in GROUPS.items() for number in range(1, count + 1)]
 
 ROWS = {
@@ -57,7 +57,10 @@ def test_every_test_is_of_a_habit_that_there_is() -> None:
 def test_every_deviation_that_the_page_names_is_one_of_the_code_and_the_reverse() -> None:
     named = set(re.findall(r"`([a-z]+(?:-[a-z0-9]+)+)`", PAGE))
     noted = set(
-        re.findall(r'(?:[nN]ote\(\s*|append\(\s*|deviation = |NOT_KEPT = |else )"([a-z]+(?:-[a-z0-9]+)+)"', CODE)
+        re.findall(
+            r'(?:[nN]ote\(\s*|append\(\s*|deviation = |NOT_KEPT = |WITHOUT_EFFECT = |else )"([a-z]+(?:-[a-z0-9]+)+)"',
+            CODE,
+        )
     )
     noted |= set(re.findall(r'"((?:time|clock|json)-[a-z-]+)"', CODE))
     assert noted - named == set()
