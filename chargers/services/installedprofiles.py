@@ -8,6 +8,7 @@ refuses, or answers nothing, changes nothing.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -56,13 +57,17 @@ def _transaction_of(station: str, profile: Profile) -> Transaction | None:
 
 def _install(value: ProfileInstalled, transaction: Transaction | None, changes: Changes) -> None:
     _remove(_replaced(value.profile, value.station, value.evse_id), changes)
+    _keep(value, changes, transaction=transaction)
+
+
+def _keep(value: ProfileInstalled | ProfileExpected, changes: Changes, **more: Any) -> None:
     row = InstalledProfile(
         chargepoint_id=value.station,
         evse_id=value.evse_id,
         chargingprofile_id=value.profile.chargingprofile_id,
-        transaction=transaction,
         command_id=value.command_id,
         since=value.at,
+        **more,
     )
     row.say(value.profile)
     row.save()
@@ -136,19 +141,9 @@ def _expect(value: ProfileExpected, changes: Changes) -> None:
     if not value.due and (begun := _just_begun(value)):
         installed = ProfileInstalled(value.station, begun.evse_id, value.profile, value.at, value.command_id)
         _install(installed, begun, changes)
-        return
-    row = InstalledProfile(
-        chargepoint_id=value.station,
-        evse_id=value.evse_id,
-        chargingprofile_id=value.profile.chargingprofile_id,
-        state=ProfileState.DUE if value.due else ProfileState.PENDING,
-        id_token=value.id_token,
-        command_id=value.command_id,
-        since=value.at,
-    )
-    row.say(value.profile)
-    row.save()
-    changes.note(TOPIC, row.pk, "created")
+    else:
+        state = ProfileState.DUE if value.due else ProfileState.PENDING
+        _keep(value, changes, state=state, id_token=value.id_token)
 
 
 def _just_begun(value: ProfileExpected) -> Transaction | None:
