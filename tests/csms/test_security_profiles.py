@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +15,14 @@ from chargers.choices import SecurityProfile
 from chargers.models import ChargePoint, SecurityEvent
 from chargers.services import stations
 from csms.server import OcppServer
+from tasks.models import Command
+from tasks.schemas import InvalidBody
 from tests.certificates import Authority
+from tests.csms import operator
 from tests.csms.conftest import Query
 from tests.csms.raw import exchange
+from tests.csms.waiting import until
+from tests.simulator.station import CallError, Payload
 from tests.simulator.v16 import Station16
 
 KEY = "00112233445566778899aabbccddeeff00112233"
@@ -198,3 +204,146 @@ async def test_whoever_is_refused_takes_nothing_over(ways: Mapping[str, Station1
         for way in ("plain, key", "TLS, key", "certificate of another station"):
             assert await status_of(ways[way]) == 403
         await station.heartbeat()
+
+
+# A higher profile (A05)
+
+
+async def raise_to(value: int, station: Station16, answer: Payload | CallError | None) -> Command:
+    """Ask the connected station for a higher profile; return how that ended."""
+    await station.heartbeat()
+    station.answers["ChangeConfiguration"] = answer
+    command_id = await operator.ask("ChangeConfiguration", {"key": "SecurityProfile", "value": str(value)})
+    await station.expect_call("ChangeConfiguration")
+    if answer is None:
+        await station.drop()
+    return await operator.end_of(command_id)
+
+
+UPGRADES = [
+    (0, 1, "plain", "plain, key"),
+    (1, 2, "plain, key", "TLS, key"),
+    (1, 3, "plain, key", "certificate"),
+    (2, 3, "TLS, key", "certificate of its serial number"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "before", "after"), UPGRADES)
+async def test_a_station_that_has_connected_with_its_higher_profile_cannot_go_back(
+    ways: Mapping[str, Station16], query: Query, old: int, new: int, before: str, after: str
+) -> None:
+    await query(lambda: register(old))
+    async with ways[before] as station:
+        assert (await raise_to(new, station, {"status": "Accepted"})).response == {"status": "Accepted"}
+    assert await query(profile) == (old, new)
+    assert await status_of(ways[after]) == 101
+    assert await query(profile) == (new, None)
+    assert await status_of(ways[before]) in (401, 403)
+    assert await status_of(ways[after]) == 101
+
+
+async def test_a_station_that_cannot_connect_with_its_higher_profile_falls_back_and_may_try_again(
+    ways: Mapping[str, Station16], query: Query
+) -> None:
+    await query(lambda: register(1))
+    async with ways["plain, key"] as station:
+        await raise_to(2, station, {"status": "Accepted"})
+    assert await status_of(ways["TLS, wrong key"]) == 401
+    assert await status_of(ways["plain, key"]) == 101
+    assert await query(profile) == (1, 2)
+    assert await status_of(ways["TLS, key"]) == 101
+    assert await status_of(ways["plain, key"]) == 403
+
+
+async def test_more_than_the_higher_profile_is_good_too(ways: Mapping[str, Station16], query: Query) -> None:
+    await query(lambda: register(0))
+    async with ways["plain"] as station:
+        await raise_to(2, station, {"status": "RebootRequired"})
+    assert await status_of(ways["certificate"]) == 101
+    assert await query(profile) == (2, None)
+
+
+async def test_a_handshake_without_a_version_in_common_raises_nothing(
+    ways: Mapping[str, Station16], wss: str, authority: Authority, query: Query
+) -> None:
+    await query(lambda: register(1))
+    async with ways["plain, key"] as station:
+        await raise_to(2, station, {"status": "Accepted"})
+    other = Station16(wss, "CP1", ssl=authority.trusting(), password=KEY, subprotocols=["ocpp1.5"])
+    await other.connect()
+    assert (await other.wait_closed())[0] == 1002
+    assert await status_of(ways["plain, key"]) == 101
+
+
+@pytest.mark.parametrize(
+    "answer", [{"status": "Rejected"}, {"status": "NotSupported"}, CallError("InternalError", "no")], ids=str
+)
+async def test_a_profile_that_the_station_refuses_changes_nothing(
+    ways: Mapping[str, Station16], query: Query, answer: Payload | CallError
+) -> None:
+    await query(lambda: register(1))
+    async with ways["plain, key"] as station:
+        await raise_to(2, station, answer)
+    assert await query(profile) == (1, None)
+    assert await status_of(ways["TLS, key"]) == 101
+    assert await status_of(ways["plain, key"]) == 101
+
+
+async def test_after_a_lost_answer_the_station_tells_by_connecting_which_profile_it_has(
+    ways: Mapping[str, Station16], query: Query
+) -> None:
+    await query(lambda: register(1))
+    await ways["plain, key"].connect()
+    assert (await raise_to(2, ways["plain, key"], None)).status == "offline"
+    assert await status_of(ways["plain, key"]) == 101
+    assert await status_of(ways["TLS, key"]) == 101
+    assert await status_of(ways["plain, key"]) == 403
+
+
+async def test_a_profile_that_was_never_sent_is_forgotten(ways: Mapping[str, Station16], query: Query) -> None:
+    await query(lambda: register(1))
+    async with ways["plain, key"] as station:
+        await station.heartbeat()
+        station.answers["Reset"] = None
+        await operator.ask("Reset", {"type": "Soft"})
+        await station.expect_call("Reset")
+        command_id = await operator.ask("ChangeConfiguration", {"key": "securityprofile", "value": "2"})
+    assert (await operator.end_of(command_id)).status == "offline"
+    await until(lambda: profile() == (1, None))
+
+
+async def refused(value: str) -> str:
+    with pytest.raises(InvalidBody) as error:
+        await operator.ask("ChangeConfiguration", {"key": "SecurityProfile", "value": value})
+    ((reason,),) = error.value.fields.values()
+    assert error.value.fields.keys() == {"value"}
+    return str(reason)
+
+
+@pytest.mark.parametrize("value", ["", "0", "4", "-1", "2.0", " 2", "two", "\u0662"])
+async def test_a_profile_that_is_none_is_refused_before_it_is_sent(
+    ways: Mapping[str, Station16], query: Query, value: str
+) -> None:
+    await query(lambda: register(1))
+    async with ways["plain, key"] as station:
+        await station.heartbeat()
+        assert "1, 2 or 3" in await refused(value)
+        assert station.calls == []
+
+
+async def test_what_the_station_could_not_use_is_refused_before_it_is_sent(
+    ways: Mapping[str, Station16], query: Query, settings: Settings, data_dir: Path
+) -> None:
+    await query(lambda: register(0, key_hash=""))
+    async with ways["plain"] as station:
+        await station.heartbeat()
+        assert "no key" in await refused("1")
+        assert "no key" in await refused("2")
+        settings.CSMS_TLS_CLIENT_CA = ""
+        assert "no certificate authority" in await refused("3")
+        settings.CSMS_TLS_CERTIFICATES = []
+        assert "no TLS port" in await refused("3")
+        await query(lambda: ChargePoint.objects.update(security_profile=1, key_hash=stations.hash_key(KEY.encode())))
+        assert "can only raise it" in await refused("1")
+        assert "no TLS port" in await refused("2")
+        assert station.calls == []
