@@ -309,7 +309,10 @@ class VariableResource(Listed, Resource):
 
 
 class SecurityEventResource(Listed, Readable, Resource):
-    """A security event that a station reported, newest first. A deleted station's are kept."""
+    """A security event that a station reported, or the platform noticed at it, newest first.
+
+    A deleted station's are kept.
+    """
 
     tag = "stations"
     noun = "a security event"

@@ -51,6 +51,11 @@ def embedded() -> "EmbeddedAuthority":
     return found
 
 
+def root_file() -> Path:
+    """Return where the embedded authority's root is once it has been made."""
+    return Path(settings.DATA_DIR) / "ca" / "root.pem"
+
+
 class EmbeddedAuthority:
     """A certificate authority in the data directory, for operators who have none.
 
@@ -59,7 +64,7 @@ class EmbeddedAuthority:
     """
 
     def __init__(self) -> None:
-        self.directory = Path(settings.DATA_DIR) / "ca"
+        self.directory = root_file().parent
 
     def sign(self, csr_pem: str, station: str) -> str:
         request = pem.read_request(csr_pem)

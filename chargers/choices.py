@@ -18,10 +18,12 @@ class RegistrationStatus(TextChoices):
 
 
 class SecurityProfile(IntegerChoices):
-    """How a station proves its identity when it connects."""
+    """How a station proves its identity when it connects; a higher one is more secure (whitepaper section 2.1)."""
 
     NONE = 0, "0: identity in the URL only"
     BASIC = 1, "1: HTTP Basic authentication with the station's key"
+    TLS_BASIC = 2, "2: TLS, and HTTP Basic authentication with the station's key"
+    TLS_CERTIFICATE = 3, "3: TLS with the station's own certificate"
 
 
 class ConnectorStatus(TextChoices):

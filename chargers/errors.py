@@ -7,7 +7,9 @@
     ├── NoCertificateAuthority
     ├── UnknownStation
     ├── UnknownChargingProfile
-    └── WrongCredentials
+    └── NotAuthenticated
+        ├── ConnectionTooWeak
+        └── WrongCredentials
 
 Each carries a stable ``code``; the edges map it to HTTP or to OCPP.
 """
@@ -50,11 +52,22 @@ class UnknownChargingProfile(ChargersError):
         super().__init__(f"no charging profile {number!r}")
 
 
-class WrongCredentials(ChargersError):
+class NotAuthenticated(ChargersError):
+    """A station has not proved that it is the one it says; `reason` tells what is missing."""
+
+    def __init__(self, identity: str, reason: str) -> None:
+        self.identity = identity
+        self.reason = reason
+        super().__init__(f"charging station {identity!r} is not authenticated: {reason}")
+
+
+class ConnectionTooWeak(NotAuthenticated):
+    """The station must connect with a higher security profile, so that no key would help."""
+
+    code = "CONNECTION_TOO_WEAK"
+
+
+class WrongCredentials(NotAuthenticated):
     """The station's key is missing or is not the one on record."""
 
     code = "WRONG_CREDENTIALS"
-
-    def __init__(self, identity: str) -> None:
-        self.identity = identity
-        super().__init__(f"wrong or missing key for charging station {identity!r}")

@@ -5,6 +5,7 @@ receipt where its own time was absent or absurd; `at_raw` then holds what it sen
 Wh. EVSE 0 is the station as a whole; connector n of OCPP 1.6 is EVSE n, connector 1.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,7 +13,14 @@ from decimal import Decimal
 from typing import TypedDict
 from uuid import UUID
 
-from chargers.choices import AuthorizationStatus, CertificateUse, LimitationKind, OcppVersion, RegistrationStatus
+from chargers.choices import (
+    AuthorizationStatus,
+    CertificateUse,
+    LimitationKind,
+    OcppVersion,
+    RegistrationStatus,
+    SecurityProfile,
+)
 
 # Later than this after it happened, an event was stored on the station first.
 OFFLINE_AFTER = timedelta(minutes=5)
@@ -57,22 +65,62 @@ NO_TRANSACTION = TransactionRef()
 
 
 @dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """A certificate that was verified when a station connected: what its subject names, and which one it is.
+
+    `serial_number` is hexadecimal, `fingerprint` that of SHA-256.
+    """
+
+    common_names: Sequence[str]
+    organizations: Sequence[str]
+    serial_number: str
+    fingerprint: str
+
+    def names(self, serial_number: str) -> bool:
+        """Tell whether a common name contains a station's serial number (A00.FR.405).
+
+        It must do so as a whole: CP1 is not CP12, nor A-CP1.
+        """
+        whole = re.compile(rf"(?<![\w.-]){re.escape(serial_number)}(?![\w.-])", re.IGNORECASE)
+        return any(whole.search(name) for name in self.common_names)
+
+    def belongs_to(self, operator: str) -> bool:
+        """Tell whether an organization contains the operator's name (A00.FR.404)."""
+        return any(operator.casefold() in name.casefold() for name in self.organizations)
+
+
+@dataclass(frozen=True, slots=True)
 class Lookup:
-    """A station that asks to connect, with the key it presents, if any."""
+    """A station that asks to connect, and what it proves its identity with: a key, TLS and a certificate."""
 
     identity: str
     password: bytes | None
+    at: datetime
+    address: str | None = None
+    tls: bool = False
+    certificate: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StationProfile:
-    """What a connection needs to know of its station."""
+    """What a connection needs to know of its station; `security_profile` is the one it has connected with."""
 
     chargepoint_id: str
     registration_status: RegistrationStatus
     ocpp_version: str
     time_zone: str
     booted_before: bool
+    security_profile: SecurityProfile = SecurityProfile.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A station that was not let in, or somebody who says to be it."""
+
+    station: str
+    reason: str
+    address: str | None
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +133,7 @@ class Connected:
     ocpp_version: OcppVersion
     ip_address: str | None
     at: datetime
+    security_profile: SecurityProfile = SecurityProfile.NONE
 
 
 @dataclass(frozen=True, slots=True)

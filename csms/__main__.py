@@ -30,7 +30,8 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    async with OcppServer(settings.BIND, settings.CSMS_PORT):
+    tls_port = settings.CSMS_TLS_PORT if settings.CSMS_TLS_CERTIFICATES else None
+    async with OcppServer(settings.BIND, settings.CSMS_PORT, tls_port):
         await stop.wait()
 
 

@@ -22,8 +22,8 @@ from websockets.frames import CloseCode, Frame, Opcode
 from chargers.choices import LimitationKind, RegistrationStatus
 from chargers.secrets import masked
 from chargers.services import limitations, stations
-from chargers.values import DeviationNote, Facts, LimitationReport, StationProfile, StatusReport
-from csms import metrics, repairs, rpc
+from chargers.values import ClientCertificate, DeviationNote, Facts, LimitationReport, StationProfile, StatusReport
+from csms import metrics, repairs, rpc, tls
 from csms.conversation import Conversation, End
 from csms.errors import ErrorCode, IntakeUnavailable, RpcError
 from csms.intake import Intake, Work
@@ -62,6 +62,16 @@ class StationSocket(ServerConnection):
         """The address the station connects from."""
         address = self.remote_address
         return str(address[0]) if isinstance(address, tuple) and address else None
+
+    @property
+    def tls(self) -> bool:
+        """Whether the station connects over TLS."""
+        return self.transport.get_extra_info("ssl_object") is not None
+
+    @property
+    def certificate(self) -> ClientCertificate | None:
+        """The certificate that the station has shown and that was verified."""
+        return tls.client_certificate(self.transport)
 
     async def handshake(self, *args: Any, **kwargs: Any) -> None:
         """Count connections that come without a request or with a broken one; nothing else is to be done (TR-13)."""

@@ -23,11 +23,11 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from chargers.errors import UnknownStation, WrongCredentials
-from chargers.models.station import IDENTITY_LENGTH
+from chargers.errors import ConnectionTooWeak, UnknownStation, WrongCredentials
+from chargers.models.station import IDENTITY_LENGTH, identity_key
 from chargers.services import stations
 from chargers.values import Connected, DeviationNote, Disconnected, Lookup, NodeReport
-from csms import metrics
+from csms import metrics, tls
 from csms.connection import Connection, StationSocket
 from csms.errors import IntakeUnavailable
 from csms.intake import Intake
@@ -106,13 +106,15 @@ def complete_upgrade(headers: Headers) -> bool:
 class OcppServer:
     """A node: the stations connected to this process, and its lease in the database.
 
-    An async context manager; entering it listens, leaving it drains.
+    An async context manager; entering it listens, with TLS on `tls_port` as well if there is one,
+    leaving it drains.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tls_port: int | None = None) -> None:
         self.node_id = str(uuid4())
         self.name = f"{socket.gethostname()}:{os.getpid()}"
-        self._host, self._port = host, port
+        self._host, self._port, self._tls_port = host, port, tls_port
+        self._tls = tls.ServerContext() if tls_port is not None else None
         self._relay = Relay(self.node_id, self._deliver, self._close_taken_over)
         self.intake = Intake(self._relay.publish)
         self._stations: dict[str, Connection] = {}
@@ -128,10 +130,21 @@ class OcppServer:
         await self.intake.__aenter__()
         await self._relay.__aenter__()
         await self._report_when_possible()
-        self._server: WebSocketServer = await serve(
+        self._server = await self._listen(self._port)
+        self._tls_server = await self._listen(self._tls_port, self._tls) if self._tls_port is not None else None
+        self._watcher = asyncio.create_task(self._watch())
+        self._reporter = asyncio.create_task(self._report_regularly())
+        logger.info("node %s (%s) listens on %s:%d", self.name, self.node_id, self._host, self.port)
+        if self._tls_server is not None:
+            logger.info("node %s listens with TLS on %s:%d", self.name, self._host, self.tls_port)
+        return self
+
+    async def _listen(self, port: int, context: tls.ServerContext | None = None) -> WebSocketServer:
+        return await serve(
             self._serve_station,
             self._host,
-            self._port,
+            port,
+            ssl=context,
             create_connection=StationSocket,
             process_request=self._process_request,
             process_response=_name_version,
@@ -144,10 +157,6 @@ class OcppServer:
             backlog=4096,
             server_header=None,
         )
-        self._watcher = asyncio.create_task(self._watch())
-        self._reporter = asyncio.create_task(self._report_regularly())
-        logger.info("node %s (%s) listens on %s:%d", self.name, self.node_id, self._host, self.port)
-        return self
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._drain()
@@ -158,7 +167,17 @@ class OcppServer:
     @property
     def port(self) -> int:
         """The port it listens on, also when it was asked for any."""
-        return int(next(iter(self._server.sockets)).getsockname()[1])
+        return _port_of(self._server)
+
+    @property
+    def tls_port(self) -> int:
+        """The port it listens on with TLS."""
+        assert self._tls_server is not None
+        return _port_of(self._tls_server)
+
+    @property
+    def _servers(self) -> list[WebSocketServer]:
+        return [server for server in (self._server, self._tls_server) if server is not None]
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run work beside everything else; what it raises is logged."""
@@ -202,13 +221,23 @@ class OcppServer:
             identity = identity_of(request.path, username)
         except BadIdentity as error:
             return _refusal(http.HTTPStatus.NOT_FOUND, str(error)), "bad identity"
+        misnamed = password is not None and identity_key(username.strip()) != identity_key(identity)
+        if misnamed and settings.OCPP_VALIDATION == "strict":
+            # The key of somebody else, so none of this station (A00.FR.204).
+            password = None
+        lookup = Lookup(
+            identity, password, datetime.now(UTC), websocket.peer, tls=websocket.tls, certificate=websocket.certificate
+        )
         try:
-            (websocket.profile,) = await self.intake.submit((stations.lookup, Lookup(identity, password)))
+            (websocket.profile,) = await self.intake.submit((stations.lookup, lookup))
         except UnknownStation as error:
             logger.warning("unknown station %r from %s refused", identity, websocket.peer)
             return _refusal(http.HTTPStatus.NOT_FOUND, str(error)), "unknown station"
+        except ConnectionTooWeak as error:
+            logger.warning("station %r from %s refused: %s", identity, websocket.peer, error.reason)
+            return _refusal(http.HTTPStatus.FORBIDDEN, str(error)), "connection too weak"
         except WrongCredentials as error:
-            logger.warning("station %r from %s refused: wrong or missing key", identity, websocket.peer)
+            logger.warning("station %r from %s refused: %s", identity, websocket.peer, error.reason)
             refusal = _refusal(http.HTTPStatus.UNAUTHORIZED, str(error))
             refusal.headers["WWW-Authenticate"] = 'Basic realm="O-V2X-MP", charset="UTF-8"'
             return refusal, "wrong credentials"
@@ -217,6 +246,9 @@ class OcppServer:
         if complete_upgrade(request.headers):
             metrics.DEVIATIONS.labels("upgrade-header-missing").inc()
             self.count_deviation(websocket.profile.chargepoint_id, Note("upgrade-header-missing", request.path))
+        if misnamed:
+            metrics.DEVIATIONS.labels("user-name-differs").inc()
+            self.count_deviation(websocket.profile.chargepoint_id, Note("user-name-differs", username))
         websocket.version = self._choose_version(websocket, request.headers)
         return None, "accepted" if websocket.version else "no common version"
 
@@ -280,7 +312,13 @@ class OcppServer:
                 return
             if settings.OCPP_GREETING_GRACE:
                 self._ungreeted.add(connection)
-            logger.info("%s connected from %s, %s", station, connection.peer, connection.version.name)
+            logger.info(
+                "%s connected from %s, %s, security profile %d",
+                station,
+                connection.peer,
+                connection.version.name,
+                connection.profile.security_profile,
+            )
             await connection.run()
         finally:
             error = websocket.protocol.parser_exc
@@ -304,7 +342,8 @@ class OcppServer:
         """Make a connection its station's only one in the database; False when that is away."""
         now = datetime.now(UTC)
         version = connection.version.name
-        value = Connected(connection.station, connection.id, self.node_id, version, connection.peer, now)
+        profile = connection.profile.security_profile
+        value = Connected(connection.station, connection.id, self.node_id, version, connection.peer, now, profile)
         try:
             (held,) = await self.intake.submit((stations.connect, value))
         except IntakeUnavailable:
@@ -486,12 +525,14 @@ class OcppServer:
         self._draining = True
         for task in (self._watcher, self._reporter):
             task.cancel()
-        self._server.close(close_connections=False)
+        for server in self._servers:
+            server.close(close_connections=False)
         logger.info("draining %d connections", len(self._stations))
         try:
             async with asyncio.timeout(settings.OCPP_DRAIN_TIMEOUT):
                 await asyncio.gather(*[each.drain() for each in list(self._stations.values())])
-                await self._server.wait_closed()
+                for server in self._servers:
+                    await server.wait_closed()
                 while self._tasks:
                     await asyncio.wait(self._tasks)
         except TimeoutError:
@@ -508,6 +549,10 @@ def _name_version(websocket: ServerConnection, request: Request, response: Respo
     chosen = websocket.chosen_subprotocol
     if chosen and response.status_code == http.HTTPStatus.SWITCHING_PROTOCOLS:
         response.headers["Sec-WebSocket-Protocol"] = Subprotocol(chosen)
+
+
+def _port_of(server: WebSocketServer) -> int:
+    return int(next(iter(server.sockets)).getsockname()[1])
 
 
 def _refusal(status: http.HTTPStatus, reason: str) -> Response:

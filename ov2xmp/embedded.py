@@ -135,6 +135,8 @@ def check_ports() -> None:
     Raises LaunchError: one is not; names the setting that changes it.
     """
     ports = {"OV2XMP_WEB_PORT": settings.WEB_PORT, "OV2XMP_CSMS_PORT": settings.CSMS_PORT}
+    if settings.CSMS_TLS_CERTIFICATES:
+        ports["OV2XMP_CSMS_TLS_PORT"] = settings.CSMS_TLS_PORT
     with contextlib.ExitStack() as stack:
         for name, port in ports.items():
             try:
@@ -356,13 +358,17 @@ def allowed_host() -> str:
 def welcome(credentials: str) -> str:
     host = "localhost" if settings.BIND in LOOPBACK else settings.BIND
     host = f"[{host}]" if ":" in host else host
+    endpoints = [f"ws://{host}:{settings.CSMS_PORT}"]
+    if settings.CSMS_TLS_CERTIFICATES:
+        endpoints.append(f"wss://{host}:{settings.CSMS_TLS_PORT}")
+    stations = "\n                ".join(f"{endpoint}{settings.OCPP_PATH}/<identity>" for endpoint in endpoints)
     return f"""
 O-V2X-MP is running. Ctrl-C stops it.
 
   Swagger UI    http://{host}:{settings.WEB_PORT}/api/
   Admin         http://{host}:{settings.WEB_PORT}/admin/
   Live updates  ws://{host}:{settings.WEB_PORT}/ws/updates/all/?token=<access token>
-  Stations      ws://{host}:{settings.CSMS_PORT}{settings.OCPP_PATH}/<identity>
+  Stations      {stations}
   Log in as     {credentials}
   Data          {settings.DATA_DIR}
 """

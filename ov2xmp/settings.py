@@ -176,6 +176,15 @@ HTTP_FILES_URL = file_server_url(
     HTTP_PASSWORD,
 )
 
+# TLS for stations, on a port of its own. The PEM files are the csms's to read.
+CSMS_TLS_PORT = env_int("OV2XMP_CSMS_TLS_PORT", 9443)
+CSMS_TLS_CERTIFICATES = env_list("OV2XMP_CSMS_TLS_CERTIFICATE")
+CSMS_TLS_KEYS = env_list("OV2XMP_CSMS_TLS_KEY")
+if len(CSMS_TLS_CERTIFICATES) != len(CSMS_TLS_KEYS):
+    raise ImproperlyConfigured("OV2XMP_CSMS_TLS_KEY must name one file for each of OV2XMP_CSMS_TLS_CERTIFICATE.")
+# What stations' certificates are verified against; empty: the root of the embedded authority, once there is one.
+CSMS_TLS_CLIENT_CA = env("OV2XMP_CSMS_TLS_CLIENT_CA").strip()
+
 INSTALLED_APPS = [
     "daphne",
     "django.contrib.admin",
@@ -382,6 +391,9 @@ OCPP_ACCEPT_NO_TAG = env_bool("OV2XMP_OCPP_ACCEPT_NO_TAG")
 OCPP_VALIDATION = env_choice("OV2XMP_OCPP_VALIDATION", "tolerant", ("tolerant", "strict"))
 OCPP_REPAIR_JSON = env_bool("OV2XMP_OCPP_REPAIR_JSON")
 OCPP_PATH = env("OV2XMP_OCPP_PATH", "/ws/ocpp")
+OCPP_MIN_SECURITY_PROFILE = int(env_choice("OV2XMP_OCPP_MIN_SECURITY_PROFILE", "0", ("0", "1", "2", "3")))
+if OCPP_MIN_SECURITY_PROFILE > 1 and not CSMS_TLS_CERTIFICATES:
+    raise ImproperlyConfigured("OV2XMP_OCPP_MIN_SECURITY_PROFILE demands TLS: set OV2XMP_CSMS_TLS_CERTIFICATE.")
 OCPP_PING_INTERVAL = env_number("OV2XMP_OCPP_PING_INTERVAL", 60)
 OCPP_PING_TIMEOUT = env_number("OV2XMP_OCPP_PING_TIMEOUT", 60, minimum=0.1)
 OCPP_HANDSHAKE_TIMEOUT = env_number("OV2XMP_OCPP_HANDSHAKE_TIMEOUT", 20, minimum=0.1)

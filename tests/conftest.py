@@ -16,6 +16,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 from tasks import broker
 from tasks.roles import Role
 from tasks.tasks import relay_command
+from tests.certificates import Authority
 
 pytest_plugins = ["tests.fixtures_flush", "tests.fixtures_redis"]
 
@@ -54,6 +55,12 @@ def redis_settings(redis_url: str, settings: Settings) -> Iterator[str]:
 def short_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     """Close what threads of the server open: the test's database could not be dropped at the end."""
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate authority of the operator's."""
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from chargers.models.station import ChargePoint
 
 
 class SecurityEvent(models.Model):
-    """A security event that a station reported (security whitepaper A04, OCPP 2.0.1 A04)."""
+    """A security event that a station reported (security whitepaper A04, OCPP 2.0.1 A04), or the platform noticed."""
 
     chargepoint = HistoryKey(ChargePoint, related_name="security_events")
     type = models.TextField()

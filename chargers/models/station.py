@@ -1,10 +1,12 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Exists, OuterRef
 
+from chargers import authority
 from chargers.choices import OcppVersion, RegistrationStatus, SecurityProfile
 from chargers.models.location import Location
 from chargers.models.node import CsmsNode
@@ -60,6 +62,9 @@ class ChargePoint(models.Model):
     # A key that the station was sent and has not confirmed, and the command that sent it.
     proposed_key_hash = models.CharField(max_length=128, blank=True, editable=False)
     key_change_id = models.UUIDField(null=True, blank=True, editable=False)
+    # A security profile that the station was told to use and has not connected with yet, and the command that told it.
+    proposed_security_profile = models.PositiveSmallIntegerField(null=True, blank=True, editable=False)
+    profile_change_id = models.UUIDField(null=True, blank=True, editable=False)
     node = models.ForeignKey(CsmsNode, on_delete=models.SET_NULL, null=True, blank=True, related_name="chargepoints")
     # Fences the end of an old connection off from the one that took over.
     connection_id = models.UUIDField(null=True, blank=True, editable=False)
@@ -84,11 +89,24 @@ class ChargePoint(models.Model):
 
     def clean(self) -> None:
         """Refuse an identity that differs from another only in case, and locking a station out."""
-        if self._state.adding:
-            if ChargePoint.objects.by_identity(self.chargepoint_id).exists():
-                raise ValidationError({"chargepoint_id": "There is a charging station with this identity already."})
-        elif self.security_profile != SecurityProfile.NONE and not self.key_hash:
-            raise ValidationError({"security_profile": "The station has no key yet, so it could never connect."})
+        if self._state.adding and ChargePoint.objects.by_identity(self.chargepoint_id).exists():
+            raise ValidationError({"chargepoint_id": "There is a charging station with this identity already."})
+        if reason := self.why_unable_to_use(self.security_profile):
+            raise ValidationError({"security_profile": reason})
+
+    def why_unable_to_use(self, profile: int) -> str:
+        """Say why the station could never connect with a security profile; nothing where it could."""
+        # A new station is given its key next.
+        needs_key = profile in (SecurityProfile.BASIC, SecurityProfile.TLS_BASIC) and not self._state.adding
+        if needs_key and not self.key_hash:
+            return "The station has no key yet, so it could never connect."
+        if profile >= SecurityProfile.TLS_BASIC and not settings.CSMS_TLS_CERTIFICATES:
+            return "This platform has no TLS port (OV2XMP_CSMS_TLS_CERTIFICATE), so the station could never connect."
+        if profile == SecurityProfile.TLS_CERTIFICATE and not (
+            settings.CSMS_TLS_CLIENT_CA or authority.root_file().exists()
+        ):
+            return "This platform knows no certificate authority of stations, so the station could never connect."
+        return ""
 
 
 class Deviation(models.Model):

@@ -1,12 +1,18 @@
-"""Security events that stations report."""
+"""Security events: what stations report, and what the platform notices itself."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from chargers.changes import Changes
 from chargers.models import SecurityEvent
-from chargers.values import SecurityEventReport
+from chargers.values import Refusal, SecurityEventReport
 
 TOPIC = "securityevent"
+
+# The name in 2.0.1 for what 1.6 calls FailedToAuthenticationAtCentralSystem (whitepaper section 8).
+REFUSED = "FailedToAuthenticateAtCsms"
+# A station that is refused tries again, often every few seconds and for days.
+REFUSED_AGAIN_AFTER = timedelta(hours=1)
 
 
 def record(values: Sequence[SecurityEventReport], changes: Changes) -> list[None]:
@@ -24,3 +30,20 @@ def record(values: Sequence[SecurityEventReport], changes: Changes) -> list[None
     for row in rows:
         changes.note(TOPIC, row.pk, "created")
     return [None] * len(values)
+
+
+def record_refusals(values: Sequence[Refusal], changes: Changes) -> None:
+    """Keep that stations were not let in, an hour apart for the same station and reason."""
+    since = min(value.at for value in values) - REFUSED_AGAIN_AFTER
+    kept = SecurityEvent.objects.filter(
+        chargepoint__in={value.station for value in values}, type=REFUSED, received_at__gt=since
+    )
+    told = {(station, info.partition(": ")[2]) for station, info in kept.values_list("chargepoint_id", "tech_info")}
+    news = []
+    for value in values:
+        if (value.station, value.reason) not in told:
+            told.add((value.station, value.reason))
+            info = f"{value.address or 'unknown address'}: {value.reason}"
+            news.append(SecurityEventReport(value.station, REFUSED, info, at=value.at, received_at=value.at))
+    if news:
+        record(news, changes)

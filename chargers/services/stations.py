@@ -13,12 +13,13 @@ from django.db.models import F
 
 from chargers.changes import Changes
 from chargers.choices import RegistrationStatus, SecurityProfile, TransactionFlag
-from chargers.errors import ChargersError, UnknownStation, WrongCredentials
+from chargers.errors import ChargersError, ConnectionTooWeak, NotAuthenticated, UnknownStation, WrongCredentials
 from chargers.models import ChargePoint, CsmsNode, Deviation, Transaction
 from chargers.models.station import identity_key
-from chargers.services import firmware, limitations
+from chargers.services import firmware, limitations, security
 from chargers.values import (
     Boot,
+    ClientCertificate,
     Connected,
     DeviationNote,
     Disconnected,
@@ -26,6 +27,7 @@ from chargers.values import (
     KeyChange,
     Lookup,
     NodeReport,
+    Refusal,
     StationProfile,
 )
 
@@ -71,6 +73,22 @@ def drop_proposed_key(change_id: UUID) -> None:
     ChargePoint.objects.filter(key_change_id=change_id).update(proposed_key_hash="", key_change_id=None)
 
 
+def propose_profile(station: ChargePoint, profile: int, change_id: UUID) -> None:
+    """Remember the higher security profile that a station is told to use: its own once it connects with it.
+
+    Until then the old one is good as well, since a station falls back that could not connect (A05.FR.08).
+    """
+    ChargePoint.objects.filter(pk=station.pk).update(proposed_security_profile=profile, profile_change_id=change_id)
+
+
+def drop_proposed_profiles(values: Sequence[UUID], changes: Changes) -> list[None]:
+    """Forget security profiles that stations were never told, or refused."""
+    ChargePoint.objects.filter(profile_change_id__in=values).update(
+        proposed_security_profile=None, profile_change_id=None
+    )
+    return [None] * len(values)
+
+
 def hash_key(key: bytes) -> str:
     """Hash a key with a salt of its own.
 
@@ -89,33 +107,93 @@ def key_matches(presented: bytes, key_hash: str) -> bool:
 
 
 def lookup(values: Sequence[Lookup], changes: Changes) -> list[StationProfile | ChargersError]:
-    """Identify stations that ask to connect; an unknown one is registered, where that is allowed."""
+    """Identify stations that ask to connect and check how they prove it.
+
+    An unknown one is registered, where that is allowed. That a known one was turned away is kept
+    as a security event (A00.FR.323, A00.FR.408).
+    """
     keys = {identity_key(value.identity) for value in values}
     found = {row.lookup_key: row for row in ChargePoint.objects.select_related("location").filter(lookup_key__in=keys)}
-    return [_admit(value, found, changes) for value in values]
+    answers = [_admit(value, found, changes) for value in values]
+    refused = [
+        Refusal(answer.identity, answer.reason, value.address, value.at)
+        for value, answer in zip(values, answers, strict=True)
+        if isinstance(answer, NotAuthenticated) and identity_key(answer.identity) in found
+    ]
+    if refused:
+        security.record_refusals(refused, changes)
+    return answers
 
 
 def _admit(value: Lookup, found: dict[str, ChargePoint], changes: Changes) -> StationProfile | ChargersError:
     key = identity_key(value.identity)
     station = found.get(key)
+    if station is None and settings.OCPP_PREREGISTRATION:
+        return UnknownStation(value.identity)
+    known = station or ChargePoint(chargepoint_id=value.identity)
+    proved = _prove(known, value)
+    if isinstance(proved, NotAuthenticated):
+        return proved
     if station is None:
-        if settings.OCPP_PREREGISTRATION:
-            return UnknownStation(value.identity)
-        station = found[key] = ChargePoint.objects.create(chargepoint_id=value.identity)
-        changes.note(TOPIC, station.pk, "created")
-    elif not _may_connect(station, value.password):
-        return WrongCredentials(station.chargepoint_id)
+        known.save(force_insert=True)
+        found[key] = known
+        changes.note(TOPIC, known.pk, "created")
     return StationProfile(
-        chargepoint_id=station.chargepoint_id,
-        registration_status=RegistrationStatus(station.registration_status),
-        ocpp_version=station.ocpp_version,
-        time_zone=station.location.time_zone if station.location else "",
-        booted_before=station.last_boot is not None,
+        chargepoint_id=known.chargepoint_id,
+        registration_status=RegistrationStatus(known.registration_status),
+        ocpp_version=known.ocpp_version,
+        time_zone=known.location.time_zone if known.location else "",
+        booted_before=known.last_boot is not None,
+        security_profile=proved,
     )
 
 
-def _may_connect(station: ChargePoint, password: bytes | None) -> bool:
-    """Check the key: demanded from profile 1 on, and never wrong where it is offered."""
+def _prove(station: ChargePoint, value: Lookup) -> SecurityProfile | NotAuthenticated:
+    """Return the security profile that a station connects with, at least the one that is demanded of it (A00.FR.002).
+
+    Without a demand a key may be left out, and must not be wrong.
+    """
+    demanded = max(station.security_profile, settings.OCPP_MIN_SECURITY_PROFILE)
+    foreign = _why_foreign(station, value.certificate)
+    if not foreign:
+        return SecurityProfile.TLS_CERTIFICATE
+    if demanded == SecurityProfile.TLS_CERTIFICATE:
+        return ConnectionTooWeak(station.chargepoint_id, f"security profile 3 is demanded, and {foreign}")
+    if demanded == SecurityProfile.TLS_BASIC and not value.tls:
+        return ConnectionTooWeak(
+            station.chargepoint_id, "security profile 2 is demanded, and this is no TLS connection"
+        )
+    right = _is_own_key(station, value.password)
+    if right:
+        return SecurityProfile.TLS_BASIC if value.tls else SecurityProfile.BASIC
+    if right is None and demanded == SecurityProfile.NONE:
+        return SecurityProfile.NONE
+    if right is not None:
+        return WrongCredentials(station.chargepoint_id, "the key is wrong")
+    missing = "there is none on record to compare the key with" if value.password else "the key is missing"
+    return WrongCredentials(station.chargepoint_id, missing)
+
+
+def _why_foreign(station: ChargePoint, certificate: ClientCertificate | None) -> str:
+    """Say why a client certificate is not the station's own; nothing where it is."""
+    if certificate is None:
+        return "there is no client certificate"
+    if settings.CPO_NAME and not certificate.belongs_to(settings.CPO_NAME):
+        return f"the organization (O) of client certificate {certificate.serial_number} is not {settings.CPO_NAME!r}"
+    if identity_key(station.chargepoint_id) in map(identity_key, certificate.common_names):
+        return ""
+    serials = (station.chargepoint_serial_number.strip(), station.chargebox_serial_number.strip())
+    if any(serial and certificate.names(serial) for serial in serials):
+        return ""
+    names = ", ".join(map(repr, certificate.common_names)) or "nobody"
+    return (
+        f"client certificate {certificate.serial_number} is of {names} (CN), "
+        "which is neither the identity nor the serial number of the station"
+    )
+
+
+def _is_own_key(station: ChargePoint, password: bytes | None) -> bool | None:
+    """Tell whether a key is the station's; None where none was presented, or there is none to compare with."""
     if password and station.proposed_key_hash and key_matches(password, station.proposed_key_hash):
         # It had taken the key, though its answer was lost; now it is known.
         station.key_hash, station.proposed_key_hash, station.key_change_id = station.proposed_key_hash, "", None
@@ -123,7 +201,7 @@ def _may_connect(station: ChargePoint, password: bytes | None) -> bool:
         return True
     if password and station.key_hash:
         return key_matches(password, station.key_hash)
-    return station.security_profile == SecurityProfile.NONE
+    return None
 
 
 def connect(values: Sequence[Connected], changes: Changes) -> list[tuple[str, UUID] | None]:
@@ -143,9 +221,19 @@ def connect(values: Sequence[Connected], changes: Changes) -> list[tuple[str, UU
             last_seen=value.at,
             ip_address=value.ip_address,
             ocpp_version=value.ocpp_version,
+            **(_profile_taken(station, value.security_profile) if station is not None else {}),
         )
         changes.note(TOPIC, value.station)
     return held_by
+
+
+def _profile_taken(station: ChargePoint, profile: SecurityProfile) -> dict[str, int | None]:
+    """Return what changes when a station has connected with the higher profile it was told to use (A05.FR.09)."""
+    proposed = station.proposed_security_profile
+    if proposed is None or profile < proposed:
+        return {}
+    logger.info("%s has connected with security profile %d, and must from now on", station, proposed)
+    return {"security_profile": proposed, "proposed_security_profile": None, "profile_change_id": None}
 
 
 def disconnect(values: Sequence[Disconnected], changes: Changes) -> list[bool]:

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -5,9 +6,11 @@ import httpx
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection
+from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
+from chargers.authority import EmbeddedAuthority
 from chargers.choices import SecurityProfile
 from chargers.models import ChargePoint, Connector, StatusNotification, Transaction
 from chargers.services import stations
@@ -202,6 +205,30 @@ def test_a_key_is_not_demanded_from_a_station_that_has_none(operator: APIClient)
     stations.new_key(station)
     assert operator.patch("/api/chargepoint/CP001/", {"security_profile": 1}).json()["security_profile"] == 1
     assert ChargePoint.objects.get().security_profile == SecurityProfile.BASIC
+
+
+def test_tls_is_not_demanded_where_no_station_could_connect_with_it(
+    operator: APIClient, settings: Settings, data_dir: Path
+) -> None:
+    stations.new_key(rows.station())
+
+    def refusal(profile: int) -> str:
+        added = operator.post("/api/chargepoint/", {"chargepoint_id": "CP2", "security_profile": profile})
+        changed = operator.patch("/api/chargepoint/CP001/", {"security_profile": profile})
+        assert (added.status_code, changed.status_code) == (400, 400)
+        assert added.json()["details"] == changed.json()["details"]
+        return str(changed.json()["details"]["security_profile"])
+
+    assert "no TLS port" in refusal(2)
+    assert "no TLS port" in refusal(3)
+    settings.CSMS_TLS_CERTIFICATES = ["server.pem"]
+    assert operator.patch("/api/chargepoint/CP001/", {"security_profile": 2}).status_code == 200
+    assert "no certificate authority" in refusal(3)
+    EmbeddedAuthority().root()
+    assert operator.patch("/api/chargepoint/CP001/", {"security_profile": 3}).status_code == 200
+    assert ChargePoint.objects.get().security_profile == SecurityProfile.TLS_CERTIFICATE
+    # Lowering is the operator's business.
+    assert operator.patch("/api/chargepoint/CP001/", {"security_profile": 0}).status_code == 200
 
 
 def test_deleting_a_station_keeps_its_transactions_and_its_history(operator: APIClient) -> None:

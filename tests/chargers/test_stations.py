@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,9 +12,10 @@ from pytest_django.fixtures import Settings
 from chargers.changes import Changes
 from chargers.choices import OcppVersion, RegistrationStatus, SecurityProfile
 from chargers.errors import ChargersError, UnknownStation, WrongCredentials
-from chargers.models import ChargePoint, CsmsNode, Deviation, Location, Variable
-from chargers.services import stations
+from chargers.models import ChargePoint, CsmsNode, Deviation, Location, SecurityEvent, Variable
+from chargers.services import security, stations
 from chargers.values import (
+    ClientCertificate,
     Connected,
     DeviationNote,
     Disconnected,
@@ -40,8 +42,12 @@ def connect(identity: str, node_id: str, minute: float = 0) -> tuple[UUID, tuple
     return connection_id, before
 
 
-def lookup(identity: str, password: bytes | None = None) -> StationProfile | ChargersError:
-    (found,) = stations.lookup([Lookup(identity, password)], Changes())
+def lookup(
+    identity: str, password: bytes | None = None, minute: float = 0, changes: Changes | None = None, **proof: Any
+) -> StationProfile | ChargersError:
+    (found,) = stations.lookup(
+        [Lookup(identity, password, at(minute), **proof)], changes if changes is not None else Changes()
+    )
     return found
 
 
@@ -110,12 +116,101 @@ def test_a_key_is_demanded_by_the_profile_and_never_wrong_where_it_is_offered(
     assert isinstance(found, StationProfile if admitted else WrongCredentials)
 
 
+def certificate(*common_names: str, organizations: tuple[str, ...] = ()) -> ClientCertificate:
+    return ClientCertificate(common_names, organizations, "0A", "00ff")
+
+
+@pytest.mark.parametrize(
+    ("common_name", "named"),
+    [
+        ("SN-1", True),
+        ("sn-1", True),
+        ("Acme SN-1", True),
+        ("SN-1/Acme", True),
+        ("serial:SN-1", True),
+        ("SN-12", False),
+        ("SN-1-2", False),
+        ("SN-1.2", False),
+        ("XSN-1", False),
+        ("X-SN-1", False),
+        ("SN", False),
+        ("", False),
+    ],
+)
+def test_a_certificate_names_a_serial_number_as_a_whole(common_name: str, named: bool) -> None:
+    assert certificate("else", common_name).names("SN-1") is named
+
+
+@pytest.mark.parametrize(
+    ("certificate", "members", "operator", "own"),
+    [
+        (certificate("cp1"), {}, "", True),
+        (certificate("CP1 of Acme"), {}, "", False),
+        (certificate("S1"), {"chargepoint_serial_number": " S1 "}, "", True),
+        (certificate("B1"), {"chargebox_serial_number": "B1"}, "", True),
+        (certificate("S1"), {}, "", False),
+        (certificate(), {"chargepoint_serial_number": "S1"}, "", False),
+        (certificate("CP1"), {}, "Operator", False),
+        (certificate("CP1", organizations=("Rival",)), {}, "Operator", False),
+        (certificate("CP1", organizations=("Maker", "OPERATOR Ltd")), {}, "Operator", True),
+        (None, {}, "", False),
+    ],
+    ids=str,
+)
+def test_a_certificate_is_the_stations_own_by_its_names_and_its_operator(
+    settings: Settings, certificate: ClientCertificate | None, members: dict[str, str], operator: str, own: bool
+) -> None:
+    settings.CPO_NAME = operator
+    told.station(security_profile=SecurityProfile.TLS_CERTIFICATE, **members)
+    assert isinstance(lookup("CP1", tls=True, certificate=certificate), StationProfile) is own
+
+
+# Refusals
+
+
+def refusals() -> list[str]:
+    return list(SecurityEvent.objects.filter(type=security.REFUSED).order_by("pk").values_list("tech_info", flat=True))
+
+
+def test_a_refusal_is_kept_once_an_hour_for_each_reason_whatever_its_address() -> None:
+    told.station(security_profile=SecurityProfile.BASIC, key_hash=stations.hash_key(KEY.encode()))
+    changes = Changes()
+    for minute, password, address in [
+        (0, None, "192.0.2.1"),
+        (1, None, "2001:db8::1"),
+        (2, b"wrong", "2001:db8::1"),
+        (3, b"wrong", None),
+        (59, None, "192.0.2.1"),
+        (61, None, None),
+    ]:
+        lookup("CP1", password, minute, changes, address=address)
+    assert refusals() == [
+        "192.0.2.1: the key is missing",
+        "2001:db8::1: the key is wrong",
+        "unknown address: the key is missing",
+    ]
+    assert set(changes.rows["securityevent"].values()) == {"created"}
+
+
+def test_many_refusals_at_once_are_kept_once_for_each_station() -> None:
+    for name in ("A", "B"):
+        told.station(name, security_profile=SecurityProfile.BASIC)
+    stations.lookup([Lookup(name, None, at(0)) for name in "AABbB"], Changes())
+    assert sorted(SecurityEvent.objects.values_list("chargepoint", flat=True)) == ["A", "B"]
+
+
+def test_whoever_is_let_in_costs_no_query_for_refusals(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    told.station(key_hash=stations.hash_key(KEY.encode()))
+    with django_assert_num_queries(1):
+        stations.lookup([Lookup("CP1", KEY.encode(), at(0))] * 5, Changes())
+
+
 # Who may connect
 
 
 def test_an_unknown_station_is_registered_once_where_that_is_allowed() -> None:
     changes = Changes()
-    found = stations.lookup([Lookup("New/é", None), Lookup("NEW/É", None)], changes)
+    found = stations.lookup([Lookup("New/é", None, at(0)), Lookup("NEW/É", None, at(0))], changes)
     expected = StationProfile("New/é", RegistrationStatus.ACCEPTED, "", "", False)
     assert found == [expected, expected]
     assert ChargePoint.objects.get().pk == "New/é"
@@ -125,7 +220,7 @@ def test_an_unknown_station_is_registered_once_where_that_is_allowed() -> None:
 def test_an_unknown_station_is_refused_where_stations_must_be_registered_first(settings: Settings) -> None:
     settings.OCPP_PREREGISTRATION = True
     told.station("CP1")
-    unknown, known = stations.lookup([Lookup("CP2", None), Lookup("CP1", None)], Changes())
+    unknown, known = stations.lookup([Lookup("CP2", None, at(0)), Lookup("CP1", None, at(0))], Changes())
     assert isinstance(unknown, UnknownStation)
     assert isinstance(known, StationProfile)
     assert ChargePoint.objects.count() == 1

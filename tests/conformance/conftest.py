@@ -4,20 +4,24 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.certificates import Authority
 from tests.conformance.central import Central
 from tests.e2e.launcher import Platform
 from tests.e2e.storage import own_storage
 
 
 @pytest.fixture(scope="session")
-def strict_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def strict_platform(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Platform]:
     """Yield a platform that all scenarios share, each with a station and tags of its own."""
+    server = authority.server()
     with own_storage() as storage:
         settings = {
             **storage,
             "OV2XMP_OCPP_VALIDATION": "strict",
             "OV2XMP_OCPP_TIMEOUT": "10",
             "OV2XMP_CPO_NAME": "Example CPO",
+            "OV2XMP_CSMS_TLS_CERTIFICATE": server.certificate,
+            "OV2XMP_CSMS_TLS_KEY": server.key,
         }
         platform = Platform(tmp_path_factory.mktemp("conformance") / "var", settings)
         try:

@@ -1,6 +1,7 @@
 """Handshakes byte by byte, as no WebSocket library would send them."""
 
 import asyncio
+import ssl
 import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -52,10 +53,11 @@ async def exchange(
     headers: Mapping[str, str] | None = None,
     without: Sequence[str] = (),
     method: str = "GET",
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Reply]:
     """Ask for a WebSocket, with `headers` added to those that are usual, and yield the answer."""
     sent = {name: value for name, value in UPGRADE.items() if name not in without} | dict(headers or {})
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
     try:
         writer.write(request(path, sent, method))
         async with asyncio.timeout(TIMEOUT):

@@ -54,17 +54,20 @@ class Platform:
 
     def __init__(self, data_dir: Path, environment: dict[str, str], command: Sequence[str] = LAUNCHER) -> None:
         self.data_dir = data_dir
-        web_port, csms_port = free_ports(2)
+        web_port, csms_port, tls_port = free_ports(3)
         settings = {
             "OV2XMP_DATA_DIR": str(data_dir),
             "OV2XMP_WEB_PORT": str(web_port),
             "OV2XMP_CSMS_PORT": str(csms_port),
+            "OV2XMP_CSMS_TLS_PORT": str(tls_port),
             **environment,
         }
         self.web = f"http://127.0.0.1:{settings['OV2XMP_WEB_PORT']}"
         self.live = f"ws://127.0.0.1:{settings['OV2XMP_WEB_PORT']}/ws/updates"
         self.ocpp_http = f"http://127.0.0.1:{settings['OV2XMP_CSMS_PORT']}"
         self.ocpp = f"ws://127.0.0.1:{settings['OV2XMP_CSMS_PORT']}/ws/ocpp"
+        # Only where the environment names a certificate.
+        self.ocpp_tls = f"wss://127.0.0.1:{settings['OV2XMP_CSMS_TLS_PORT']}/ws/ocpp"
         # What the tests run with is not what the platform runs with.
         inherited = {
             name: value

@@ -55,6 +55,16 @@ def test_one_port_for_two_services_is_refused(settings: Settings) -> None:
         embedded.check_ports()
 
 
+def test_the_port_with_tls_is_looked_at_only_where_there_is_one(settings: Settings) -> None:
+    settings.BIND, settings.WEB_PORT, settings.CSMS_PORT = "127.0.0.1", 0, 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        settings.CSMS_TLS_PORT = listener.getsockname()[1]
+        embedded.check_ports()
+        settings.CSMS_TLS_CERTIFICATES = ["server.pem"]
+        with pytest.raises(LaunchError, match="Set OV2XMP_CSMS_TLS_PORT to another one"):
+            embedded.check_ports()
+
+
 @pytest.mark.parametrize("address", ["192.0.2.1", "not a host"])
 def test_an_address_of_another_machine_is_refused(settings: Settings, address: str) -> None:
     settings.BIND = address
@@ -184,6 +194,13 @@ def test_the_welcome_names_urls_that_a_browser_can_open(settings: Settings, addr
     settings.BIND, settings.WEB_PORT = address, 8000
 
     assert f" http://{host}:8000/api/\n" in embedded.welcome("user admin")
+
+
+def test_the_welcome_names_the_port_with_tls_where_there_is_one(settings: Settings) -> None:
+    settings.BIND, settings.CSMS_TLS_PORT = "127.0.0.1", 9443
+    assert "wss://" not in embedded.welcome("user admin")
+    settings.CSMS_TLS_CERTIFICATES = ["server.pem"]
+    assert " wss://127.0.0.1:9443/ws/ocpp/<identity>\n" in embedded.welcome("user admin")
 
 
 async def test_what_does_not_serve_in_time_is_named(

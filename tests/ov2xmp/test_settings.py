@@ -144,6 +144,25 @@ def test_the_defaults_serve_this_machine_only(load: Load, tmp_path: Path) -> Non
     assert load("ALLOWED_HOSTS", OV2XMP_SECRET_KEY="key").stdout.strip() == "['localhost', '127.0.0.1']"
 
 
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"OV2XMP_CSMS_TLS_CERTIFICATE": "a.pem"}, "OV2XMP_CSMS_TLS_KEY must name one file for each"),
+        ({"OV2XMP_CSMS_TLS_CERTIFICATE": "a.pem, b.pem", "OV2XMP_CSMS_TLS_KEY": "a.key"}, "OV2XMP_CSMS_TLS_KEY must"),
+        ({"OV2XMP_CSMS_TLS_KEY": "a.key"}, "OV2XMP_CSMS_TLS_KEY must name one file for each"),
+        ({"OV2XMP_OCPP_MIN_SECURITY_PROFILE": "2"}, "demands TLS: set OV2XMP_CSMS_TLS_CERTIFICATE"),
+        ({"OV2XMP_OCPP_MIN_SECURITY_PROFILE": "4"}, "OV2XMP_OCPP_MIN_SECURITY_PROFILE must be one of 0, 1, 2, 3"),
+    ],
+)
+def test_settings_of_tls_that_do_not_fit_together_are_refused(
+    load: Load, variables: dict[str, str], reason: str
+) -> None:
+    refused = load("CSMS_TLS_PORT", OV2XMP_SECRET_KEY="key", **variables)
+
+    assert refused.returncode == 1
+    assert reason in refused.stderr
+
+
 def test_sqlite_lies_in_the_data_dir(load: Load, tmp_path: Path) -> None:
     odd = tmp_path / "100% odd? #1"
 

@@ -8,6 +8,7 @@ from chargers.services import stations, variables
 from chargers.values import KEY_ALIASES, YES, Facts, KeyChange, VariableReport, VariablesReport
 from csms.intake import Work
 from csms.versions.base import CallFailed, Context, Effect, Payload, Script, Step, Talk
+from tasks.v16.configuration import is_security_profile
 
 MAX_KEY = 255
 # Stations that know no filter refuse one in these words (CF-11).
@@ -40,6 +41,9 @@ def keep_changed_key(request: Payload, answer: Payload, context: Context) -> lis
     if is_station_key(request["key"]):
         assert context.command_id is not None
         return [(stations.settle_key, KeyChange(context.station, context.command_id, accepted))]
+    if not accepted and is_security_profile(request["key"]):
+        assert context.command_id is not None
+        return [(stations.drop_proposed_profiles, context.command_id)]
     if not accepted or is_secret(request["key"]):
         return []
     told = VariableReport(request["key"], request["value"], Mutability.READ_WRITE)
