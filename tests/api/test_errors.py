@@ -19,7 +19,7 @@ from tests.api import rows
     ("error", "status", "code", "details"),
     [
         (UnknownStation("CP1"), 404, "CHARGING_STATION_DOES_NOT_EXIST", {}),
-        (WrongCredentials("CP1"), 409, "WRONG_CREDENTIALS", {}),
+        (WrongCredentials("CP1", "the key is wrong"), 409, "WRONG_CREDENTIALS", {}),
         (InvalidBody({"type": ["is missing"]}), 400, "invalid", {"type": ["is missing"]}),
         (StationOffline("gone"), 409, "CHARGING_STATION_OFFLINE", {}),
         (VersionMismatch("other"), 409, "OCPP_VERSION_MISMATCH", {}),
