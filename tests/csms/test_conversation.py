@@ -76,7 +76,7 @@ def test_a_script_may_go_another_way_and_tell_what_it_has_learnt() -> None:
     talk.begin(without_keys_at_last, NO_FACTS)
     talk.go_on(SILENCE)
     assert (talk.end, talk.step) == (None, Step("GetConfiguration", {}))
-    assert talk.talk.learnt == [(LimitationKind.CONFIGURATION_FILTER, "", "timeout")]
+    assert talk.talk.learnt == [(LimitationKind.CONFIGURATION_FILTER, "", "timeout", True)]
     talk.go_on({"c": 3})
     assert talk.end == End(CommandStatus.ANSWERED, {"c": 3})
 

@@ -718,5 +718,5 @@ async def test_bo_16_a_station_that_answers_our_answer_with_an_error_is_left_in_
     await station.send_raw(json.dumps([4, "boot-1", "FormationViolation", "currentTime", {}]))
     assert "currentTime" in await station.heartbeat()
     assert station.unclaimed == []
-    assert await query(deviations) == {"answer-to-nobody"}
+    await until(lambda: deviations() == {"answer-to-nobody"})
     assert await query(lambda: Command.objects.count()) == 0
