@@ -21,7 +21,7 @@ demo: $(VENV)/.installed-dev  ## Connect a small fleet of simulated stations to 
 	@exec $(RUN) -m tests.simulator.demo
 
 test: $(VENV)/.installed-dev  ## Run the tests; ARGS="-k name" picks some
-	PYTHONASYNCIODEBUG=1 $(RUN) -m pytest $(ARGS)
+	PYTHONASYNCIODEBUG=1 $(RUN) -m pytest -n logical --maxprocesses 8 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## Check style, import directions, types, migrations and the OpenAPI schema
 	$(RUN) -m ruff check .

@@ -539,7 +539,7 @@ class Connection:
         else:
             metrics.UNMATCHED.labels("unknown").inc()
             notes.append(Note("answer-to-nobody", f"{type(answer).__name__} {rpc.excerpt(answer.id, 100)}"))
-            self._log.info("%s answers a call nobody made, %s", self.station, rpc.excerpt(answer.id, 100))
+            self._log.info("%s answers a call nobody made, %r", self.station, rpc.excerpt(answer.id, 100))
         self._note(notes)
 
     async def _store_answer(

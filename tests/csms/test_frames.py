@@ -21,6 +21,7 @@ from csms.server import OcppServer
 from tasks.models import Command
 from tests.csms import operator
 from tests.csms.conftest import Query
+from tests.fixtures_subtests import Subtests
 from tests.simulator.station import CALLERROR, CALLRESULT, Call, Station
 
 ANSWERED = "answered"
@@ -542,7 +543,7 @@ TABLE = (
 
 @pytest.mark.parametrize("mode", ["tolerant", "strict"])
 async def test_a_bad_frame_gets_its_answer_and_harms_nobody(
-    mode: str, server: OcppServer, url: str, query: Query, settings: Settings, subtests: pytest.Subtests
+    mode: str, server: OcppServer, url: str, query: Query, settings: Settings, subtests: Subtests
 ) -> None:
     settings.OCPP_VALIDATION = mode
     async with Station(url, "neighbour", subprotocols=("ocpp1.6",)) as neighbour:

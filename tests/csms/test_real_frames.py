@@ -29,6 +29,7 @@ from tasks import schemas
 from tasks.models import Command
 from tests.csms import operator
 from tests.csms.conftest import Query
+from tests.fixtures_subtests import Subtests
 from tests.simulator.station import CALL, CALLERROR, CALLRESULT, Payload, Station
 
 ACCEPT, IGNORE = "accept", "ignore"
@@ -636,7 +637,7 @@ STRICTLY_INVALID = {"Q033", "Q049"}
 
 
 async def test_in_strict_mode_what_breaks_its_schema_is_refused_and_nothing_else(
-    server: OcppServer, url: str, settings: Settings, subtests: pytest.Subtests
+    server: OcppServer, url: str, settings: Settings, subtests: Subtests
 ) -> None:
     settings.OCPP_VALIDATION = "strict"
     for frame in CALLS:

@@ -26,6 +26,7 @@ from tasks.models import Command
 from tests.csms import operator
 from tests.csms.conftest import Query
 from tests.csms.waiting import until
+from tests.fixtures_subtests import Subtests
 from tests.simulator.station import Payload, Station
 from tests.simulator.v16 import Station16
 
@@ -129,9 +130,7 @@ NAMELESS: list[Payload] = [
 ]
 
 
-async def test_bo_01_a_boot_without_a_vendor_is_accepted(
-    station: Station16, query: Query, subtests: pytest.Subtests
-) -> None:
+async def test_bo_01_a_boot_without_a_vendor_is_accepted(station: Station16, query: Query, subtests: Subtests) -> None:
     for members in NAMELESS:
         with subtests.test(str(members)):
             await boot(station, **members, chargePointSerialNumber="huawei1")
@@ -312,7 +311,7 @@ async def test_bo_04_a_boot_the_operator_asked_for_flags_nothing(url: str, query
 
 
 async def test_bo_07_an_error_nobody_knows_is_another_error_and_kept(
-    station: Station16, query: Query, subtests: pytest.Subtests
+    station: Station16, query: Query, subtests: Subtests
 ) -> None:
     for word in ("Error", "GenericError", "E-17: Erdschluss", "RelayStuck", "17"):
         with subtests.test(word):
@@ -352,9 +351,7 @@ async def test_bo_08_texts_of_a_status_are_kept_whole(station: Station16, query:
     assert await query(deviations) == {"text-too-long"}
 
 
-async def test_bo_10_what_says_nothing_is_not_shown(
-    station: Station16, query: Query, subtests: pytest.Subtests
-) -> None:
+async def test_bo_10_what_says_nothing_is_not_shown(station: Station16, query: Query, subtests: Subtests) -> None:
     codes = ("0x00", "0x0000", "0X00", "0", "0000", "null", "None", "", "00000000000000000000000000000000", 0)
     for code in codes:
         with subtests.test(str(code)):
@@ -374,7 +371,7 @@ INFOS: list[Payload] = [
 
 
 async def test_bo_10_nothing_but_status_and_error_code_makes_an_alarm(
-    station: Station16, query: Query, subtests: pytest.Subtests
+    station: Station16, query: Query, subtests: Subtests
 ) -> None:
     for members in INFOS:
         with subtests.test(str(members)):
@@ -456,9 +453,7 @@ ABSURD: dict[str, tuple[Any, str]] = {
 }
 
 
-async def test_bo_09_a_time_is_read_however_it_is_spelt(
-    station: Station16, query: Query, subtests: pytest.Subtests
-) -> None:
+async def test_bo_09_a_time_is_read_however_it_is_spelt(station: Station16, query: Query, subtests: Subtests) -> None:
     for index, (name, text) in enumerate(readable().items(), 1):
         with subtests.test(name):
             await tell(station, "Charging", connector=index, timestamp=text)
@@ -470,7 +465,7 @@ async def test_bo_09_a_time_is_read_however_it_is_spelt(
 
 
 async def test_bo_09_the_time_of_receipt_stands_in_for_an_absent_or_absurd_one(
-    station: Station16, query: Query, subtests: pytest.Subtests
+    station: Station16, query: Query, subtests: Subtests
 ) -> None:
     for index, (name, (text, raw)) in enumerate(ABSURD.items(), 1):
         with subtests.test(name):
@@ -541,7 +536,7 @@ async def test_bo_09_a_time_without_a_zone_is_that_of_the_stations_place(url: st
     assert (await query(last_status)).timestamp == NOW - timedelta(minutes=2)
 
 
-async def test_bo_09_times_of_2_0_1_are_read_alike(url: str, query: Query, subtests: pytest.Subtests) -> None:
+async def test_bo_09_times_of_2_0_1_are_read_alike(url: str, query: Query, subtests: Subtests) -> None:
     times = [(text, NOW - timedelta(minutes=7)) for text in readable().values()]
     times += [(text, None) for text, _ in ABSURD.values()]
     async with Station(url, "CP1", subprotocols=("ocpp2.0.1",)) as station:
@@ -666,7 +661,7 @@ EVENTS: list[Payload] = [
 
 @pytest.mark.parametrize("status", RegistrationStatus)
 async def test_bo_15_security_events_are_taken_before_and_after_the_boot_is_accepted(
-    url: str, query: Query, subtests: pytest.Subtests, status: RegistrationStatus
+    url: str, query: Query, subtests: Subtests, status: RegistrationStatus
 ) -> None:
     await query(lambda: ChargePoint.objects.create(chargepoint_id="CP1", registration_status=status))
     async with Station16(url, "CP1") as station:

@@ -11,6 +11,7 @@ from pytest_django.fixtures import Settings
 from chargers.models import Deviation, IdTag, MeterValue, Transaction
 from tests.csms import operator
 from tests.csms.conftest import Query
+from tests.fixtures_subtests import Subtests
 from tests.simulator.station import CALLRESULT, Payload, Station
 from tests.simulator.v16 import Station16
 
@@ -64,7 +65,7 @@ TAILS = ["\x10\x0e", "\x00", "\x00\x00", "  ", "\r\n", "7", "7F", "\x10A", "\uff
 
 
 async def test_id_01_a_tag_with_bytes_behind_it_is_that_tag(
-    station: Station16, query: Query, subtests: pytest.Subtests
+    station: Station16, query: Query, subtests: Subtests
 ) -> None:
     await give(query, LONG)
     for index, tail in enumerate(TAILS, 1):
@@ -92,7 +93,7 @@ async def test_id_01_bytes_that_no_json_may_hold_are_read_over(station: Station1
 
 
 async def test_id_01_a_stop_with_bytes_behind_a_shorter_tag_is_accepted_as_well(
-    station: Station16, query: Query, settings: Settings, subtests: pytest.Subtests
+    station: Station16, query: Query, settings: Settings, subtests: Subtests
 ) -> None:
     settings.OCPP_AUTHORIZE_UNKNOWN = True
     tags = ("APP-7C21", "0123456789ABCDEF", "evcc")
@@ -161,7 +162,7 @@ SPELLINGS = {
 
 
 async def test_id_02_a_tag_is_the_same_in_another_case_and_with_other_separators(
-    station: Station16, query: Query, subtests: pytest.Subtests
+    station: Station16, query: Query, subtests: Subtests
 ) -> None:
     await give(query, *SPELLINGS)
     for index, (listed, shown) in enumerate(SPELLINGS.items(), 1):
@@ -228,7 +229,7 @@ NO_TAG: list[Payload] = [
 
 @pytest.mark.parametrize("allowed", [True, False])
 async def test_id_03_a_setting_says_whether_a_station_may_charge_for_free_and_its_start_is_kept(
-    station: Station16, query: Query, settings: Settings, subtests: pytest.Subtests, allowed: bool
+    station: Station16, query: Query, settings: Settings, subtests: Subtests, allowed: bool
 ) -> None:
     settings.OCPP_ACCEPT_NO_TAG = allowed
     # That is about tags which somebody shows.
