@@ -118,10 +118,11 @@ def _is_storable(value: Any) -> bool:
             return all(map(_is_storable, value))
         case str():
             return not _UNSTORABLE.search(value)
-        case int():
+        case float() if not math.isfinite(value):
+            return False
+        case int() | float():
+            # Also one that is written with an exponent: PostgreSQL returns it in full.
             return -(2**63) <= value < 2**63
-        case float():
-            return math.isfinite(value)
     return True
 
 

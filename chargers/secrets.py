@@ -30,9 +30,23 @@ def masked(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     shown = {name: masked(each) for name, each in value.items()}
-    if "value" in value and is_secret(str(value.get("key", ""))):
-        shown["value"] = MASK
+    names = {str(name).casefold(): name for name in value}
+    if "value" in names and is_secret(str(value.get(names.get("key"), ""))):
+        shown[names["value"]] = MASK
     return shown
+
+
+def holds_secret(value: Any) -> bool:
+    """Tell whether an OCPP request or answer holds something to be hidden; what is too deep to be searched may."""
+    try:
+        return bool(masked(value) != value)
+    except RecursionError:
+        return True
+
+
+def without_secrets(text: str) -> str:
+    """Leave what may be secret out of a text that begins like a frame, and of which no more is known."""
+    return text.partition("{")[0] if _SECRET.search(text) else masked_url(text)
 
 
 def masked_url(url: str) -> str:

@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode, Frame, Opcode
 
 from chargers.choices import LimitationKind, RegistrationStatus
-from chargers.secrets import masked
+from chargers.secrets import holds_secret, masked, without_secrets
 from chargers.services import limitations, stations
 from chargers.values import ClientCertificate, DeviationNote, Facts, LimitationReport, StationProfile, StatusReport
 from csms import metrics, repairs, rpc, tls
@@ -592,7 +592,8 @@ class Connection:
         try:
             payload = self._checked_answer(step.action, answer.payload, context.notes)
         except RpcError as error:
-            failure = _error(self.version.spell(error.code), f"the station's answer is not valid: {error.description}")
+            reason = _discreet(error.description, answer.payload)
+            failure = _error(self.version.spell(error.code), f"the station's answer is not valid: {reason}")
             return CallFailed(CommandStatus.ERROR, failure, repairs.clean_json(answer.payload)), []
         able = limitation(context, LimitationKind.ACTION, step.action)
         return payload, [*self._effects(step, payload, context), able, *self._note_now(context.notes)]
@@ -618,7 +619,10 @@ class Connection:
 
     def _checked_answer(self, action: str, payload: Payload, notes: list[Note]) -> Payload:
         # An answer's text is gone by now; a walk over it costs little, as answers are rare.
-        return self._checked(payload, action, "Response", self.version.dispensable.get(action, ()), True, notes)
+        found: list[Note] = []
+        checked = self._checked(payload, action, "Response", self.version.dispensable.get(action, ()), True, found)
+        notes += [note._replace(example=_discreet(note.example, payload)) for note in found]
+        return checked
 
     def _expect_triggered(self, message: str) -> None:
         """Serve a message the station was told to send even before it is accepted (section 4.2).
@@ -702,7 +706,7 @@ def _shown(frame: bytes) -> str:
     """Spell a frame for the log, without the secrets in it."""
     try:
         return orjson.dumps(masked(orjson.loads(frame))).decode()
-    except (orjson.JSONDecodeError, TypeError):
+    except (orjson.JSONDecodeError, RecursionError, TypeError):
         # Not JSON, or nested too deep: no secret can be told from the rest.
         return f"{len(frame)} bytes that are no JSON"
 
@@ -712,4 +716,9 @@ def _error(code: str, description: str) -> dict[str, Any]:
 
 
 def _excerpt(raw: bytes) -> str:
-    return repairs.clean(raw[:200].decode("utf-8", "replace"))
+    return repairs.clean(without_secrets(raw[:400].decode("utf-8", "replace"))[:200])
+
+
+def _discreet(text: str, payload: Any) -> str:
+    """Leave out what a text quotes of a payload that holds secrets; where in it that stands is enough."""
+    return text.partition(":")[0] if holds_secret(payload) else text

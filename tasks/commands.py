@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
+from django.db.transaction import atomic
 from django.utils import timezone
 
 from chargers.changes import Changes
@@ -135,10 +136,13 @@ def end(
     """
     error = {"code": status.value, "description": reason, "details": {}} if reason else None
     still_so = Command.objects.filter(pk=command_id, status__in=(was,) if was else OPEN)
-    ended = still_so.update(status=status, finished_at=now, error=error)
+    # Together: what a command was to bring about must not wait for ever for one that is over.
+    with atomic():
+        ended = still_so.update(status=status, finished_at=now, error=error)
+        if ended:
+            changes.note(TOPIC, command_id)
+            _let_go([command_id], now, changes)
     if ended:
-        changes.note(TOPIC, command_id)
-        _let_go([command_id], now, changes)
         _tell_ended(command_id, status)
     return bool(ended)
 
@@ -167,15 +171,10 @@ def _tell_ended(command_id: UUID, status: CommandStatus) -> None:
 
 def cancel(command: Command, *, now: datetime, changes: Changes) -> None:
     """Cancel a command that has not been sent. Raises NotCancellable."""
-    cancelled = Command.objects.filter(pk=command.pk, status=CommandStatus.QUEUED).update(
-        status=CommandStatus.CANCELLED, finished_at=now
-    )
+    cancelled = end(command.pk, CommandStatus.CANCELLED, now=now, changes=changes, was=CommandStatus.QUEUED)
     command.refresh_from_db()
     if not cancelled:
         raise NotCancellable(f"command {command.pk} is {command.status}, not queued")
-    changes.note(TOPIC, command.pk)
-    _let_go([command.pk], now, changes)
-    _tell_ended(command.pk, CommandStatus.CANCELLED)
 
 
 def wait(command: Command, *, seconds: float, changes: Changes, idle: Idle = nullcontext) -> Command:

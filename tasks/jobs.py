@@ -5,7 +5,7 @@ The functions ``against_…`` return the reason against a field of a request, or
 
 import base64
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from chargers import pem
@@ -16,7 +16,7 @@ from chargers.services import jobs, limitations
 from chargers.values import Facts, JobRequest
 from tasks.action import Draft, Payload
 from tasks.models import Command
-from tasks.schemas import InvalidBody
+from tasks.schemas import NO_MOMENT, InvalidBody, moment
 
 # Those of 1.6 section 8, and the one that whitepaper L01.FR.08 names besides.
 PROTOCOLS = ("ftp", "ftps", "http", "https", "sftp")
@@ -100,21 +100,13 @@ def _is_url(location: str) -> bool:
     return named and parts.scheme in PROTOCOLS and location.isprintable() and " " not in location
 
 
-def moment(text: str | None) -> datetime | None:
-    """Read a time that its schema allows; none for what no calendar has, such as a leap second."""
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC) if text else None
-    except (ValueError, OverflowError):
-        return None
-
-
 def against_moment(text: str | None, *, not_before: str | None = None, called: str = "") -> str:
     """Check a time, and that it does not lie before another, which is `called` so."""
     if text is None:
         return ""
     at, earlier = moment(text), moment(not_before)
     if at is None:
-        return "Is no time that can be reckoned with."
+        return NO_MOMENT
     return f"Must not lie before {called}." if earlier and at < earlier else ""
 
 

@@ -72,6 +72,10 @@ def snake(name: str) -> str:
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
 
 
+# What is wrong with a time that `moment` cannot read.
+NO_MOMENT = "Is no time that can be reckoned with."
+
+
 class InvalidBody(Exception):
     """A request body that is not what the schema asks for, with the reasons by field."""
 
@@ -141,13 +145,19 @@ def _rename(schema: Schema, body: Any, path: str, unknown: dict[str, list[str]])
     return body
 
 
+def moment(text: str | None) -> datetime | None:
+    """Read a time that names its zone; none for what schemas allow and no calendar has, such as a leap second."""
+    try:
+        at = datetime.fromisoformat(text.upper()) if text else None
+        return at.astimezone(UTC) if at and at.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
 def in_utc(text: str) -> str:
     """Spell a time in UTC, in whole seconds with Z, which every station reads (BO-16); no time is left as it is."""
-    try:
-        at = datetime.fromisoformat(text)
-        return text if at.tzinfo is None else at.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
-    except (ValueError, OverflowError):
-        return text
+    at = moment(text)
+    return text if at is None else at.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def in_order(version: OcppVersion, action: str, payload: dict[str, Any]) -> dict[str, Any]:

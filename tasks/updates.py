@@ -4,6 +4,7 @@ Best effort: a listener that was away reads REST again, and a silent Redis slows
 update is encoded once, here; the consumers only pass text on.
 """
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -131,7 +132,12 @@ def render(changes: Changes, now: datetime) -> Batch:
 
 
 def _encode(topic: str, event: str, at: str | None, data: dict[str, Any]) -> str:
-    return orjson.dumps({"topic": topic, "event": event, "at": at, "data": data}).decode()
+    frame = {"topic": topic, "event": event, "at": at, "data": data}
+    try:
+        return orjson.dumps(frame).decode()
+    except TypeError:
+        # An integer of more than 64 bits; the other updates of the batch must not be lost for it.
+        return json.dumps(frame)
 
 
 def group(topic: str) -> str:

@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 MAX_CHAIN = 10_000
 # What SignCertificate holds (section 5.17); no more is kept of what is no request.
 MAX_CSR = 5500
+# How many roots for one use a station is believed to hold; real ones hold a handful.
+MAX_ROOTS = 100
 # How often something is tried that fails for a passing cause: over half an hour.
 ATTEMPTS = 6
 FIRST_PAUSE = timedelta(minutes=1)
@@ -69,8 +71,7 @@ def _request(value: SigningRequest) -> bool:
     try:
         csr = _checked(value)
     except CertificateRefused as error:
-        logger.warning("%s: the signing request is rejected: %s", value.station, error)
-        _keep_rejected(value, f"{error.code}: {error}")
+        _keep_rejected(value, error)
         return False
     own = Certificate.objects.filter(chargepoint=value.station, use=CertificateUse.STATION)
     if own.filter(csr=csr, status__in=(CertificateStatus.REQUESTED, CertificateStatus.SIGNED)).exists():
@@ -120,22 +121,24 @@ def _check_unique(name: str, station: ChargePoint) -> None:
         raise CertificateRefused("CSR_COMMON_NAME", f"the common name (CN) {name!r} is a name of station {other} too")
 
 
-def _keep_rejected(value: SigningRequest, reason: str) -> None:
-    """Keep a rejected request; one row a reason, since stations ask again and again."""
-    csr = value.csr[:MAX_CSR]
+def _keep_rejected(value: SigningRequest, error: CertificateRefused) -> None:
+    """Keep a rejected request; one row a kind of reason, since stations ask again and again."""
+    csr, reason = value.csr[:MAX_CSR], f"{error.code}: {error}"[:REASON_LENGTH]
+    logger.warning("%s: the signing request is rejected: %s", value.station, reason)
     known = Certificate.objects.filter(
         chargepoint=value.station,
         use=CertificateUse.STATION,
         status=CertificateStatus.REJECTED,
-        reason=reason[:REASON_LENGTH],
+        # The rest may quote what is another each time.
+        reason__startswith=f"{error.code}: ",
         pem="",
     )
-    if not known.update(csr=csr, updated_at=value.at):
+    if not known.update(csr=csr, reason=reason, updated_at=value.at):
         Certificate.objects.create(
             chargepoint_id=value.station,
             use=CertificateUse.STATION,
             status=CertificateStatus.REJECTED,
-            reason=reason[:REASON_LENGTH],
+            reason=reason,
             csr=csr,
             created_at=value.at,
             updated_at=value.at,
@@ -231,7 +234,7 @@ def tell(values: Sequence[CertificatesTold], changes: Changes) -> list[None]:
 def _tell(value: CertificatesTold) -> None:
     rows = list(Certificate.objects.filter(chargepoint=value.station, use=value.use))
     told: set[int] = set()
-    for named in value.hashes:
+    for named in dict.fromkeys(value.hashes[:MAX_ROOTS]):
         columns = {**_columns(named), "status": CertificateStatus.INSTALLED}
         known = _known(rows, named)
         if known is None:

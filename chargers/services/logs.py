@@ -7,6 +7,7 @@ from chargers import paths
 from chargers.changes import Changes
 from chargers.choices import LogType
 from chargers.models import LogUpload
+from chargers.secrets import masked_url
 from chargers.services import files, jobs
 from chargers.values import Facts, JobAnswer, JobReport, JobRequest
 
@@ -34,7 +35,8 @@ def ask(
 
 def answer(values: Sequence[JobAnswer], changes: Changes) -> list[None]:
     for value in values:
-        jobs.answer(LogUpload, value, changes, file_name=value.file_name)
+        # Some tell the whole URL they were given.
+        jobs.answer(LogUpload, value, changes, file_name=masked_url(value.file_name))
     return [None] * len(values)
 
 

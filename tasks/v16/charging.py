@@ -15,7 +15,7 @@ from chargers.services import chargingprofiles, installedprofiles, limitations
 from chargers.values import Facts, Profile, ProfileExpected, Schedule
 from tasks.action import Draft, Need, Payload
 from tasks.models import Command, CommandStatus
-from tasks.schemas import InvalidBody, from_wire, in_utc, snake
+from tasks.schemas import NO_MOMENT, InvalidBody, from_wire, in_utc, moment, snake
 from tasks.v16.transactions import station_number
 
 # The words of 1.6 for the purposes it knows (section 7.10).
@@ -41,15 +41,11 @@ def read_profile(sent: Payload) -> Profile:
         purpose=PURPOSES[sent["chargingProfilePurpose"]].value,
         kind=sent["chargingProfileKind"],
         recurrency_kind=sent.get("recurrencyKind", ""),
-        valid_from=_time(sent.get("validFrom")),
-        valid_to=_time(sent.get("validTo")),
+        valid_from=moment(sent.get("validFrom")),
+        valid_to=moment(sent.get("validTo")),
         transaction_id=sent.get("transactionId"),
         schedules=[from_wire(sent["chargingSchedule"])],
     )
-
-
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
 
 
 def write_profile(profile: Profile) -> Payload:
@@ -195,6 +191,8 @@ def _asked_for(draft: Draft, member: str) -> Profile | None:
             raise UnknownChargingProfile(stored)
         profile = row.profile()
     elif told is not None:
+        if odd := [name for name in ("validFrom", "validTo") if name in told and moment(told[name]) is None]:
+            raise InvalidBody({f"{snake(member)}.{snake(name)}": [NO_MOMENT] for name in odd})
         profile = read_profile({"chargingProfileId": chargingprofiles.choose_id(draft.station.pk), **told})
     else:
         return None

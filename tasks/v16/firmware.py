@@ -10,6 +10,7 @@ from chargers.services import firmware
 from tasks import jobs
 from tasks.action import Draft, Payload
 from tasks.models import Command
+from tasks.schemas import moment
 
 
 def prepare_update(draft: Draft) -> Payload:
@@ -22,7 +23,7 @@ def prepare_update(draft: Draft) -> Payload:
             **jobs.against_counts(asked),
         }
     )
-    retrieve_at = jobs.moment(retrieve)
+    retrieve_at = moment(retrieve)
     assert retrieve_at is not None
     _, url = firmware.ask(
         jobs.request(draft, location, numbered=False),
@@ -49,7 +50,7 @@ def prepare_signed_update(draft: Draft) -> Payload:
             **jobs.against_counts(asked),
         }
     )
-    retrieve_at = jobs.moment(retrieve)
+    retrieve_at = moment(retrieve)
     assert retrieve_at is not None
     # As stations expect it.
     certificate = pem.write(pem.read_certificate(image["signingCertificate"]))
@@ -57,7 +58,7 @@ def prepare_signed_update(draft: Draft) -> Payload:
         jobs.request(draft, location, numbered=True),
         facts=jobs.facts(draft),
         retrieve_at=retrieve_at,
-        install_at=jobs.moment(install),
+        install_at=moment(install),
         signing_certificate=certificate,
         signature=image["signature"],
         changes=draft.changes,

@@ -1,7 +1,7 @@
 """Requests that change local lists, and how their entries are spelt on the wire (section 7.1)."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from chargers import representation
 from chargers.changes import Changes
@@ -10,7 +10,7 @@ from chargers.services import locallists
 from chargers.values import ListChange, ListEntry, ListRefusal
 from tasks.action import Draft, Payload
 from tasks.models import Command
-from tasks.schemas import InvalidBody
+from tasks.schemas import InvalidBody, moment
 
 
 def prepare(draft: Draft) -> Payload:
@@ -74,8 +74,5 @@ def _entry(info: Payload | None) -> ListEntry | None:
 
 
 def _whole_seconds(text: str) -> str:
-    try:
-        at = datetime.fromisoformat(text).astimezone(UTC).replace(microsecond=0)
-    except (ValueError, OverflowError):
-        return text
-    return representation.time(at) or text
+    at = moment(text)
+    return representation.time(at and at.replace(microsecond=0)) or text

@@ -10,6 +10,7 @@ from chargers.services import logs
 from tasks import jobs
 from tasks.action import Draft, Payload
 from tasks.models import Command
+from tasks.schemas import moment
 
 
 def prepare_diagnostics(draft: Draft) -> Payload:
@@ -27,8 +28,8 @@ def prepare_diagnostics(draft: Draft) -> Payload:
         jobs.request(draft, location, numbered=False),
         facts=jobs.facts(draft),
         log_type=LogType.DIAGNOSTICS,
-        oldest=jobs.moment(oldest),
-        latest=jobs.moment(latest),
+        oldest=moment(oldest),
+        latest=moment(latest),
         changes=draft.changes,
     )
     return {**asked, "location": url}
@@ -50,8 +51,8 @@ def prepare_log(draft: Draft) -> Payload:
         jobs.request(draft, location, numbered=True),
         facts=jobs.facts(draft),
         log_type=asked["logType"],
-        oldest=jobs.moment(oldest),
-        latest=jobs.moment(latest),
+        oldest=moment(oldest),
+        latest=moment(latest),
         changes=draft.changes,
     )
     return {**asked, "requestId": job.request_id, "log": {**log, "remoteLocation": url}}

@@ -1,22 +1,22 @@
 """Requests for reservations."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from chargers.changes import Changes
 from chargers.services import idtags, reservations
 from tasks.action import Draft, Payload
 from tasks.models import Command
-from tasks.schemas import InvalidBody
+from tasks.schemas import NO_MOMENT, InvalidBody, moment
 
 
 def prepare(draft: Draft) -> Payload:
     """Complete a request for a reservation and note it, so that its answer finds it."""
     asked = draft.payload
-    expiry = _time(asked["expiryDate"])
+    expiry = moment(asked["expiryDate"])
     problems = {}
     if expiry is None:
-        problems["expiry_date"] = ["is no time that can be told"]
+        problems["expiry_date"] = [NO_MOMENT]
     elif expiry <= draft.now:
         problems["expiry_date"] = ["is over already"]
     if not 0 <= asked["connectorId"] <= reservations.MAX_RESERVATION_ID:
@@ -42,14 +42,6 @@ def prepare(draft: Draft) -> Payload:
     sent = {**asked, "reservationId": row.reservation_id}
     # A longer one cannot be told.
     return {**sent, "parentIdTag": parent} if 0 < len(parent) <= idtags.TAG_LENGTH_16 else sent
-
-
-def _time(text: str) -> datetime | None:
-    """Read a time that fits the schema, which allows a few that are none: a leap second, a year in another era."""
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def unanswered(commands: Sequence[Command], now: datetime, changes: Changes) -> None:

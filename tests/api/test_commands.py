@@ -245,6 +245,11 @@ CHANGE = {"chargepoint_id": "CP001", "connector_id": 1, "type": "Operative"}
         ("changeconfiguration", {"chargepoint_id": "CP001", "key": "x" * 51, "value": 1}, {"key", "value"}),
         ("datatransfer", {"chargepoint_id": "CP001", "vendor_id": "v", "data": "\x00"}, {"data"}),
         ("datatransfer", {"chargepoint_id": "CP001", "vendor_id": "v", "data": "\ud800"}, {"data"}),
+        (
+            "extendedtriggermessage",
+            {"chargepoint_id": "CP001", "requested_message": "Heartbeat", "connector_id": 1e30},
+            {"connector_id"},
+        ),
         ("getconfiguration", {"chargepoint_id": "CP001", "keys": ["a", 2]}, {"key.1"}),
         (
             "remotestarttransaction",

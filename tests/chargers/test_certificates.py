@@ -129,6 +129,12 @@ def test_the_same_bad_request_again_and_again_is_one_row() -> None:
     ]
 
 
+def test_bad_requests_of_one_kind_are_one_row_whatever_they_say() -> None:
+    for number in range(3):
+        assert not ask(pki.request_pem(f"nobody {number}"), number)
+    assert only().reason.startswith("CSR_COMMON_NAME: the common name (CN) 'nobody 2'")
+
+
 def test_the_same_request_again_is_one_request() -> None:
     csr = pki.request_pem("CP1")
 
@@ -376,6 +382,11 @@ def test_what_a_station_tells_is_what_is_believed_for_that_use() -> None:
     tell()
     assert statuses(use=CSMS_ROOT) == ["Deleted"] * 3
     assert statuses(use=MANUFACTURER_ROOT) == ["Installed"]
+
+
+def test_a_station_that_tells_of_roots_without_end_is_believed_up_to_a_bound() -> None:
+    tell(*(CertificateHash("SHA256", "aa", "bb", f"{number:X}") for number in range(1, 5000)))
+    assert Certificate.objects.count() == certificates.MAX_ROOTS
 
 
 @pytest.mark.parametrize("algorithm", pem.HASHES)

@@ -202,6 +202,14 @@ def test_a_job_goes_on_as_the_station_reports() -> None:
     assert said(job) == ["Uploading", "Uploaded"]
 
 
+def test_a_file_name_that_is_the_whole_url_is_kept_without_its_password() -> None:
+    job = ask_log()
+    answer_log(job, file_name="ftp://user:hunter2@files.example/a.zip")
+    job.refresh_from_db()
+    assert job.file_name == "ftp://user:********@files.example/a.zip"
+    assert "hunter2" not in job.file_path
+
+
 @pytest.mark.parametrize("answered", ["Accepted", "Rejected", "NothingToUpload"])
 def test_an_answer_that_comes_behind_reports_does_not_move_a_job_back(answered: str) -> None:
     job = ask_log()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chargers.secrets import MASK, is_secret, masked
+from chargers.secrets import MASK, holds_secret, is_secret, masked, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,7 @@ def test_another_key_is_none(name: str) -> None:
     ("value", "shown"),
     [
         ({"key": "AuthorizationKey", "value": "x"}, {"key": "AuthorizationKey", "value": MASK}),
+        ({"Key": "AuthorizationKey", "VALUE": "x"}, {"Key": "AuthorizationKey", "VALUE": MASK}),
         ({"key": "HeartbeatInterval", "value": "x"}, {"key": "HeartbeatInterval", "value": "x"}),
         (
             [2, "1", "A", {"list": [{"key": "PUK", "value": 1}]}],
@@ -51,3 +52,28 @@ def test_another_key_is_none(name: str) -> None:
 )
 def test_secrets_are_masked_wherever_they_stand(value: Any, shown: Any) -> None:
     assert masked(value) == shown
+
+
+def test_what_is_too_deep_to_be_searched_may_hold_a_secret() -> None:
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert holds_secret(deep)
+    assert holds_secret([{"key": "PUK", "value": "1234"}])
+    assert not holds_secret([{"key": "HeartbeatInterval", "value": "1234"}])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('[3,"m1",{"configurationKey":[{"key":"PUK" "value":"1234"', '[3,"m1",'),
+        ('[3,"m1",{"value":"1234","key":"AuthorizationKey"', '[3,"m1",'),
+        ('[2,"m1","Heartbeat",{', '[2,"m1","Heartbeat",{'),
+        (
+            '[2,"m1","DataTransfer",{"data":"ftp://me:hunter2@host',
+            f'[2,"m1","DataTransfer",{{"data":"ftp://me:{MASK}@host',
+        ),
+    ],
+)
+def test_of_a_broken_frame_no_more_is_shown_than_is_safe(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown

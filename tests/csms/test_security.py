@@ -73,6 +73,15 @@ async def test_a_key_that_is_refused_changes_nothing(url: str, old_key: str, ans
     assert await may_connect(url, old_key)
 
 
+async def test_a_key_that_takes_a_reboot_is_accepted_beside_the_old_one_until_it_is_presented(
+    url: str, old_key: str
+) -> None:
+    await change(url, old_key, {"status": "RebootRequired"})
+    assert await may_connect(url, old_key)
+    assert await may_connect(url, NEW)
+    assert not await may_connect(url, old_key)
+
+
 async def test_after_a_lost_answer_the_station_tells_by_connecting_which_key_it_has(url: str, old_key: str) -> None:
     assert (await change(url, old_key, None)).status == "offline"
     assert await may_connect(url, old_key)

@@ -10,7 +10,7 @@ from chargers.changes import Changes
 from chargers.choices import OcppVersion
 from chargers.errors import UnknownChargingProfile
 from chargers.models import ChargePoint, InstalledProfile, Transaction
-from tasks import commands
+from tasks import commands, schemas
 from tasks.actions import BY_NAME
 from tasks.errors import StationUnable
 from tasks.models import Command, CommandStatus
@@ -95,6 +95,16 @@ def test_a_profile_without_an_id_gets_one_of_its_own(station: ChargePoint) -> No
     assert len(numbers) == 5
     assert min(numbers) >= 1_000_000
     assert 1_000_000 <= starting(station, TX)["chargingProfile"]["chargingProfileId"] < 2**31
+
+
+@pytest.mark.parametrize("member", ["validFrom", "validTo"])
+@pytest.mark.parametrize(
+    "text", ["2016-12-31T23:59:60Z", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+12:00", "9999-12-31T23:59:59-12:00"]
+)
+def test_a_time_that_no_calendar_has_is_refused_by_name(station: ChargePoint, member: str, text: str) -> None:
+    field = schemas.snake(member)
+    assert refused(lambda: setting(station, profile(**{member: text}))).keys() == {f"{INNER}.{field}"}
+    assert refused(lambda: starting(station, {**TX, member: text})).keys() == {f"charging_profile.{field}"}
 
 
 def test_times_go_out_in_utc(station: ChargePoint) -> None:

@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 from chargers.changes import Changes
 from chargers.choices import OcppVersion, RegistrationStatus
 from chargers.models import ChargePoint, CsmsNode, Transaction
+from chargers.services import reservations
 from tasks import broker, commands
 from tasks.actions import BY_NAME
 from tasks.errors import CommandError, NotAccepted, NotCancellable, StationOffline, VersionMismatch
@@ -193,6 +194,21 @@ def test_a_command_ends_once_whoever_comes_first(status: CommandStatus) -> None:
     row.refresh_from_db()
     assert row.status == (CommandStatus.TIMEOUT if status in OPEN else status)
     assert news(row.pk) == ([b"timeout"] if ended else [])
+
+
+def test_a_process_that_is_killed_leaves_the_command_open_with_what_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row = command(action="ReserveNow", chargepoint=station())
+
+    def die(*args: Any, **more: Any) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(reservations, "fail", die)
+    with pytest.raises(SystemExit):
+        commands.end(row.pk, CommandStatus.OFFLINE, now=LATER, changes=Changes())
+    row.refresh_from_db()
+    assert (row.status, row.finished_at) == (CommandStatus.QUEUED, None)
 
 
 @pytest.mark.parametrize("status", CommandStatus)

@@ -243,6 +243,13 @@ def test_a_frame_is_json_with_the_update() -> None:
     assert json.loads(frame)["at"] == "2026-03-01T12:00:00Z"
 
 
+def test_a_number_that_is_too_large_for_most_is_told_all_the_same() -> None:
+    # A station answered 1e20 for a whole number, and PostgreSQL returns it in full.
+    row = rows.command(rows.station(), response={"listVersion": 10**20})
+    [(_, [(_, frame)])] = updates.render(note("tasks", row.pk), rows.NOON)
+    assert json.loads(frame)["data"]["response"] == {"listVersion": 10**20}
+
+
 @pytest.mark.parametrize("path", ["/ws/ocpp/CP001", "/ws/updates/", "/ws/updates/all/more/", "/"])
 async def test_a_path_that_leads_nowhere_is_refused_at_the_handshake(path: str) -> None:
     connected, _ = await WebsocketCommunicator(application, path).connect()

@@ -37,9 +37,13 @@ def keep_configuration(request: Payload, answer: Payload, context: Context) -> l
 
 
 def keep_changed_key(request: Payload, answer: Payload, context: Context) -> list[Work]:
-    accepted = answer.get("status") in ("Accepted", "RebootRequired")
+    status = answer.get("status")
+    accepted = status in ("Accepted", "RebootRequired")
     if is_station_key(request["key"]):
         assert context.command_id is not None
+        if status == "RebootRequired":
+            # Until then it presents the old one; which it has, its connections tell.
+            return []
         return [(stations.settle_key, KeyChange(context.station, context.command_id, accepted))]
     if not accepted and is_security_profile(request["key"]):
         assert context.command_id is not None

@@ -72,6 +72,39 @@ async def test_cf_03_passwords_are_kept_nowhere_and_shown_to_nobody(
     assert not any(SECRET in record.getMessage() for record in caplog.records)
 
 
+@pytest.mark.parametrize("validation", ["tolerant", "strict"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(8_437_529_001, id="number"),
+        pytest.param(f"{SECRET}\x01", id="control character"),
+        pytest.param(SECRET * 50, id="too long"),
+        pytest.param([SECRET], id="list"),
+    ],
+)
+async def test_cf_03_a_password_that_is_told_in_a_wrong_way_is_in_no_deviation_either(
+    url: str, query: Query, settings: Settings, caplog: pytest.LogCaptureFixture, validation: str, value: Any
+) -> None:
+    settings.OCPP_VALIDATION = validation
+    async with Station16(url, "CP1") as station:
+        await station.boot()
+        station.answers["GetConfiguration"] = told(AuthorizationKey=value)
+        await operator.perform("GetConfiguration")
+    rows = await query(lambda: [*Deviation.objects.values(), *Command.objects.values(), *Variable.objects.values()])
+    shown = repr(rows) + caplog.text
+    assert SECRET not in shown
+    assert "8437529001" not in shown
+
+
+async def test_cf_03_a_password_in_a_broken_frame_is_shown_to_nobody(
+    ready: Station16, query: Query, caplog: pytest.LogCaptureFixture
+) -> None:
+    await ready.send_raw(f'[3,"m1",{{"configurationKey":[{{"value":"{SECRET}","key":"AuthorizationKey"')
+    await until(lambda: "malformed-frame" in kinds())
+    assert SECRET not in repr(await query(lambda: list(Deviation.objects.values())))
+    assert SECRET not in caplog.text
+
+
 async def test_cf_03_a_password_that_an_operator_sets_is_forgotten_once_it_is_answered(
     ready: Station16, query: Query
 ) -> None:
