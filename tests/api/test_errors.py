@@ -116,9 +116,7 @@ def test_a_bug_is_logged_and_not_told(
     assert "RuntimeError: secret" in caplog.text
 
 
-def test_what_a_client_is_refused_is_told_and_not_logged(
-    viewer: APIClient, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_a_client_is_refused_is_told_and_not_logged(viewer: APIClient, caplog: pytest.LogCaptureFixture) -> None:
     told(viewer.get("/api/location/17/"), 404)
     told(viewer.post("/api/location/", {}), 403)
     assert not caplog.records

@@ -1,6 +1,7 @@
 """The admin site, with each role."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -125,6 +126,23 @@ def test_every_filter_order_and_search_works(model: type[Model], as_viewer: Clie
     if changelist.search_fields:
         for text in ("TAG0", STRANGE, "1", "9" * 30, "'"):
             assert as_viewer.get(url(model, "changelist"), {"q": text}).status_code == 200
+
+
+@pytest.mark.parametrize("model", REGISTERED)
+def test_a_list_leads_to_each_of_its_rows(model: type[Model], as_viewer: Client) -> None:
+    fill()
+    page = as_viewer.get(url(model, "changelist"))
+    for row in page.context["cl"].result_list:
+        address = re.escape(url(model, "change", row.pk))
+        # A link in a link leads nowhere.
+        assert re.search(rf'<a href="{address}[^>]*>(?!<a|</a)', page.content.decode())
+
+
+def test_a_list_offers_to_show_all_rows_only_where_some_are_left_out(as_viewer: Client) -> None:
+    rows.command(rows.station())
+    address = url(Command, "changelist")
+    assert b"Show all" not in as_viewer.get(address).content
+    assert b"Show all" in as_viewer.get(address, {"q": "nobody"}).content
 
 
 @pytest.mark.parametrize("model", REGISTERED)
