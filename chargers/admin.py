@@ -4,17 +4,18 @@ import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
-from django.db import transaction
+from django.db import models, transaction
 from django.db.models import Count, Exists, IntegerField, Model, OuterRef, Q, QuerySet, Subquery, TextField
 from django.db.models.functions import Cast, Coalesce
-from django.forms import ModelForm
+from django.forms import JSONField, ModelForm, Textarea
+from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -164,7 +165,7 @@ def prose(name: str, title: str = "", *, of: Callable[[Any], str] | None = None)
     @admin.display(description=title or name.replace("_", " "), ordering=name)
     def show(row: Any) -> SafeString:
         text = of(row) if of else getattr(row, name)
-        style = "min-width: 10em; overflow-wrap: anywhere"
+        style = "min-width: 8em; overflow-wrap: anywhere"
         return format_html('<div style="{}">{}</div>', style, text) if text else SafeString("-")
 
     return show
@@ -330,7 +331,6 @@ class StationAdmin(Editable):
         "status",
         "deviation_kinds",
         "make",
-        "ocpp",
         column("registration_status", "registration"),
         "last_seen",
         "location",
@@ -425,10 +425,6 @@ class StationAdmin(Editable):
         told = filter(None, (f"{row.chargepoint_vendor} {row.chargepoint_model}".strip(), row.firmware_version))
         return format_html_join(mark_safe("<br>"), "{}", ((each,) for each in told)) or "-"
 
-    @admin.display(description="OCPP", ordering="ocpp_version")
-    def ocpp(self, row: ChargePoint) -> str:
-        return row.ocpp_version.removeprefix("ocpp") or "-"
-
     @admin.display(description="deviations", ordering="deviating")
     def deviation_kinds(self, row: ChargePoint) -> str:
         return str(row.deviating or "-")
@@ -440,14 +436,18 @@ class StationAdmin(Editable):
     @admin.display(description="history")
     def history(self, row: ChargePoint) -> SafeString:
         """Link to the rows of the station elsewhere."""
-        models = {Transaction: "transactions", StatusNotification: "statuses", MeterValue: "meter values"}
-        models |= {Variable: "variables", Certificate: "certificates", SecurityEvent: "security events"}
-        models |= {Reservation: "reservations", LocalList: "local list"}
-        models |= {FirmwareUpdate: "firmware updates", LogUpload: "log uploads"}
-        models |= {InstalledProfile: "charging profiles", CompositeSchedule: "composite schedules"}
+        pages: dict[type[Model], str] = {
+            Transaction: "transactions",
+            StatusNotification: "statuses",
+            MeterValue: "meter values",
+        }
+        pages |= {Variable: "variables", Certificate: "certificates", SecurityEvent: "security events"}
+        pages |= {Reservation: "reservations", LocalList: "local list"}
+        pages |= {FirmwareUpdate: "firmware updates", LogUpload: "log uploads"}
+        pages |= {InstalledProfile: "charging profiles", CompositeSchedule: "composite schedules"}
         query = urlencode({"chargepoint__exact": row.pk})
         links = [
-            (reverse(f"admin:chargers_{to._meta.model_name}_changelist"), query, text) for to, text in models.items()
+            (reverse(f"admin:chargers_{to._meta.model_name}_changelist"), query, text) for to, text in pages.items()
         ]
         links.append((reverse("admin:tasks_command_changelist"), query, "commands"))
         return format_html_join(" · ", '<a href="{}?{}">{}</a>', links)
@@ -695,8 +695,8 @@ class StatusNotificationAdmin(ReadOnly):
 class VariableAdmin(ReadOnly):
     list_display = (
         station,
-        "component",
         "variable",
+        "component",
         prose("value"),
         column("get_mutability_display", "mutability"),
         column("read_at", "read"),
@@ -715,7 +715,6 @@ class CertificateAdmin(ReadOnly):
         column("status", "status"),
         prose("subject"),
         column("not_after", "expires"),
-        "is_valid",
         prose("reason"),
     )
     list_filter = ("status", "use", ExpiryFilter)
@@ -758,8 +757,20 @@ def _limits(periods: Iterable[Any], unit: str) -> str:
     return " > ".join(f"{period['limit']:g}" for period in periods) + f" {unit}"
 
 
+class ReadableJSON(JSONField):
+    """JSON to edit, laid out as a person reads it."""
+
+    widget = Textarea(attrs={"rows": 24, "cols": 80, "style": "font-family: monospace", "spellcheck": "false"})
+
+    def prepare_value(self, value: Any) -> Any:
+        # What was typed and is no JSON stays as it was typed.
+        text = super().prepare_value(value)
+        return text if isinstance(value, InvalidJSONInput) else json.dumps(json.loads(text), indent=2)
+
+
 @admin.register(ChargingProfile)
 class ChargingProfileAdmin(Editable):
+    formfield_overrides: ClassVar = {models.JSONField: {"form_class": ReadableJSON}}
     list_display = (
         column("chargingprofile_id", "#"),
         "purpose",
@@ -795,7 +806,6 @@ class InstalledProfileAdmin(ReadOnly):
         column("stack_level", "level"),
         limits,
         column("state", "state"),
-        "since",
         of_transaction,
         marked("without_effect", "no effect", ordering="without_effect"),
     )
@@ -876,7 +886,7 @@ class SecurityEventAdmin(ReadOnly):
 
 
 # By its path on the platform's own server, which is shorter than the whole URL, where it lies there.
-file = prose("location", "file", of=lambda row: row.path or row.location)
+file = prose("location", "file", of=lambda row: row.file_path or row.path or row.location)
 
 
 class JobAdmin(ReadOnly):
@@ -897,12 +907,12 @@ class JobAdmin(ReadOnly):
 
     @admin.display(description="reports")
     def told(self, row: Job) -> SafeString | str:
-        """Tell what the station said, when that first came and when it last did."""
-        said = [
-            (*(date_format(datetime.fromisoformat(each[when]), "DATETIME_FORMAT") for when in SPAN), each["status"])
-            for each in row.reports
-        ]
-        return format_html_join("", "<div>{} to {}: {}</div>", said) or "-"
+        """Tell what the station said, when that first came and, if it was repeated, when it last did."""
+        said = []
+        for each in row.reports:
+            first, last = (date_format(datetime.fromisoformat(each[when]), "DATETIME_FORMAT") for when in SPAN)
+            said.append((first if first == last else f"{first} to {last}", each["status"]))
+        return format_html_join("", "<div>{}: {}</div>", said) or "-"
 
 
 @admin.register(FirmwareUpdate)
@@ -916,7 +926,6 @@ class FirmwareUpdateAdmin(JobAdmin):
         file,
         column("firmware_before", "before"),
         column("firmware_after", "after"),
-        column("asked_at", "asked"),
         column("asked_by", "by"),
     )
     list_filter = ("status", "signed", "asked_at")
@@ -938,7 +947,6 @@ class LogUploadAdmin(JobAdmin):
         column("status", "status"),
         column("status_at", "since"),
         file,
-        column("asked_at", "asked"),
         column("asked_by", "by"),
     )
     list_filter = ("status", "log_type", "asked_at")

@@ -22,7 +22,7 @@ from django.utils import timezone
 from chargers import models
 from chargers.admin import FlagFilter, ReadOnly
 from chargers.choices import TransactionFlag
-from chargers.models import ChargePoint, Connector, IdTag, Transaction
+from chargers.models import ChargePoint, ChargingProfile, Connector, IdTag, Transaction
 from chargers.services import stations
 from tasks import updates
 from tasks.models import Command
@@ -566,3 +566,12 @@ def test_jobs_are_found_by_what_matters_at_night(as_viewer: Client) -> None:
     rows.firmware_update(rows.station("CP4"))
     assert shown(as_viewer, models.FirmwareUpdate, signed__exact="1") == {signed}
     assert shown(as_viewer, models.FirmwareUpdate, q="cp3") == {signed}
+
+
+def test_the_schedules_of_a_profile_are_laid_out_to_be_read(as_operator: Client) -> None:
+    profile = rows.charging_profile()
+    address = url(ChargingProfile, "change", profile.pk)
+    field = as_operator.get(address).context["adminform"].form["schedules"]
+    assert field.value() == json.dumps(profile.schedules, indent=2)
+    refused = as_operator.post(address, {"schedules": "[{"})
+    assert refused.context["adminform"].form["schedules"].value() == "[{"
