@@ -67,7 +67,9 @@ class CommandSchema(Schema):
         return [f"commands {self.view.row.version.label}"]
 
     def get_summary(self) -> str:
-        return self.view.row.summary.rstrip(".")
+        """Name the action too: pages show summaries, and people look for what the specification calls it."""
+        summary = self.view.row.summary.rstrip(".")
+        return f"{self.view.row.name}: {summary[0].lower()}{summary[1:]}"
 
     def get_description(self) -> str:
         row = self.view.row

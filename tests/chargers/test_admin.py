@@ -548,7 +548,7 @@ def test_a_job_leads_to_its_station_and_its_command(as_viewer: Client) -> None:
     assert url(ChargePoint, "change", "CP001") in page
     assert url(Command, "change", command.pk) in page
     assert "logs/CP001/1/a_b" in page
-    assert "2026-03-01 12:00:00 to 2026-03-01 12:00:00: Odd &lt;b&gt;1&lt;/b&gt;" in page
+    assert "<div>2026-03-01 12:00:00: Odd &lt;b&gt;1&lt;/b&gt;</div>" in page
     page = as_viewer.get(url(models.FirmwareUpdate, "change", own.pk)).content.decode()
     assert "not asked for by the platform" in page
     assert "2.0" in page
