@@ -1,6 +1,6 @@
-"""What the examples of commands ask for: what can be sent as it is, is sensible, and does no harm.
+"""What the examples of requests ask for: what can be sent as it is, is sensible, and does no harm.
 
-Most of it is made from the official schemas; what they do not tell stands here.
+Those of commands are made from the official schemas for the most part; what these do not tell stands here.
 """
 
 from datetime import UTC, datetime, time, timedelta
@@ -54,6 +54,40 @@ SIGNATURE = "MEQCIFOv5Ay5TyqqFOcsTziPUN+2jJULYZwgbPKotST11jBHAiBInaXRCtwCn4QZyy1
 
 STATION = "CP001"
 TAG = "04A1B2C3D4E5F6"
+
+# The bodies of requests for resources, by the noun and the action of their views.
+RESOURCES: dict[tuple[str, str], Payload] = {
+    ("a station", "create"): {"chargepoint_id": STATION},
+    ("a station", "partial_update"): {"registration_status": "Accepted"},
+    ("a connector", "partial_update"): {"standard": "IEC_62196_T2", "format": "SOCKET", "power_type": "AC_3_PHASE"},
+    ("an id tag", "create"): {"idToken": TAG, "friendly_name": "Blue card"},
+    ("an id tag", "partial_update"): {"revoked": False},
+    ("a local list", "partial_update"): {"automatic": True},
+    ("a location", "create"): {
+        "name": "Harbour car park",
+        "address": "Harbour Street 1",
+        "city": "Piraeus",
+        "postal_code": "18531",
+        "country": "GRC",
+        "coordinates": {"latitude": "37.942000", "longitude": "23.646500"},
+        "parking_type": "PARKING_LOT",
+        "time_zone": "Europe/Athens",
+    },
+    ("a location", "partial_update"): {"name": "Harbour car park, west"},
+    ("a charging profile", "create"): {
+        "stack_level": 0,
+        "chargingprofile_purpose": "TxDefaultProfile",
+        "chargingprofile_kind": "Recurring",
+        "recurrency_kind": "Daily",
+        "start_schedule": "2026-01-01T00:00:00Z",
+        "duration": 86400,
+        "charging_rate_unit": "A",
+        "chargingschedule_period": [{"start_period": 0, "limit": 16}, {"start_period": 64800, "limit": 8}],
+    },
+    ("a charging profile", "partial_update"): {"stack_level": 1},
+    ("a user", "create"): {"username": "anna", "password": "choose-a-better-one", "role": "operators"},
+    ("a user", "partial_update"): {"role": "viewers"},
+}
 
 # What members say wherever they are.
 MEMBERS: Payload = {

@@ -12,11 +12,12 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiJsonRenderer2, OpenApiYamlRenderer
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRequest, OpenApiResponse
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api import examples
 from api.errors import ErrorBody
 from chargers.choices import OcppVersion
 
@@ -112,7 +113,9 @@ class Schema(AutoSchema):
         return [*keys, FIELDS] if self.action in ("list", "retrieve") else keys
 
     def get_request_serializer(self) -> Any:
-        return getattr(self.view, "input_class", None)
+        body = getattr(self.view, "input_class", None)
+        example = examples.RESOURCES.get((getattr(self.view, "noun", ""), self.action))
+        return OpenApiRequest(body, examples=[OpenApiExample("example", example)]) if example else body
 
     def get_response_serializers(self) -> dict[int, Any]:
         return {**self.successes(), **self.errors()}

@@ -9,6 +9,7 @@ from rest_framework.test import APIClient
 from api import examples
 from api.commands import read
 from tasks.actions import ACTIONS, Action
+from tests.api import rows
 
 DOCUMENTED_BY_ITSELF = {"/api/token/", "/api/token/refresh/", "/api/token/verify/", "/api/health/"}
 
@@ -59,3 +60,24 @@ def test_the_times_of_examples_are_of_tomorrow(anonymous: APIClient, monkeypatch
         operation = anonymous.get("/api/schema/").json()["paths"]["/api/ocpp16/reservenow/"]["post"]
         example = operation["requestBody"]["content"]["application/json"]["examples"]["ReserveNow"]
         assert example["value"]["expiry_date"] == f"2026-12-0{day + 1}T12:00:00Z"
+
+
+@pytest.mark.django_db
+def test_the_examples_of_resources_can_be_sent_as_they_are(administrator: APIClient) -> None:
+    keys = {"uuid": rows.connector(rows.station("CP002")).pk, "chargepoint_id": "CP001", "id_token": examples.TAG}
+    keys |= {"username": "anna"}
+    paths = administrator.get("/api/schema/").json()["paths"]
+    sent = []
+    # What is changed has to be there first.
+    for method in ("post", "patch"):
+        for path, operations in paths.items():
+            content = operations.get(method, {}).get("requestBody", {}).get("content", {}).get("application/json", {})
+            if path in DOCUMENTED_BY_ITSELF or "/ocpp" in path or not content:
+                continue
+            ((_, example),) = content["examples"].items()
+            address = path.format_map(keys)
+            answer = getattr(administrator, method)(address, example["value"])
+            assert answer.status_code == (201 if method == "post" else 200), (address, answer.json())
+            sent.append(path)
+            keys |= {name: answer.json()[name] for name in ("id", "chargingprofile_id") if name in answer.json()}
+    assert len(sent) == len(examples.RESOURCES)
