@@ -570,6 +570,8 @@ def test_jobs_are_found_by_what_matters_at_night(as_viewer: Client) -> None:
 
 def test_the_schedules_of_a_profile_are_laid_out_to_be_read(as_operator: Client) -> None:
     profile = rows.charging_profile()
+    # PostgreSQL has an order of its own.
+    profile.refresh_from_db()
     address = url(ChargingProfile, "change", profile.pk)
     field = as_operator.get(address).context["adminform"].form["schedules"]
     assert field.value() == json.dumps(profile.schedules, indent=2)
