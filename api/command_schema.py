@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, OpenApiRequest, OpenApiResponse
 from rest_framework import serializers
 
+from api import examples
 from api.errors import ErrorBody
 from api.openapi import Schema, error
 from chargers.choices import OcppVersion
@@ -36,56 +37,10 @@ PROBLEMS = {
     504: ("OCPP_TIMEOUT", "The station did not answer in time."),
 }
 
-# What an example says where the schema does not tell; the rest follows from the type.
-EXAMPLES: dict[str, Any] = {
-    "charging_profile_kind": "Relative",
-    "charging_profile_purpose": "TxDefaultProfile",
-    "connector_id": 1,
-    "data": "hello",
-    "duration": 3600,
-    "id_tag": "04A1B2C3D4E5F6",
-    "key": "HeartbeatInterval",
-    "location": "https://files.example.com/acme/2.0.bin",
-    "limit": 16,
-    "message_id": "Greeting",
-    "remote_location": "ftp://files.example.com/logs/",
-    "requested_message": "StatusNotification",
-    "signature": "MEUCIQD...",
-    "signing_certificate": "-----BEGIN CERTIFICATE-----\nMIIB...\n-----END CERTIFICATE-----",
-    "stack_level": 0,
-    "start_period": 0,
-    "value": "300",
-    "vendor_id": "com.example",
-}
-# Shown although they may be left out, since most want them.
-OFTEN_WANTED = frozenset({"connector_id", "cs_charging_profiles"})
-
 
 def prefix(version: OcppVersion) -> str:
     """Name a version in a path: ``ocpp1.6`` is ``ocpp16``."""
     return version.value.replace(".", "")
-
-
-def example(schema: dict[str, Any], name: str = "") -> Any:
-    """Make up a value that fits a schema in REST's spelling, no larger than it must be."""
-    if "enum" in schema:
-        return EXAMPLES[name] if EXAMPLES.get(name) in schema["enum"] else schema["enum"][0]
-    match schema.get("type"):
-        case "object":
-            shown = {*schema.get("required", ()), *OFTEN_WANTED}
-            members = schema.get("properties", {})
-            return {member: example(members[member], member) for member in members if member in shown}
-        case "array":
-            return [example(schema["items"], name)]
-        case "integer":
-            return EXAMPLES.get(name, schema.get("minimum", 1))
-        case "number":
-            return EXAMPLES.get(name, 1.0)
-        case "boolean":
-            return True
-    if schema.get("format") == "date-time":
-        return "2030-01-01T00:00:00Z"
-    return EXAMPLES.get(name, "text")
 
 
 class CommandErrorBody(ErrorBody):
@@ -112,7 +67,9 @@ class CommandSchema(Schema):
         return [f"commands {self.view.row.version.label}"]
 
     def get_summary(self) -> str:
-        return self.view.row.summary.rstrip(".")
+        """Name the action too: pages show summaries, and people look for what the specification calls it."""
+        summary = self.view.row.summary.rstrip(".")
+        return f"{self.view.row.name}: {summary[0].lower()}{summary[1:]}"
 
     def get_description(self) -> str:
         row = self.view.row
@@ -141,8 +98,8 @@ class CommandSchema(Schema):
             "required": ["chargepoint_id", *request.get("required", [])],
             "additionalProperties": False,
         }
-        value = {"chargepoint_id": "CP001", "sync": True, **example(request)}
-        return {"application/json": OpenApiRequest(body, examples=[OpenApiExample(self.view.row.name, value)])}
+        example = OpenApiExample(self.view.row.name, examples.body(self.view.row))
+        return {"application/json": OpenApiRequest(body, examples=[example])}
 
     def successes(self) -> dict[int, Any]:
         return {

@@ -2,19 +2,22 @@
 
 import functools
 import inspect
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 import uritemplate
+from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiJsonRenderer2, OpenApiYamlRenderer
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRequest, OpenApiResponse
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from api import examples
 from api.errors import ErrorBody
 from chargers.choices import OcppVersion
 
@@ -110,7 +113,9 @@ class Schema(AutoSchema):
         return [*keys, FIELDS] if self.action in ("list", "retrieve") else keys
 
     def get_request_serializer(self) -> Any:
-        return getattr(self.view, "input_class", None)
+        body = getattr(self.view, "input_class", None)
+        example = examples.RESOURCES.get((getattr(self.view, "noun", ""), self.action))
+        return OpenApiRequest(body, examples=[OpenApiExample("example", example)]) if example else body
 
     def get_response_serializers(self) -> dict[int, Any]:
         return {**self.successes(), **self.errors()}
@@ -135,9 +140,9 @@ class Schema(AutoSchema):
         return errors | {status: error(*problem) for status, problem in own.items()}
 
 
-@functools.cache
-def document() -> dict[str, Any]:
-    """Build the whole document, once a process: it is the same for everybody."""
+@functools.lru_cache(maxsize=1)
+def document(day: date) -> dict[str, Any]:
+    """Build the whole document, once a day: it is the same for everybody, and its examples speak of tomorrow."""
     built = SchemaGenerator().get_schema(public=True)
     used = {tag for path in built["paths"].values() for operation in path.values() for tag in operation["tags"]}
     built["info"]["description"] = DESCRIPTION
@@ -148,8 +153,8 @@ def document() -> dict[str, Any]:
 class SchemaView(SpectacularAPIView):
     """The OpenAPI document, as JSON unless YAML is asked for."""
 
-    # YAML takes seconds.
-    renderer_classes = (OpenApiJsonRenderer, OpenApiYamlRenderer)
+    # YAML takes seconds; the second asks for no more than JSON.
+    renderer_classes = (OpenApiJsonRenderer, OpenApiJsonRenderer2, OpenApiYamlRenderer)
 
     def _get_schema_response(self, request: Request) -> Response:
-        return Response(document())
+        return Response(document(timezone.now().date()))

@@ -4,16 +4,18 @@ import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote
+from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
-from django.db import transaction
+from django.db import models, transaction
 from django.db.models import Count, Exists, IntegerField, Model, OuterRef, Q, QuerySet, Subquery, TextField
 from django.db.models.functions import Cast, Coalesce
-from django.forms import ModelForm
+from django.forms import JSONField, ModelForm, Textarea
+from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -64,6 +66,15 @@ class CappedPaginator(Paginator):
         return self.object_list[:MOST_COUNTED].count()
 
 
+class LargeList(ChangeList):
+    """Offers to show all rows only where some are left out."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not self.query and not self.get_filters_params():
+            self.full_result_count = self.result_count
+
+
 class LargeTable(admin.ModelAdmin):
     """A list of rows that may be many."""
 
@@ -71,6 +82,13 @@ class LargeTable(admin.ModelAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return LargeList
+
+    def get_list_display_links(self, request: HttpRequest, list_display: Any) -> Any:
+        """Lead to a row by its first column that does not lead elsewhere."""
+        return [next(each for each in list_display if each not in (station, of_transaction))]
 
 
 class ReadOnly(LargeTable):
@@ -141,13 +159,35 @@ def column(name: str, title: str) -> Callable[[Any], Any]:
     return show
 
 
+def prose(name: str, title: str = "", *, of: Callable[[Any], str] | None = None) -> Callable[[Any], SafeString]:
+    """Show a text of any length without pushing other columns off the page; `of` reads it off a row."""
+
+    @admin.display(description=title or name.replace("_", " "), ordering=name)
+    def show(row: Any) -> SafeString:
+        text = of(row) if of else getattr(row, name)
+        style = "min-width: 8em; overflow-wrap: anywhere"
+        return format_html('<div style="{}">{}</div>', style, text) if text else SafeString("-")
+
+    return show
+
+
+def marked(name: str, title: str, *, ordering: str | None = None) -> Callable[[Any], str]:
+    """Show whether something is so that should catch the eye, where a tick would say that all is well."""
+
+    @admin.display(description=title, ordering=ordering)
+    def show(row: Any) -> str:
+        return "yes" if getattr(row, name) else "-"
+
+    return show
+
+
 def kilo(name: str, unit: str, description: str) -> Callable[[Any], str | None]:
     """Show a column in thousands, as people read it: kWh for Wh, kW for W."""
 
     @admin.display(description=description, ordering=None if name == "energy_wh" else name)
     def show(row: Any) -> str | None:
         value = getattr(row, name)
-        return None if value is None else f"{float(value) / 1000:.3f} {unit}"
+        return None if value is None else f"{float(value) / 1000:.3f} {unit}".rstrip()
 
     return show
 
@@ -291,7 +331,6 @@ class StationAdmin(Editable):
         "status",
         "deviation_kinds",
         "make",
-        column("get_ocpp_version_display", "version"),
         column("registration_status", "registration"),
         "last_seen",
         "location",
@@ -397,14 +436,18 @@ class StationAdmin(Editable):
     @admin.display(description="history")
     def history(self, row: ChargePoint) -> SafeString:
         """Link to the rows of the station elsewhere."""
-        models = {Transaction: "transactions", StatusNotification: "statuses", MeterValue: "meter values"}
-        models |= {Variable: "variables", Certificate: "certificates", SecurityEvent: "security events"}
-        models |= {Reservation: "reservations", LocalList: "local list"}
-        models |= {FirmwareUpdate: "firmware updates", LogUpload: "log uploads"}
-        models |= {InstalledProfile: "charging profiles", CompositeSchedule: "composite schedules"}
+        pages: dict[type[Model], str] = {
+            Transaction: "transactions",
+            StatusNotification: "statuses",
+            MeterValue: "meter values",
+        }
+        pages |= {Variable: "variables", Certificate: "certificates", SecurityEvent: "security events"}
+        pages |= {Reservation: "reservations", LocalList: "local list"}
+        pages |= {FirmwareUpdate: "firmware updates", LogUpload: "log uploads"}
+        pages |= {InstalledProfile: "charging profiles", CompositeSchedule: "composite schedules"}
         query = urlencode({"chargepoint__exact": row.pk})
         links = [
-            (reverse(f"admin:chargers_{to._meta.model_name}_changelist"), query, text) for to, text in models.items()
+            (reverse(f"admin:chargers_{to._meta.model_name}_changelist"), query, text) for to, text in pages.items()
         ]
         links.append((reverse("admin:tasks_command_changelist"), query, "commands"))
         return format_html_join(" · ", '<a href="{}?{}">{}</a>', links)
@@ -470,7 +513,15 @@ class ConnectorAdmin(Editable):
 
 @admin.register(IdTag)
 class IdTagAdmin(Editable):
-    list_display = ("id_token", "friendly_name", "user", "parent", "revoked", "expiry_date", "max_active_transactions")
+    list_display = (
+        "id_token",
+        "friendly_name",
+        "user",
+        "parent",
+        marked("revoked", "revoked", ordering="revoked"),
+        "expiry_date",
+        column("max_active_transactions", "at once"),
+    )
     list_filter = ("revoked", ("expiry_date", admin.EmptyFieldListFilter))
     list_select_related = ("user", "parent")
     list_per_page = 50
@@ -505,7 +556,7 @@ class TransactionAdmin(ReadOnly):
         "tag",
         column("start_transaction_timestamp", "start"),
         column("stop_transaction_timestamp", "stop"),
-        kilo("energy_wh", "kWh", "energy"),
+        kilo("energy_wh", "", "kWh"),
         column("transaction_status", "status"),
         "flagged",
     )
@@ -614,10 +665,10 @@ class StatusNotificationAdmin(ReadOnly):
         "timestamp",
         station,
         column("evse_id", "EVSE"),
-        "connectorid",
+        column("connectorid", "connector"),
         "status",
         "error_code",
-        "info",
+        prose("info"),
         column("vendor_error_code", "vendor's code"),
         column("received_at", "received"),
     )
@@ -642,7 +693,14 @@ class StatusNotificationAdmin(ReadOnly):
 
 @admin.register(Variable)
 class VariableAdmin(ReadOnly):
-    list_display = (station, "component", "variable", "value", "mutability", "read_at")
+    list_display = (
+        station,
+        "variable",
+        "component",
+        prose("value"),
+        column("get_mutability_display", "mutability"),
+        column("read_at", "read"),
+    )
     list_filter = ("mutability",)
     search_fields = ("chargepoint__chargepoint_id__exact", "variable", "component")
     search_help_text = "Station's identity in full, or part of the variable's name."
@@ -654,11 +712,10 @@ class CertificateAdmin(ReadOnly):
         column("updated_at", "changed"),
         station,
         column("get_use_display", "use"),
-        "status",
-        "subject",
+        column("status", "status"),
+        prose("subject"),
         column("not_after", "expires"),
-        "is_valid",
-        "reason",
+        prose("reason"),
     )
     list_filter = ("status", "use", ExpiryFilter)
     search_fields = ("chargepoint__chargepoint_id", "subject", "serial_number__iexact", "reason")
@@ -693,16 +750,36 @@ class CertificateAdmin(ReadOnly):
 
 def limits(row: Any) -> str:
     """Tell the limits of a profile's schedules, one after the other, with the unit."""
-    told = [
-        (" > ".join(f"{period['limit']:g}" for period in each["charging_schedule_period"]), each["charging_rate_unit"])
-        for each in row.schedules
-    ]
-    return ", ".join(f"{limits} {unit}" for limits, unit in told)
+    return ", ".join(_limits(each["charging_schedule_period"], each["charging_rate_unit"]) for each in row.schedules)
+
+
+def _limits(periods: Iterable[Any], unit: str) -> str:
+    return " > ".join(f"{period['limit']:g}" for period in periods) + f" {unit}"
+
+
+class ReadableJSON(JSONField):
+    """JSON to edit, laid out as a person reads it."""
+
+    widget = Textarea(attrs={"rows": 24, "cols": 80, "style": "font-family: monospace", "spellcheck": "false"})
+
+    def prepare_value(self, value: Any) -> Any:
+        # What was typed and is no JSON stays as it was typed.
+        text = super().prepare_value(value)
+        return text if isinstance(value, InvalidJSONInput) else json.dumps(json.loads(text), indent=2)
 
 
 @admin.register(ChargingProfile)
 class ChargingProfileAdmin(Editable):
-    list_display = ("chargingprofile_id", "purpose", "stack_level", "kind", limits, "valid_from", "valid_to")
+    formfield_overrides: ClassVar = {models.JSONField: {"form_class": ReadableJSON}}
+    list_display = (
+        column("chargingprofile_id", "#"),
+        "purpose",
+        "stack_level",
+        "kind",
+        limits,
+        "valid_from",
+        "valid_to",
+    )
     list_filter = ("purpose", "kind")
     list_per_page = 50
     search_fields = ("chargingprofile_id__exact",)
@@ -726,12 +803,11 @@ class InstalledProfileAdmin(ReadOnly):
         column("evse_id", "EVSE"),
         column("chargingprofile_id", "#"),
         "purpose",
-        "stack_level",
+        column("stack_level", "level"),
         limits,
-        "state",
-        "since",
+        column("state", "state"),
         of_transaction,
-        "without_effect",
+        marked("without_effect", "no effect", ordering="without_effect"),
     )
     list_filter = ("state", "purpose", "without_effect")
     search_fields = ("chargepoint__chargepoint_id__exact", "transaction__transaction_id__exact")
@@ -762,7 +838,7 @@ class InstalledProfileAdmin(ReadOnly):
 
 @admin.register(CompositeSchedule)
 class CompositeScheduleAdmin(ReadOnly):
-    list_display = (station, column("evse_id", "EVSE"), "charging_rate_unit", "schedule_start", "received_at")
+    list_display = (station, column("evse_id", "EVSE"), "limits", "schedule_start", "duration", "received_at")
     search_fields = ("chargepoint__chargepoint_id__exact",)
     search_help_text = "Station's identity in full."
     fields = (
@@ -776,6 +852,10 @@ class CompositeScheduleAdmin(ReadOnly):
         "received_at",
     )
 
+    @admin.display(description="limits")
+    def limits(self, row: CompositeSchedule) -> str:
+        return _limits(row.charging_schedule_period, row.charging_rate_unit)
+
     @admin.display(description="periods")
     def periods(self, row: CompositeSchedule) -> SafeString:
         return pretty(row.charging_schedule_period)
@@ -783,30 +863,30 @@ class CompositeScheduleAdmin(ReadOnly):
 
 @admin.register(Deviation)
 class DeviationAdmin(ReadOnly):
-    list_display = ("kind", station, "count", "first_seen", "last_seen", "example")
+    list_display = ("kind", station, "count", "first_seen", "last_seen", prose("example"))
     list_filter = ("kind",)
     search_fields = ("chargepoint__chargepoint_id", "kind", "example")
 
 
 @admin.register(Limitation)
 class LimitationAdmin(ReadOnly):
-    list_display = ("kind", "subject", station, "reason", "count", "first_seen", "last_seen")
+    list_display = (station, "kind", "subject", prose("reason"), "count", "first_seen", "last_seen")
     list_filter = ("kind",)
     search_fields = ("chargepoint__chargepoint_id", "subject")
 
 
 @admin.register(SecurityEvent)
 class SecurityEventAdmin(ReadOnly):
-    list_display = ("timestamp", station, "type", "is_critical", "tech_info", "received_at")
+    list_display = ("timestamp", station, "type", marked("critical", "critical"), prose("tech_info"), "received_at")
     list_filter = (CriticalFilter, "timestamp")
     search_fields = ("chargepoint__chargepoint_id__exact", "type")
     search_help_text = "Station's identity in full, or part of the event's type."
 
-    @admin.display(description="critical", boolean=True)
-    def is_critical(self, row: SecurityEvent) -> bool:
-        return row.critical
-
     fields = (station, "type", "tech_info", "timestamp", "timestamp_raw", "received_at")
+
+
+# By its path on the platform's own server, which is shorter than the whole URL, where it lies there.
+file = prose("location", "file", of=lambda row: row.file_path or row.path or row.location)
 
 
 class JobAdmin(ReadOnly):
@@ -827,12 +907,12 @@ class JobAdmin(ReadOnly):
 
     @admin.display(description="reports")
     def told(self, row: Job) -> SafeString | str:
-        """Tell what the station said, when that first came and when it last did."""
-        said = [
-            (*(date_format(datetime.fromisoformat(each[when]), "DATETIME_FORMAT") for when in SPAN), each["status"])
-            for each in row.reports
-        ]
-        return format_html_join("", "<div>{} to {}: {}</div>", said) or "-"
+        """Tell what the station said, when that first came and, if it was repeated, when it last did."""
+        said = []
+        for each in row.reports:
+            first, last = (date_format(datetime.fromisoformat(each[when]), "DATETIME_FORMAT") for when in SPAN)
+            said.append((first if first == last else f"{first} to {last}", each["status"]))
+        return format_html_join("", "<div>{}: {}</div>", said) or "-"
 
 
 @admin.register(FirmwareUpdate)
@@ -843,10 +923,9 @@ class FirmwareUpdateAdmin(JobAdmin):
         column("status", "status"),
         column("status_at", "since"),
         "signed",
-        "location",
+        file,
         column("firmware_before", "before"),
         column("firmware_after", "after"),
-        column("asked_at", "asked"),
         column("asked_by", "by"),
     )
     list_filter = ("status", "signed", "asked_at")
@@ -867,9 +946,7 @@ class LogUploadAdmin(JobAdmin):
         column("log_type", "log"),
         column("status", "status"),
         column("status_at", "since"),
-        "file_name",
-        "location",
-        column("asked_at", "asked"),
+        file,
         column("asked_by", "by"),
     )
     list_filter = ("status", "log_type", "asked_at")

@@ -425,11 +425,19 @@ NODE_LEASE = env_number("OV2XMP_NODE_LEASE", 15, minimum=1)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    # What a client did wrong, or a station refused, stands in the answer; what failed here is for the log too.
+    "filters": {
+        "failed_here": {
+            "()": "django.utils.log.CallbackFilter",
+            "callback": lambda record: getattr(record, "status_code", 500) in (500, 503),
+        }
+    },
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": env("OV2XMP_LOG_LEVEL", "INFO").upper()},
     "loggers": {
         "django.server": {"level": "WARNING"},
+        "django.request": {"filters": ["failed_here"]},
         "daphne": {"level": "WARNING"},
         # Broken handshakes are counted in a metric; their stack traces tell an operator nothing (TR-13).
         "websockets": {"level": "CRITICAL"},

@@ -140,7 +140,7 @@ operate(Transaction, TransactionAdmin, asking("RemoteStopTransaction", "Stop rem
 
 @admin.register(Command)
 class CommandAdmin(ReadOnly):
-    list_display = ("created_at", "action", station, "status", "why", column("requested_by", "by"), "took")
+    list_display = ("created_at", "action", station, "status", "came", column("requested_by", "by"), "took")
     list_filter = ("status", "action", "ocpp_version", "created_at")
     list_select_related = ("requested_by",)
     search_fields = ("chargepoint__chargepoint_id", "requested_by__username")
@@ -151,9 +151,12 @@ class CommandAdmin(ReadOnly):
         ("What", {"fields": ("request", "answer", "failure", "every_call")}),
     )
 
-    @admin.display(description="error")
-    def why(self, row: Command) -> str:
-        return " ".join(filter(None, (row.error["code"], row.error["description"]))) if row.error else "-"
+    @admin.display(description="outcome")
+    def came(self, row: Command) -> str:
+        """Tell the error, or the status that the station has answered, which may be a refusal."""
+        if row.error:
+            return " ".join(filter(None, (row.error["code"], row.error["description"])))
+        return str((row.response or {}).get("status", "-"))
 
     @admin.display(description="took")
     def took(self, row: Command) -> str:
@@ -223,17 +226,30 @@ class ReservationAdmin(Operated, ReadOnly):
 class LocalListAdmin(Operated, ReadOnly):
     list_display = (
         station,
-        "automatic",
         "version",
+        "automatic",
         column("reported_version", "reported"),
-        "reported_at",
-        "updated_at",
-        "last_attempt",
+        column("reported_at", "at"),
         column("last_outcome", "outcome"),
+        column("last_attempt", "last attempt"),
     )
     list_filter = ("automatic", "last_outcome")
     search_fields = ("chargepoint__chargepoint_id",)
-    fields = (*list_display, "failures", "is_in_sync", "number_held", "number_wanted", "held")
+    fields = (
+        station,
+        "automatic",
+        "is_in_sync",
+        "version",
+        "updated_at",
+        "reported_version",
+        "reported_at",
+        "last_outcome",
+        "last_attempt",
+        "failures",
+        "number_wanted",
+        "number_held",
+        "held",
+    )
     actions = (send_what_lists_lack, "keep_in_sync", "leave_alone")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LocalList]:

@@ -105,7 +105,9 @@ def check(version: OcppVersion, action: str, payload: dict[str, Any], fills: Col
     for error in validator(version, action, "Request").iter_errors(payload):
         field = _field(error)
         if field not in allowed or not (_is_missing(error) or _is_misspelt(error)):
-            problems.setdefault(field, []).append(masked_url(error.message))
+            # The message names the member as the wire spells it, and the field is told anyway.
+            reason = "Is required." if _is_missing(error) else masked_url(error.message)
+            problems.setdefault(field, []).append(reason)
     if problems:
         raise InvalidBody(problems)
 

@@ -1,13 +1,20 @@
 """The documents say what is there."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+from django.urls import resolve
+
+from api.commands import read
+from api.views import NothingHere
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
 LINK = re.compile(r"\[[^\]]*\]\((?!https?://|#)([^)#\s]+)")
+# A path, and what is sent there.
+REQUEST = re.compile(r"""^\$ api "?([^\s"?]+)\S*(?: -X \w+)?(?: -d '(.*?)')?""", re.DOTALL | re.MULTILINE)
 VARIABLE = re.compile(r'env(?:_\w+)?\(\s*"(OV2XMP_\w+)"')
 
 
@@ -15,6 +22,16 @@ VARIABLE = re.compile(r'env(?:_\w+)?\(\s*"(OV2XMP_\w+)"')
 def test_every_link_to_a_file_leads_to_one(document: Path) -> None:
     broken = [link for link in LINK.findall(document.read_text("utf-8")) if not (document.parent / link).exists()]
     assert not broken
+
+
+def test_every_request_of_the_walkthrough_has_an_address_and_every_command_a_body_that_fits() -> None:
+    requests = REQUEST.findall((ROOT / "docs/walkthrough.md").read_text("utf-8"))
+    assert requests
+    for path, body in requests:
+        view = resolve(f"/api/{path}").func
+        assert view.cls is not NothingHere, path
+        if path.startswith("ocpp16/"):
+            read(view.view_initkwargs["row"], json.loads(body))
 
 
 def test_every_setting_is_explained() -> None:

@@ -204,6 +204,10 @@ class Migration(migrations.Migration):
                 'ordering': ['-id'],
             },
         ),
+        migrations.AlterModelOptions(
+            name='csmsnode',
+            options={'ordering': ['-started_at'], 'verbose_name': 'CSMS node'},
+        ),
         migrations.AddField(
             model_name='chargepoint',
             name='key_change_id',

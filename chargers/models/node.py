@@ -13,6 +13,7 @@ class CsmsNode(models.Model):
 
     class Meta:
         ordering = ["-started_at"]
+        verbose_name = "CSMS node"
 
     def __str__(self) -> str:
         return self.name

@@ -116,6 +116,12 @@ def test_a_bug_is_logged_and_not_told(
     assert "RuntimeError: secret" in caplog.text
 
 
+def test_what_a_client_is_refused_is_told_and_not_logged(viewer: APIClient, caplog: pytest.LogCaptureFixture) -> None:
+    told(viewer.get("/api/location/17/"), 404)
+    told(viewer.post("/api/location/", {}), 403)
+    assert not caplog.records
+
+
 def test_two_who_add_the_same_at_once_do_not_both_succeed(operator: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     rows.station("CP1")
     monkeypatch.setattr("chargers.models.station.ChargePointQuerySet.exists", lambda rows: False)

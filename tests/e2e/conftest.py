@@ -1,9 +1,10 @@
 """The platform as its users meet it: the launcher and every process it starts."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.e2e.launcher import LAUNCHER, Platform
@@ -23,6 +24,14 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             assert platform.stop() == 0, platform.text()
         finally:
             platform.kill()
+
+
+@pytest.fixture
+async def operator(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the REST API that does not hold up the stations of the test."""
+    headers = {"Authorization": platform.client.headers["Authorization"]}
+    async with httpx.AsyncClient(base_url=platform.web, headers=headers, timeout=40, trust_env=False) as client:
+        yield client
 
 
 @pytest.fixture

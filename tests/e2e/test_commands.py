@@ -1,28 +1,15 @@
 """An operator commands a station over REST, and a frontend sees it live: the real processes, end to end."""
 
-import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-import pytest
-import websockets
 
+from tests.e2e.frontend import listening
 from tests.e2e.launcher import Platform
 from tests.simulator.station import CallError
 from tests.simulator.v16 import Station16
-
-TIMEOUT = 15
-
-
-@pytest.fixture
-async def operator(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the REST API that does not hold up the stations of the test."""
-    headers = {"Authorization": platform.client.headers["Authorization"]}
-    async with httpx.AsyncClient(base_url=platform.web, headers=headers, timeout=40, trust_env=False) as client:
-        yield client
 
 
 @asynccontextmanager
@@ -31,34 +18,6 @@ async def station(platform: Platform, identity: str, **options: Any) -> AsyncIte
     async with Station16(platform.ocpp, identity, **options) as connected:
         await connected.boot()
         yield connected
-
-
-class Listener:
-    """A frontend that keeps whatever it is told about one station."""
-
-    def __init__(self, socket: websockets.ClientConnection) -> None:
-        self._socket = socket
-        self.told: list[dict[str, Any]] = []
-
-    async def until(self, topic: str, **expected: Any) -> dict[str, Any]:
-        """Wait for news of a topic whose data holds what is expected."""
-        async with asyncio.timeout(TIMEOUT):
-            while True:
-                message = json.loads(await self._socket.recv())
-                self.told.append(message)
-                data = message["data"]
-                if message["topic"] == topic and all(data.get(name) == value for name, value in expected.items()):
-                    return data  # type: ignore[no-any-return]
-
-
-@asynccontextmanager
-async def listening(platform: Platform, identity: str) -> AsyncIterator[Listener]:
-    token = platform.client.headers["Authorization"].removeprefix("Bearer ")
-    address = f"{platform.live}/all/?token={token}&chargepoint_id={identity}"
-    async with websockets.connect(address, proxy=None) as socket:
-        # Whoever answers a ping has joined its groups.
-        await (await socket.ping())
-        yield Listener(socket)
 
 
 async def test_a_reset_is_answered_with_what_the_station_said(platform: Platform, operator: httpx.AsyncClient) -> None:

@@ -116,6 +116,12 @@ def test_a_body_that_does_not_fit_is_refused_by_field(action: str, body: dict[st
     assert all(field in str(refused.value) for field in fields)
 
 
+def test_a_missing_member_is_named_by_its_field_alone() -> None:
+    with pytest.raises(InvalidBody) as refused:
+        schemas.to_wire(OcppVersion.V16, "UnlockConnector", {})
+    assert refused.value.fields == {"connector_id": ["Is required."]}
+
+
 def test_an_answer_is_spelt_the_rest_way_whatever_it_holds() -> None:
     answer = {"configurationKey": [{"key": "A", "readonly": True}], "custom_thing": {"innerValue": None}, "x": [1, "y"]}
     assert from_wire(answer) == {
