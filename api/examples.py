@@ -85,7 +85,7 @@ RESOURCES: dict[tuple[str, str], Payload] = {
         "chargingschedule_period": [{"start_period": 0, "limit": 16}, {"start_period": 64800, "limit": 8}],
     },
     ("a charging profile", "partial_update"): {"stack_level": 1},
-    ("a user", "create"): {"username": "anna", "password": "choose-a-better-one", "role": "operators"},
+    ("a user", "create"): {"username": "operator1", "password": "choose-a-better-one", "role": "operators"},
     ("a user", "partial_update"): {"role": "viewers"},
 }
 

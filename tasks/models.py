@@ -35,7 +35,7 @@ class Command(models.Model):
 
     task_id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     chargepoint = HistoryKey(ChargePoint, related_name="commands")
-    ocpp_version = models.CharField(max_length=10, choices=OcppVersion.choices)
+    ocpp_version = models.CharField(max_length=10, choices=OcppVersion.choices, verbose_name="OCPP version")
     action = models.CharField(max_length=60)
     payload = models.JSONField()
     status = models.CharField(max_length=10, choices=CommandStatus.choices, default=CommandStatus.QUEUED)

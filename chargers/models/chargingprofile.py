@@ -55,7 +55,9 @@ class ProfileContent(models.Model):
 class ChargingProfile(ProfileContent):
     """A charging profile in store, to be sent to stations."""
 
-    chargingprofile_id = models.AutoField(primary_key=True, help_text="also its id at the stations")
+    chargingprofile_id = models.AutoField(
+        primary_key=True, verbose_name="number", help_text="also its id at the stations"
+    )
     transaction_id = models.BigIntegerField(null=True, blank=True, help_text="of a TxProfile")
 
     class Meta:
@@ -89,7 +91,7 @@ class InstalledProfile(ProfileContent):
 
     chargepoint = models.ForeignKey(ChargePoint, on_delete=models.CASCADE, related_name="installed_profiles")
     evse_id = models.PositiveIntegerField(verbose_name="EVSE")
-    chargingprofile_id = models.IntegerField()
+    chargingprofile_id = models.IntegerField(verbose_name="number")
     transaction = HistoryKey(Transaction, related_name="installed_profiles")
     state = models.CharField(max_length=10, choices=ProfileState.choices, default=ProfileState.INSTALLED)
     # What the remote start named that it belongs to, until its transaction begins.

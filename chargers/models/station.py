@@ -36,7 +36,7 @@ class ChargePoint(models.Model):
         # Only on rows read by `with_connected`.
         connected: bool
 
-    chargepoint_id = models.CharField(max_length=IDENTITY_LENGTH, primary_key=True)
+    chargepoint_id = models.CharField(max_length=IDENTITY_LENGTH, primary_key=True, verbose_name="identity")
     lookup_key = models.CharField(max_length=3 * IDENTITY_LENGTH, unique=True, editable=False)
     chargepoint_vendor = models.TextField(blank=True)
     chargepoint_model = models.TextField(blank=True)
@@ -47,8 +47,8 @@ class ChargePoint(models.Model):
     imsi = models.TextField(blank=True, verbose_name="IMSI")
     meter_type = models.TextField(blank=True)
     meter_serial_number = models.TextField(blank=True)
-    ip_address = models.GenericIPAddressField(null=True, blank=True)
-    ocpp_version = models.CharField(max_length=10, choices=OcppVersion.choices, blank=True)
+    ip_address = models.GenericIPAddressField(null=True, blank=True, verbose_name="IP address")
+    ocpp_version = models.CharField(max_length=10, choices=OcppVersion.choices, blank=True, verbose_name="OCPP version")
     registration_status = models.CharField(
         max_length=10, choices=RegistrationStatus.choices, default=RegistrationStatus.ACCEPTED
     )

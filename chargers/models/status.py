@@ -9,7 +9,7 @@ class StatusNotification(models.Model):
     """A status as a station reported it, in the order of arrival. EVSE 0 is the station itself."""
 
     chargepoint = HistoryKey(ChargePoint, related_name="status_notifications", db_index=False)
-    ocpp_version = models.CharField(max_length=10, choices=OcppVersion.choices)
+    ocpp_version = models.CharField(max_length=10, choices=OcppVersion.choices, verbose_name="OCPP version")
     evse_id = models.PositiveIntegerField()
     connectorid = models.PositiveIntegerField()
     status = models.TextField()

@@ -39,7 +39,7 @@ class Transaction(models.Model):
     connector = models.ForeignKey(Connector, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     evse_id = models.PositiveIntegerField(default=0, help_text="0 when the station did not say")
     connectorid = models.PositiveIntegerField(default=0)
-    ocpp_version = models.CharField(max_length=10, choices=OcppVersion.choices, blank=True)
+    ocpp_version = models.CharField(max_length=10, choices=OcppVersion.choices, blank=True, verbose_name="OCPP version")
     id_tag = HistoryKey(IdTag, related_name="transactions")
     stop_id_tag = models.TextField(blank=True)
     authorization_status = models.CharField(

@@ -65,7 +65,7 @@ def test_the_times_of_examples_are_of_tomorrow(anonymous: APIClient, monkeypatch
 @pytest.mark.django_db
 def test_the_examples_of_resources_can_be_sent_as_they_are(administrator: APIClient) -> None:
     keys = {"uuid": rows.connector(rows.station("CP002")).pk, "chargepoint_id": "CP001", "id_token": examples.TAG}
-    keys |= {"username": "anna"}
+    keys |= {"username": "operator1"}
     paths = administrator.get("/api/schema/").json()["paths"]
     sent = []
     # What is changed has to be there first.
