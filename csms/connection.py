@@ -98,6 +98,7 @@ class Node(Protocol):
     """What a connection needs of the server it belongs to."""
 
     intake: Intake
+    reader: Intake
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
 
@@ -491,7 +492,9 @@ class Connection:
     async def _look_up(self, conversation: Conversation, work: list[Work]) -> list[Work]:
         """Answer what a script wants to know, storing `work` before it goes on; return what is left to store."""
         while conversation.question is not None:
-            *_, result = await self._node.intake.submit(*work, conversation.question)
+            if work:
+                await self._node.intake.submit(*work)
+            (result,) = await self._node.reader.submit(conversation.question)
             conversation.learn(result)
             work = self._learnt(conversation, datetime.now(UTC))
         return work
