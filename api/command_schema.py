@@ -25,8 +25,9 @@ PROBLEMS = {
     409: (
         "CHARGING_STATION_OFFLINE",
         "The station is not connected, speaks another version of OCPP (`OCPP_VERSION_MISMATCH`), may not get "
-        "this command while it is not accepted (`CHARGING_STATION_NOT_ACCEPTED`), or is known to refuse it "
-        "(`CHARGING_STATION_UNABLE`, unless `force` is true).",
+        "this command while it is not accepted (`CHARGING_STATION_NOT_ACCEPTED`), is known to refuse it "
+        "(`CHARGING_STATION_UNABLE`, unless `force` is true), or is being sent its local list "
+        "(`LOCAL_LIST_UPDATE_RUNNING`).",
     ),
     502: (
         "OCPP_CALL_ERROR",

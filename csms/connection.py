@@ -98,6 +98,7 @@ class Node(Protocol):
     """What a connection needs of the server it belongs to."""
 
     intake: Intake
+    reader: Intake
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
 
@@ -134,6 +135,7 @@ class Connection:
     __slots__ = (
         "_busy",
         "_calls",
+        "_ended",
         "_lane",
         "_late",
         "_log",
@@ -170,6 +172,8 @@ class Connection:
         self._socket = socket
         self._node = node
         self._busy = False
+        # Whether nothing can be sent any more.
+        self._ended = False
         # Asked for each frame: settings and loggers answer slowly.
         self._strict = settings.OCPP_VALIDATION == "strict"
         self._trace = logger.isEnabledFor(logging.DEBUG)
@@ -426,7 +430,13 @@ class Connection:
     # The call lane.
 
     def enqueue(self, command: Command) -> bool:
-        """Queue a command behind the others; False when too many wait already."""
+        """Queue a command behind the others; False when too many wait already.
+
+        One that comes when the connection has ended ends like those that waited then.
+        """
+        if self._ended:
+            self._node.spawn(self._end_offline(command))
+            return True
         if len(self._calls) >= settings.OCPP_MAX_QUEUED_CALLS:
             return False
         self._calls.append(command)
@@ -482,7 +492,9 @@ class Connection:
     async def _look_up(self, conversation: Conversation, work: list[Work]) -> list[Work]:
         """Answer what a script wants to know, storing `work` before it goes on; return what is left to store."""
         while conversation.question is not None:
-            *_, result = await self._node.intake.submit(*work, conversation.question)
+            if work:
+                await self._node.intake.submit(*work)
+            (result,) = await self._node.reader.submit(conversation.question)
             conversation.learn(result)
             work = self._learnt(conversation, datetime.now(UTC))
         return work
@@ -517,7 +529,7 @@ class Connection:
         if conversation.arrived is not None:
             await self._store_answer(conversation, conversation.arrived)
         if conversation.end is None:
-            await self._end(conversation.command, CommandStatus.OFFLINE, "the station disconnected")
+            await self._end_offline(conversation.command)
 
     def _remember_late(self, message_id: str, late: Late) -> None:
         if self._late is None:
@@ -639,6 +651,9 @@ class Connection:
         outcome = commands.Outcome(command.pk, status, datetime.now(UTC), error=_error(status.value, reason))
         await self._finish(command, outcome, [])
 
+    async def _end_offline(self, command: Command) -> None:
+        await self._end(command, CommandStatus.OFFLINE, "the station disconnected")
+
     async def _finish(self, command: Command, outcome: commands.Outcome, work: list[Work]) -> None:
         """Store how a command ended, with what that changes; the end alone where the rest cannot be stored."""
         try:
@@ -657,11 +672,11 @@ class Connection:
 
     async def _end_calls(self) -> None:
         """End the commands that can no longer reach the station."""
+        self._ended = True
         if self._lane is not None:
             self._lane.cancel()
         while self._calls:
-            end = self._end(self._calls.popleft(), CommandStatus.OFFLINE, "the station disconnected")
-            self._node.spawn(end)
+            self._node.spawn(self._end_offline(self._calls.popleft()))
 
     async def greet(self) -> None:
         """Ask a station for what it did not tell by itself (BO-03, BO-14), unless it is known not to (CF-10)."""

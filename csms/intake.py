@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from django.conf import settings
@@ -55,13 +56,18 @@ class Intake:
 
     An async context manager: leaving it stores what still waits. `publish` gets the live updates
     of each batch on the event loop, after the answers.
+
+    One that `only_reads` is for what takes long: nobody who has something to store waits for it,
+    on SQLite either, as it opens no transaction.
     """
 
-    def __init__(self, publish: Callable[[updates.Batch], None]) -> None:
+    def __init__(self, publish: Callable[[updates.Batch], None], *, only_reads: bool = False) -> None:
         self._publish = publish
+        self._transaction = nullcontext if only_reads else transaction.atomic
         self._queue: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
         self._pending: deque[Unit] = deque()
-        self._thread = threading.Thread(target=self._write, name="intake", daemon=True)
+        name = "reader" if only_reads else "intake"
+        self._thread = threading.Thread(target=self._write, name=name, daemon=True)
         self.available = True
 
     async def __aenter__(self) -> "Intake":
@@ -158,7 +164,7 @@ class Intake:
     def _store_together(self, batch: list[Unit]) -> Changes:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return _commit(batch)
+                return self._commit(batch)
             except (OperationalError, InterfaceError) as error:
                 # Deadlocks and busy locks are worth another try, and so is a connection that
                 # was lost while nothing went on.
@@ -176,7 +182,7 @@ class Intake:
         changes = Changes()
         for unit in batch:
             try:
-                changes.merge(_commit(_still_wanted([unit])))
+                changes.merge(self._commit(_still_wanted([unit])))
             except (OperationalError, InterfaceError) as error:
                 metrics.UNAVAILABLE.inc()
                 unit.results = IntakeUnavailable(_first_line(error))
@@ -185,6 +191,19 @@ class Intake:
                 metrics.POISONED.inc()
                 logger.exception("a unit of work failed alone: %s", [service.__name__ for service, _ in unit.work])
                 unit.results = error
+        return changes
+
+    def _commit(self, batch: list[Unit]) -> Changes:
+        """Run the services of a batch in one transaction, each once with all its values."""
+        changes = Changes()
+        values: dict[Service, list[Any]] = {}
+        for unit in batch:
+            for service, value in unit.work:
+                values.setdefault(service, []).append(value)
+        with self._transaction():
+            results = {service: iter(_answers(service, each, changes)) for service, each in values.items()}
+        for unit in batch:
+            unit.results = [next(results[service]) for service, _ in unit.work]
         return changes
 
     def _tell(self, changes: Changes) -> None:
@@ -200,20 +219,6 @@ class Intake:
 def _still_wanted(batch: list[Unit]) -> list[Unit]:
     """Leave out who stopped waiting: they were told that nothing is stored, and nothing is."""
     return [unit for unit in batch if not unit.future.done()]
-
-
-def _commit(batch: list[Unit]) -> Changes:
-    """Run the services of a batch in one transaction, each once with all its values."""
-    changes = Changes()
-    values: dict[Service, list[Any]] = {}
-    for unit in batch:
-        for service, value in unit.work:
-            values.setdefault(service, []).append(value)
-    with transaction.atomic():
-        results = {service: iter(_answers(service, each, changes)) for service, each in values.items()}
-    for unit in batch:
-        unit.results = [next(results[service]) for service, _ in unit.work]
-    return changes
 
 
 def _answers(service: Service, values: list[Any], changes: Changes) -> Sequence[Any]:

@@ -117,6 +117,7 @@ class OcppServer:
         self._tls = tls.ServerContext() if tls_port is not None else None
         self._relay = Relay(self.node_id, self._deliver, self._close_taken_over)
         self.intake = Intake(self._relay.publish)
+        self.reader = Intake(self._relay.publish, only_reads=True)
         self._stations: dict[str, Connection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._deviations: Counter[tuple[str, str]] = Counter()
@@ -128,6 +129,7 @@ class OcppServer:
 
     async def __aenter__(self) -> "OcppServer":
         await self.intake.__aenter__()
+        await self.reader.__aenter__()
         await self._relay.__aenter__()
         await self._report_when_possible()
         self._server = await self._listen(self._port)
@@ -161,6 +163,7 @@ class OcppServer:
     async def __aexit__(self, *exc_info: object) -> None:
         await self._drain()
         await self._relay.__aexit__(*exc_info)
+        await self.reader.__aexit__(*exc_info)
         await self.intake.__aexit__(*exc_info)
         logger.info("node %s has stopped", self.name)
 

@@ -218,7 +218,14 @@ def sweep(*, now: datetime, changes: Changes) -> int:
     for command in overdue[:1000]:
         status, reason = _overdue(command, now)
         was = CommandStatus(command.status)
-        count += end(command.pk, status, now=now, changes=changes, reason=reason, was=was)
+        own = Changes()
+        try:
+            count += end(command.pk, status, now=now, changes=own, reason=reason, was=was)
+        except Exception:
+            # The others must not wait for ever for this one.
+            logger.exception("command %s could not be ended", command.pk)
+        else:
+            changes.merge(own)
     return count
 
 

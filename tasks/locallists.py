@@ -14,9 +14,9 @@ from chargers.models import ChargePoint
 from chargers.services import locallists
 from tasks import commands
 from tasks.actions import BY_NAME
-from tasks.errors import CommandError, ListUpdateRunning
+from tasks.errors import CommandError
 from tasks.models import OPEN, Command
-from tasks.v16.locallists import request
+from tasks.v16.locallists import claim, request
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +38,7 @@ def synchronise(
     None where it holds that already. Raises a CommandError.
     """
     with atomic():
-        # Locked: of two who want this at once, the second one finds the command of the first.
-        row = locallists.row_of(station)
-        if Command.objects.filter(chargepoint=station, action=ACTION.name, status__in=OPEN).exists():
-            raise ListUpdateRunning(f"{station} is being sent its local list")
+        row = claim(station)
         most = locallists.max_lengths([station.pk]).get(station.pk)
         change = locallists.change(row, (wanted or locallists.Wanted(now)).entries(most))
         if change is None:

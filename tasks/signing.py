@@ -38,6 +38,9 @@ def deliver(*, now: datetime, changes: Changes) -> None:
     for row in due.order_by("due_at")[:MOST_AT_ONCE]:
         with transaction.atomic():
             command = _send(row, now, changes)
+            if command is None:
+                # However many have to wait, the others get their turn.
+                certificates.put_off(row, now=now)
         if command is not None:
             _relay(command, now, changes)
 

@@ -346,6 +346,12 @@ def begin_delivery(row: Certificate, *, now: datetime, failure: str = "", counts
     return bool(wanted.update(**begun))
 
 
+def put_off(row: Certificate, *, now: datetime) -> None:
+    """Leave a signed chain for later that its station cannot get now."""
+    unchanged = Certificate.objects.filter(pk=row.pk, status=CertificateStatus.SIGNED, due_at=row.due_at)
+    unchanged.update(due_at=now + FIRST_PAUSE)
+
+
 def brought_by(row: Certificate, command_id: UUID) -> None:
     """Note which command brings a chain to its station."""
     Certificate.objects.filter(pk=row.pk).update(command_id=command_id)

@@ -156,10 +156,16 @@ def lose(values: Sequence[StatusReport], changes: Changes) -> None:
 
 
 def expire(*, now: datetime, changes: Changes) -> int:
-    """End what stations have let go of because its time is over; return how many."""
-    over = list(Reservation.objects.filter(status=ReservationStatus.ACCEPTED, expiry_date__lte=now)[:1000])
+    """End what stations have let go of, or never told of, because its time is over; return how many."""
+    waiting = (ReservationStatus.ACCEPTED, ReservationStatus.REQUESTED)
     # One by one: a node may be busy with some of them, in another order.
-    return sum(_move([row], ReservationStatus.EXPIRED, row.expiry_date, changes) for row in over)
+    return sum(
+        _move([row], ReservationStatus.EXPIRED, row.expiry_date, changes)
+        if row.status == ReservationStatus.ACCEPTED
+        # The answer may come yet, or could not be kept when it came.
+        else _move([row], ReservationStatus.FAILED, row.expiry_date, changes, reason="expired")
+        for row in Reservation.objects.filter(status__in=waiting, expiry_date__lte=now)[:1000]
+    )
 
 
 def _move(

@@ -66,7 +66,10 @@ class Step(NamedTuple):
 
 
 class Question(NamedTuple):
-    """What a script wants to know of the database: a service and a value of it; the answer is its result."""
+    """What a script wants to know of the database: a service that only reads, and a value of it.
+
+    The answer is its result; it may take long.
+    """
 
     service: Service
     value: Any

@@ -3,13 +3,17 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from django.db.transaction import atomic
+
 from chargers import representation
 from chargers.changes import Changes
+from chargers.models import ChargePoint, LocalList
 from chargers.models.locallist import MAX_VERSION
 from chargers.services import locallists
 from chargers.values import ListChange, ListEntry, ListRefusal
 from tasks.action import Draft, Payload
-from tasks.models import Command
+from tasks.errors import ListUpdateRunning
+from tasks.models import OPEN, Command
 from tasks.schemas import InvalidBody, moment
 
 
@@ -28,8 +32,19 @@ def prepare(draft: Draft) -> Payload:
             problems[f"local_authorization_list.{index}.id_tag_info"] = ["is needed in a full update"]
     if problems:
         raise InvalidBody(problems)
-    row = locallists.begin(draft.station, draft.now)
+    with atomic():
+        claim(draft.station)
+        row = locallists.begin(draft.station, draft.now)
     return {"listVersion": row.next_version, **asked}
+
+
+def claim(station: ChargePoint) -> LocalList:
+    """Return the station's list, locked. Raises ListUpdateRunning while the station is sent a change of it."""
+    # Locked: of two who want this at once, the second one finds the command of the first.
+    row = locallists.row_of(station)
+    if Command.objects.filter(chargepoint=station, action="SendLocalList", status__in=OPEN).exists():
+        raise ListUpdateRunning(f"{station} is being sent its local list")
+    return row
 
 
 def unanswered(commands: Sequence[Command], now: datetime, changes: Changes) -> None:

@@ -264,6 +264,18 @@ def test_a_list_is_sent_under_the_next_version_unless_another_is_named(operator:
     assert Command.objects.get().payload == {"listVersion": 40, "updateType": "Full"}
 
 
+def test_no_list_is_sent_while_another_is_on_its_way(operator: APIClient, handed_over: list[str]) -> None:
+    rows.station(connected=True)
+    assert operator.post("/api/ocpp16/sendlocallist/", send()).status_code == 202
+    for status in (CommandStatus.QUEUED, CommandStatus.SENT):
+        Command.objects.update(status=status)
+        refused = operator.post("/api/ocpp16/sendlocallist/", send(list_version=7, force=True))
+        assert (refused.status_code, refused.json()["code"]) == (409, "LOCAL_LIST_UPDATE_RUNNING")
+    Command.objects.update(status=CommandStatus.TIMEOUT)
+    assert operator.post("/api/ocpp16/sendlocallist/", send()).status_code == 202
+    assert len(handed_over) == 2
+
+
 ONE = {"id_tag": "A", "id_tag_info": {"status": "Accepted"}}
 
 

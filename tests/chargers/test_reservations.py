@@ -265,13 +265,26 @@ def test_statuses_cost_nothing_more_unless_something_is_out_of_order(
 
 
 def test_a_reservation_whose_time_is_over_expires() -> None:
-    over, running, asked = reserve(1, expiry_date=at(5)), reserve(2), ask(expiry_date=at(5))
+    over, running = reserve(1, expiry_date=at(5)), reserve(2)
     changes = Changes()
     assert reservations.expire(now=at(5), changes=changes) == 1
-    assert [state(each)[0] for each in (over, running, asked)] == ["Expired", "Accepted", "Requested"]
+    assert [state(each)[0] for each in (over, running)] == ["Expired", "Accepted"]
     assert over.ended_at == at(5)
     assert changes.rows == {"reservation": {over.pk: "updated"}}
     assert reservations.expire(now=at(5), changes=Changes()) == 0
+
+
+def test_a_request_whose_time_is_over_has_failed_and_a_late_answer_still_counts() -> None:
+    over, running = ask(1, expiry_date=at(5)), ask(2)
+    changes = Changes()
+    assert reservations.expire(now=at(5), changes=changes) == 1
+    assert [state(each) for each in (over, running)] == [("Failed", "expired"), ("Requested", "")]
+    assert over.ended_at == at(5)
+    assert changes.rows == {"reservation": {over.pk: "updated"}}
+    assert reservations.expire(now=at(6), changes=Changes()) == 0
+    answer(over, minute=4)
+    assert reservations.expire(now=at(6), changes=Changes()) == 1
+    assert state(over) == ("Expired", "")
 
 
 # Who may charge

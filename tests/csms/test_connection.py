@@ -15,11 +15,13 @@ from pytest_django.fixtures import Settings
 from websockets.frames import Frame, Opcode
 
 from chargers.choices import RegistrationStatus
-from chargers.models import ChargePoint, CsmsNode, SecurityEvent
+from chargers.models import ChargePoint, CsmsNode, Deviation, SecurityEvent
 from csms.server import OcppServer
+from tasks import commands
+from tasks.models import Command
 from tests.csms import operator, outage
 from tests.csms.conftest import Query
-from tests.csms.gate import put_before
+from tests.csms.gate import Gate, put_before
 from tests.csms.waiting import until
 from tests.simulator.station import CallError, Disconnected, silence_pongs
 from tests.simulator.v16 import Station16
@@ -362,6 +364,25 @@ async def test_a_station_that_told_everything_is_asked_nothing(url: str, setting
         settings.OCPP_GREETING_GRACE = grace
         await silent.expect_call("TriggerMessage")
         assert station.calls == []
+
+
+@pytest.mark.usefixtures("quick_greeting")
+async def test_what_a_station_is_to_be_asked_when_it_has_just_left_ends_as_offline(
+    server: OcppServer, url: str, query: Query, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.OCPP_TIMEOUT = 0.4
+    gate = Gate(commands.request)
+    monkeypatch.setattr(commands, "request", gate)
+    async with Station16(url, "CP1") as station:
+        await gate.entered()
+        await station.drop()
+        async with asyncio.timeout(5):
+            while (await get(server, "/healthz")).json()["connections"]:
+                await asyncio.sleep(0.01)
+    gate.open()
+    await until(lambda: [row.status for row in Command.objects.all()] == ["offline"] * 2)
+    assert await query(lambda: Command.objects.filter(sent_at=None).count()) == 2
+    assert not await query(lambda: Deviation.objects.filter(kind="call-unanswered").exists())
 
 
 @pytest.mark.usefixtures("quick_greeting")

@@ -1,5 +1,6 @@
 """Local lists over real sockets: what a station is sent, in how many parts, and what it is then known to hold."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -9,12 +10,14 @@ from pytest_django.fixtures import Settings
 
 from chargers.changes import Changes
 from chargers.models import ChargePoint, IdTag, Limitation, LocalList, Variable
+from chargers.services import locallists as services
 from chargers.services.locallists import compare
 from tasks import locallists
 from tasks.errors import StationUnable
 from tasks.models import Command
 from tests.csms import operator
 from tests.csms.conftest import Query, query_in_thread
+from tests.csms.gate import Gate
 from tests.csms.waiting import until
 from tests.simulator.station import Answer, CallError, Payload
 from tests.simulator.v16 import Station16
@@ -303,6 +306,26 @@ async def test_a_station_that_came_to_another_version_is_sent_all_of_the_list(
     assert sent(ready)[2:] == [(3, "Differential", 1), (3, "Full", 20), (4, "Differential", 11)]
     assert set(keeper.entries) == {"NEW", *(f"TAG{n:04}" for n in range(30))}
     assert (await query(known))[:2] == (4, keeper.entries)
+
+
+async def test_nobody_waits_while_it_is_read_what_a_station_should_hold(
+    ready: Station16, keeper: Keeper, url: str, query: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(services.wanted_by)
+    monkeypatch.setattr(services, "wanted_by", gate)
+    await query(lambda: make_tags(3))
+    keeper.moods = [{"status": "VersionMismatch"}]
+    command_id = await operator.ask(
+        "SendLocalList", {"updateType": "Differential", "localAuthorizationList": listed("A")}
+    )
+    await gate.entered()
+    async with asyncio.timeout(5), Station16(url, "CP2") as other:
+        await other.boot()
+        await ready.status(1, "Charging")
+    assert await query(lambda: known()[2]) == "VersionMismatch"
+    gate.open()
+    assert (await operator.end_of(command_id)).response == OK
+    assert set(keeper.entries) == {"A", "TAG0000", "TAG0001", "TAG0002"}
 
 
 async def test_a_list_is_tried_in_full_once(ready: Station16, keeper: Keeper, query: Query) -> None:

@@ -324,6 +324,27 @@ def test_the_sweep_ends_commands_of_stations_that_are_gone() -> None:
     assert [Command.objects.get(pk=row.pk).status for row in rows] == ["offline", "timeout"]
 
 
+def test_a_command_that_cannot_be_ended_stops_the_sweep_of_no_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    of = station()
+    first, broken, last = command(), command(action="ReserveNow", chargepoint=of), command()
+
+    def fail(*args: Any, **more: Any) -> None:
+        # What leaves a transaction of PostgreSQL unusable.
+        Command.objects.create(task_id=first.pk, ocpp_version="", action="", created_at=NOW, expires_at=NOW)
+
+    monkeypatch.setattr(reservations, "fail", fail)
+    changes = Changes()
+    assert commands.sweep(now=LATER, changes=changes) == 2
+    for row in (first, broken, last):
+        row.refresh_from_db()
+    assert [row.status for row in (first, broken, last)] == ["offline", "queued", "offline"]
+    assert changes.rows == {"tasks": {first.pk: "updated", last.pk: "updated"}}
+    assert caplog.messages == [f"command {broken.pk} could not be ended"]
+    assert news(broken.pk) == []
+
+
 def test_a_command_that_is_sent_while_the_sweep_looks_is_not_swept(monkeypatch: pytest.MonkeyPatch) -> None:
     row = command(chargepoint=station())
     end = commands.end

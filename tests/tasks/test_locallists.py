@@ -1,11 +1,13 @@
 """Lists that follow changes of id tags by themselves."""
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.transaction import atomic
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
@@ -176,8 +178,25 @@ def test_the_run_survives_a_redis_that_is_away(settings: Settings) -> None:
     assert Command.objects.get().status == "queued"
 
 
+def synchronise(station: ChargePoint) -> None:
+    locallists.synchronise(station, requested_by=None, now=NOW, changes=Changes())
+
+
+def send_by_hand(station: ChargePoint) -> None:
+    with atomic():
+        commands.create(
+            station=station,
+            action=locallists.ACTION,
+            payload={"updateType": "Full"},
+            requested_by=None,
+            now=NOW,
+            changes=Changes(),
+        )
+
+
 @pytest.mark.django_db(transaction=True)
-def test_two_who_want_it_at_once_send_one_command(short_connections: None) -> None:
+@pytest.mark.parametrize("send", [synchronise, send_by_hand])
+def test_two_who_want_it_at_once_send_one_command(send: Callable[[ChargePoint], None], short_connections: None) -> None:
     rows.tag()
     automatic()
     together = threading.Barrier(4)
@@ -187,7 +206,7 @@ def test_two_who_want_it_at_once_send_one_command(short_connections: None) -> No
         try:
             station = ChargePoint.objects.with_connected(NOW).get()
             together.wait(5)
-            locallists.synchronise(station, requested_by=None, now=NOW, changes=Changes())
+            send(station)
             outcomes.append("sent")
         except ListUpdateRunning:
             outcomes.append("running")

@@ -40,8 +40,14 @@ def signed(station: ChargePoint) -> Certificate:
 
 
 def certificate(**fields: Any) -> Certificate:
-    defaults = {"use": CertificateUse.STATION, "created_at": NOW, "updated_at": NOW, "due_at": NOW}
-    return Certificate.objects.create(chargepoint_id="CP1", **{**defaults, **fields})
+    defaults = {
+        "chargepoint_id": "CP1",
+        "use": CertificateUse.STATION,
+        "created_at": NOW,
+        "updated_at": NOW,
+        "due_at": NOW,
+    }
+    return Certificate.objects.create(**{**defaults, **fields})
 
 
 def deliver(minute: float = 0) -> None:
@@ -97,6 +103,21 @@ def test_a_station_that_cannot_get_it_now_gets_it_later(
     station.save()
     deliver(100)
     assert Command.objects.count() == 1
+
+
+def test_chains_that_cannot_be_sent_hold_up_no_other(
+    signed: Certificate, station: ChargePoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signing, "MOST_AT_ONCE", 2)
+    fields: dict[str, Any] = {"node": station.node, "ocpp_version": OcppVersion.V201}
+    for number in range(2):
+        other = ChargePoint.objects.create(chargepoint_id=f"OTHER{number}", **fields)
+        certificate(status=CertificateStatus.SIGNED, pem=CHAIN, chargepoint_id=other.pk, due_at=at(-1))
+
+    deliver(0)
+    assert not Command.objects.exists()
+    deliver(0)
+    assert Command.objects.get().chargepoint_id == "CP1"
 
 
 def test_while_it_is_on_its_way_it_is_not_sent_again(signed: Certificate) -> None:
