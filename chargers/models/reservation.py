@@ -13,6 +13,8 @@ from chargers.models.transaction import Transaction
 
 # While it is so, the station may have it or get it.
 OPEN = (ReservationStatus.REQUESTED, ReservationStatus.ACCEPTED, ReservationStatus.FAILED)
+# The expiry date ends these.
+WAITING = (ReservationStatus.REQUESTED, ReservationStatus.ACCEPTED)
 
 
 class Reservation(models.Model):
@@ -48,7 +50,10 @@ class Reservation(models.Model):
                 name="reservation_held_once",
             )
         ]
-        indexes = [models.Index(fields=["command_id"], name="reservation_by_command")]
+        indexes = [
+            models.Index(fields=["command_id"], name="reservation_by_command"),
+            models.Index(fields=["expiry_date"], condition=Q(status__in=WAITING), name="reservation_waiting"),
+        ]
 
     def __str__(self) -> str:
         return f"reservation {self.reservation_id} at {self.chargepoint_id}"

@@ -16,6 +16,7 @@ from django.db.transaction import atomic
 from chargers.changes import Changes
 from chargers.choices import AuthorizationStatus, ConnectorStatus, ReservationStatus
 from chargers.models import ChargePoint, Connector, Reservation, Transaction
+from chargers.models.reservation import WAITING
 from chargers.services import connectors
 from chargers.values import Authorization, CancellationAnswer, ReservationAnswer, StatusReport
 
@@ -157,14 +158,13 @@ def lose(values: Sequence[StatusReport], changes: Changes) -> None:
 
 def expire(*, now: datetime, changes: Changes) -> int:
     """End what stations have let go of, or never told of, because its time is over; return how many."""
-    waiting = (ReservationStatus.ACCEPTED, ReservationStatus.REQUESTED)
     # One by one: a node may be busy with some of them, in another order.
     return sum(
         _move([row], ReservationStatus.EXPIRED, row.expiry_date, changes)
         if row.status == ReservationStatus.ACCEPTED
         # The answer may come yet, or could not be kept when it came.
         else _move([row], ReservationStatus.FAILED, row.expiry_date, changes, reason="expired")
-        for row in Reservation.objects.filter(status__in=waiting, expiry_date__lte=now)[:1000]
+        for row in Reservation.objects.filter(status__in=WAITING, expiry_date__lte=now)[:1000]
     )
 
 
