@@ -9,7 +9,7 @@ says, which is why it stands here.
 import functools
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any, Literal
@@ -65,6 +65,33 @@ def validator(version: OcppVersion, action: str, kind: Kind) -> Any:
     return jsonschema_rs.validator_for(schema(version, action, kind), validate_formats=True)
 
 
+# What every station can hold.
+_INTEGER: Schema = {"minimum": -(2**31), "maximum": 2**31 - 1}
+# Counted from 0 (OCPP 1.6 sections 6 and 7); connector 0 is the station as a whole.
+_LEAST = {"connectorId": 0, "duration": 0, "retries": 0, "retryInterval": 0, "stackLevel": 0}
+_OF_ONE_CONNECTOR = frozenset({"RemoteStartTransaction", "UnlockConnector"})
+# Stations may number by themselves what began elsewhere (TX-18).
+_OF_THE_STATION = frozenset({"transactionId"})
+
+
+@functools.cache
+def _outgoing(version: OcppVersion, action: str) -> Any:
+    """Compile the validator of what goes to a station: the official schema, and numbers a station can hold."""
+    least = {**_LEAST, "connectorId": 1} if action in _OF_ONE_CONNECTOR else _LEAST
+    return jsonschema_rs.validator_for(_bounded(schema(version, action, "Request"), least), validate_formats=True)
+
+
+def _bounded(node: Schema, least: Mapping[str, int], name: str = "") -> Schema:
+    bounded = dict(node)
+    if node.get("type") == "integer" and name not in _OF_THE_STATION:
+        bounded = _INTEGER | ({"minimum": least[name]} if name in least else {}) | node
+    if "properties" in node:
+        bounded["properties"] = {name: _bounded(each, least, name) for name, each in node["properties"].items()}
+    if isinstance(node.get("items"), dict):
+        bounded["items"] = _bounded(node["items"], least)
+    return bounded
+
+
 @functools.cache
 def snake(name: str) -> str:
     """Spell a member's name the REST way: ``idTag`` becomes ``id_tag``."""
@@ -99,10 +126,13 @@ def to_wire(version: OcppVersion, action: str, body: dict[str, Any], fills: Coll
 
 
 def check(version: OcppVersion, action: str, payload: dict[str, Any], fills: Collection[str] = ()) -> None:
-    """Raise InvalidBody with every violation of the schema; `fills` names what may be missing, or not spelt out, yet."""
+    """Raise InvalidBody with every violation of the schema, and every number that no station can hold.
+
+    `fills` names what may be missing, or not spelt out, yet.
+    """
     allowed = {spelt_out(path) for path in fills}
     problems: dict[str, list[str]] = {}
-    for error in validator(version, action, "Request").iter_errors(payload):
+    for error in _outgoing(version, action).iter_errors(payload):
         field = _field(error)
         if field not in allowed or not (_is_missing(error) or _is_misspelt(error)):
             problems.setdefault(field, []).append(masked_url(error.message))
