@@ -99,6 +99,10 @@ def snake(name: str) -> str:
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
 
 
+# How much an error tells of a request: fields, and characters at either end of a value.
+MOST_FIELDS = 50
+EXCERPT = 100
+
 # What is wrong with a time that `moment` cannot read.
 NO_MOMENT = "Is no time that can be reckoned with."
 
@@ -135,7 +139,9 @@ def check(version: OcppVersion, action: str, payload: dict[str, Any], fills: Col
     for error in _outgoing(version, action).iter_errors(payload):
         field = _field(error)
         if field not in allowed or not (_is_missing(error) or _is_misspelt(error)):
-            problems.setdefault(field, []).append(masked_url(error.message))
+            problems.setdefault(field, []).append(_reason(error))
+        if len(problems) == MOST_FIELDS:
+            break
     if problems:
         raise InvalidBody(problems)
 
@@ -147,7 +153,16 @@ def spelt_out(path: str) -> str:
 
 def problems_of(schema: Schema, value: Any) -> list[str]:
     """Say why a value does not fit a schema, nothing where it does."""
-    return [error.message for error in jsonschema_rs.validator_for(schema).iter_errors(value)]
+    return [_reason(error) for error in jsonschema_rs.validator_for(schema).iter_errors(value)]
+
+
+def _reason(error: Any) -> str:
+    # It begins with the value, whole, and ends with what is wrong with it.
+    return _shortened(masked_url(error.message))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 2 * EXCERPT else f"{text[:EXCERPT]} ... {text[-EXCERPT:]}"
 
 
 def _is_missing(error: Any) -> bool:
@@ -162,7 +177,7 @@ def _rename(schema: Schema, body: Any, path: str, unknown: dict[str, list[str]])
     if isinstance(body, dict) and "properties" in schema:
         names = {snake(name): name for name in schema["properties"]}
         for name in body.keys() - names.keys():
-            unknown[f"{path}{name}"] = ["is no field of this request"]
+            unknown[f"{path}{_shortened(name)}"] = ["is no field of this request"]
         return {
             wire: _rename(schema["properties"][wire], body[name], f"{path}{name}.", unknown)
             for name, wire in names.items()

@@ -285,6 +285,34 @@ def test_a_body_that_does_not_fit_is_refused_by_field(
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "begin", "end"),
+    [
+        ("reset", {"type": "x" * 100_000}, '"xxx', 'is not one of "Hard" or "Soft"'),
+        ("cancelreservation", {"reservation_id": ["x"] * 10_000}, '["x","x"', 'is not of type "integer"'),
+        ("clearcache", {"x" * 100_000: 1}, "is no field of this request", "is no field of this request"),
+        ("getconfiguration", {"key": [1] * 10_000}, "1 is not", 'is not of type "string"'),
+        (
+            "setchargingprofile",
+            {"connector_id": 0, "charging_profile_id": "x" * 100_000},
+            '"xxx',
+            'is not of type "integer"',
+        ),
+    ],
+    ids=["text", "list", "name", "many", "a field of REST only"],
+)
+def test_an_error_repeats_no_more_than_the_ends_of_a_value(
+    path: str, body: dict[str, Any], begin: str, end: str, operator: APIClient
+) -> None:
+    rows.station(connected=True)
+    refused = operator.post(f"/api/ocpp16/{path}/", {"chargepoint_id": "CP001", **body}, format="json")
+    assert refused.status_code == 400
+    [told, *_] = refused.json()["details"].values()
+    assert told[0].startswith(begin)
+    assert told[0].endswith(end)
+    assert len(refused.content) < 10_000
+
+
+@pytest.mark.parametrize(
     ("path", "body", "field"),
     [
         ("cancelreservation", {"reservation_id": 2**31}, "reservation_id"),
