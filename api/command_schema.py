@@ -27,7 +27,8 @@ PROBLEMS = {
         "The station is not connected, speaks another version of OCPP (`OCPP_VERSION_MISMATCH`), may not get "
         "this command while it is not accepted (`CHARGING_STATION_NOT_ACCEPTED`), is known to refuse it "
         "(`CHARGING_STATION_UNABLE`, unless `force` is true), or is being sent its local list "
-        "(`LOCAL_LIST_UPDATE_RUNNING`).",
+        "(`LOCAL_LIST_UPDATE_RUNNING`). A change of its key is refused while it may have taken another one "
+        "(`KEY_CHANGE_IN_DOUBT`, unless `force` is true).",
     ),
     502: (
         "OCPP_CALL_ERROR",
@@ -91,7 +92,7 @@ class CommandSchema(Schema):
                 "force": {
                     "type": "boolean",
                     "default": False,
-                    "description": "send it although the station is known to refuse it",
+                    "description": "send it although the station is known to refuse it, or a change of its key is in doubt",
                 },
                 **self.view.row.extras,
                 **request.get("properties", {}),

@@ -8,6 +8,7 @@
     ├── NotAccepted
     ├── StationUnable
     ├── ListUpdateRunning
+    ├── KeyChangeInDoubt
     └── NotCancellable
 
 Each carries the stable ``code`` that clients see.
@@ -42,6 +43,12 @@ class ListUpdateRunning(CommandError):
     """A station is sent one change of its local list at a time."""
 
     code = "LOCAL_LIST_UPDATE_RUNNING"
+
+
+class KeyChangeInDoubt(CommandError):
+    """It is not known yet whether the station has taken the key it was sent before; `force` gives that one up."""
+
+    code = "KEY_CHANGE_IN_DOUBT"
 
 
 class NotCancellable(CommandError):

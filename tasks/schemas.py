@@ -9,7 +9,7 @@ says, which is why it stands here.
 import functools
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any, Literal
@@ -65,12 +65,43 @@ def validator(version: OcppVersion, action: str, kind: Kind) -> Any:
     return jsonschema_rs.validator_for(schema(version, action, kind), validate_formats=True)
 
 
+# What every station can hold.
+_INTEGER: Schema = {"minimum": -(2**31), "maximum": 2**31 - 1}
+# Counted from 0 (OCPP 1.6 sections 6 and 7); connector 0 is the station as a whole.
+_LEAST = {"connectorId": 0, "duration": 0, "retries": 0, "retryInterval": 0, "stackLevel": 0}
+_OF_ONE_CONNECTOR = frozenset({"RemoteStartTransaction", "UnlockConnector"})
+# Stations may number by themselves what began elsewhere (TX-18).
+_OF_THE_STATION = frozenset({"transactionId"})
+
+
+@functools.cache
+def _outgoing(version: OcppVersion, action: str) -> Any:
+    """Compile the validator of what goes to a station: the official schema, and numbers a station can hold."""
+    least = {**_LEAST, "connectorId": 1} if action in _OF_ONE_CONNECTOR else _LEAST
+    return jsonschema_rs.validator_for(_bounded(schema(version, action, "Request"), least), validate_formats=True)
+
+
+def _bounded(node: Schema, least: Mapping[str, int], name: str = "") -> Schema:
+    bounded = dict(node)
+    if node.get("type") == "integer" and name not in _OF_THE_STATION:
+        bounded = _INTEGER | ({"minimum": least[name]} if name in least else {}) | node
+    if "properties" in node:
+        bounded["properties"] = {name: _bounded(each, least, name) for name, each in node["properties"].items()}
+    if isinstance(node.get("items"), dict):
+        bounded["items"] = _bounded(node["items"], least)
+    return bounded
+
+
 @functools.cache
 def snake(name: str) -> str:
     """Spell a member's name the REST way: ``idTag`` becomes ``id_tag``."""
     name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()
 
+
+# How much an error tells of a request: fields, and characters at either end of a value.
+MOST_FIELDS = 50
+EXCERPT = 100
 
 # What is wrong with a time that `moment` cannot read.
 NO_MOMENT = "Is no time that can be reckoned with."
@@ -99,15 +130,19 @@ def to_wire(version: OcppVersion, action: str, body: dict[str, Any], fills: Coll
 
 
 def check(version: OcppVersion, action: str, payload: dict[str, Any], fills: Collection[str] = ()) -> None:
-    """Raise InvalidBody with every violation of the schema; `fills` names what may be missing, or not spelt out, yet."""
+    """Raise InvalidBody with every violation of the schema, and every number that no station can hold.
+
+    `fills` names what may be missing, or not spelt out, yet.
+    """
     allowed = {spelt_out(path) for path in fills}
     problems: dict[str, list[str]] = {}
-    for error in validator(version, action, "Request").iter_errors(payload):
+    for error in _outgoing(version, action).iter_errors(payload):
         field = _field(error)
         if field not in allowed or not (_is_missing(error) or _is_misspelt(error)):
             # The message names the member as the wire spells it, and the field is told anyway.
-            reason = "Is required." if _is_missing(error) else masked_url(error.message)
-            problems.setdefault(field, []).append(reason)
+            problems.setdefault(field, []).append("Is required." if _is_missing(error) else _reason(error))
+        if len(problems) == MOST_FIELDS:
+            break
     if problems:
         raise InvalidBody(problems)
 
@@ -119,7 +154,16 @@ def spelt_out(path: str) -> str:
 
 def problems_of(schema: Schema, value: Any) -> list[str]:
     """Say why a value does not fit a schema, nothing where it does."""
-    return [error.message for error in jsonschema_rs.validator_for(schema).iter_errors(value)]
+    return [_reason(error) for error in jsonschema_rs.validator_for(schema).iter_errors(value)]
+
+
+def _reason(error: Any) -> str:
+    # It begins with the value, whole, and ends with what is wrong with it.
+    return _shortened(masked_url(error.message))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 2 * EXCERPT else f"{text[:EXCERPT]} ... {text[-EXCERPT:]}"
 
 
 def _is_missing(error: Any) -> bool:
@@ -134,7 +178,7 @@ def _rename(schema: Schema, body: Any, path: str, unknown: dict[str, list[str]])
     if isinstance(body, dict) and "properties" in schema:
         names = {snake(name): name for name in schema["properties"]}
         for name in body.keys() - names.keys():
-            unknown[f"{path}{name}"] = ["is no field of this request"]
+            unknown[f"{path}{_shortened(name)}"] = ["is no field of this request"]
         return {
             wire: _rename(schema["properties"][wire], body[name], f"{path}{name}.", unknown)
             for name, wire in names.items()

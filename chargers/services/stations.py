@@ -43,16 +43,24 @@ FORGET_NODES_AFTER = timedelta(days=1)
 
 
 def new_key(station: ChargePoint) -> str:
-    """Give the station a new random key and return it; only its hash is kept."""
+    """Give the station a new random key, its only one, and return it; only its hash is kept."""
     key = secrets.token_hex(KEY_BYTES)
-    station.key_hash = hash_key(key.encode())
-    station.save(update_fields=["key_hash"])
+    station.key_hash, station.proposed_key_hash, station.key_change_id = hash_key(key.encode()), "", None
+    station.save(update_fields=["key_hash", "proposed_key_hash", "key_change_id"])
     return key
 
 
-def propose_key(station: ChargePoint, key: bytes, change_id: UUID) -> None:
-    """Accept another key beside the station's own until it is known which of them the station uses."""
-    ChargePoint.objects.filter(pk=station.pk).update(proposed_key_hash=hash_key(key), key_change_id=change_id)
+def propose_key(station: ChargePoint, key: bytes, change_id: UUID, *, instead: bool = False) -> bool:
+    """Accept another key beside the station's own until it is known which of them the station uses.
+
+    False while there is such a key already, which the station may have taken: without it the
+    station could be locked out. `instead` gives that one up. A connection with the old key is no
+    proof against it, since the station may have put off the change to its next boot.
+    """
+    rows = ChargePoint.objects.filter(pk=station.pk)
+    if not instead:
+        rows = rows.filter(key_change_id=None)
+    return rows.update(proposed_key_hash=hash_key(key), key_change_id=change_id) > 0
 
 
 def settle_key(values: Sequence[KeyChange], changes: Changes) -> list[None]:

@@ -150,8 +150,6 @@ def prepare_start(draft: Draft) -> Payload:
     A station that starts nothing with a profile gets it once the transaction has begun (SC-07).
     """
     evse_id = draft.payload.get("connectorId", 0)
-    if evse_id < 1 and "connectorId" in draft.payload:
-        raise InvalidBody({"connector_id": ["Is above 0 (section 6.33)."]})
     profile = _asked_for(draft, "chargingProfile")
     if profile is None:
         return draft.payload

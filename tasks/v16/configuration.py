@@ -8,6 +8,7 @@ from chargers.changes import Changes
 from chargers.secrets import is_station_key
 from chargers.services import stations
 from tasks.action import Draft, Payload
+from tasks.errors import KeyChangeInDoubt
 from tasks.models import Command, CommandStatus
 from tasks.schemas import InvalidBody
 
@@ -37,7 +38,12 @@ def _propose_key(draft: Draft) -> None:
     value = draft.payload["value"]
     if not _KEY.fullmatch(value):
         raise InvalidBody({"value": ["A station's key is 32 to 40 hexadecimal digits."]})
-    stations.propose_key(draft.station, value.encode(), draft.command_id)
+    if not stations.propose_key(draft.station, value.encode(), draft.command_id, instead=draft.force):
+        raise KeyChangeInDoubt(
+            f"It is not known whether {draft.station} uses the key of the change before this one. It tells by "
+            "connecting with that key: wait for it, or ask for a Reset. With `force` that key is given up, "
+            "and if the station uses it and does not take the new one, it is locked out."
+        )
 
 
 def _propose_profile(draft: Draft) -> None:

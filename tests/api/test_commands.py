@@ -285,6 +285,62 @@ def test_a_body_that_does_not_fit_is_refused_by_field(
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "begin", "end"),
+    [
+        ("reset", {"type": "x" * 100_000}, '"xxx', 'is not one of "Hard" or "Soft"'),
+        ("cancelreservation", {"reservation_id": ["x"] * 10_000}, '["x","x"', 'is not of type "integer"'),
+        ("clearcache", {"x" * 100_000: 1}, "is no field of this request", "is no field of this request"),
+        ("getconfiguration", {"key": [1] * 10_000}, "1 is not", 'is not of type "string"'),
+        (
+            "setchargingprofile",
+            {"connector_id": 0, "charging_profile_id": "x" * 100_000},
+            '"xxx',
+            'is not of type "integer"',
+        ),
+    ],
+    ids=["text", "list", "name", "many", "a field of REST only"],
+)
+def test_an_error_repeats_no_more_than_the_ends_of_a_value(
+    path: str, body: dict[str, Any], begin: str, end: str, operator: APIClient
+) -> None:
+    rows.station(connected=True)
+    refused = operator.post(f"/api/ocpp16/{path}/", {"chargepoint_id": "CP001", **body}, format="json")
+    assert refused.status_code == 400
+    [told, *_] = refused.json()["details"].values()
+    assert told[0].startswith(begin)
+    assert told[0].endswith(end)
+    assert len(refused.content) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("cancelreservation", {"reservation_id": 2**31}, "reservation_id"),
+        ("changeavailability", {"connector_id": -1, "type": "Operative"}, "connector_id"),
+        ("clearchargingprofile", {"connector_id": -1}, "connector_id"),
+        ("clearchargingprofile", {"id": -(2**31) - 1}, "id"),
+        ("clearchargingprofile", {"stack_level": -1}, "stack_level"),
+        ("extendedtriggermessage", {"requested_message": "Heartbeat", "connector_id": -1}, "connector_id"),
+        ("getcompositeschedule", {"connector_id": 2**31, "duration": 60}, "connector_id"),
+        ("getcompositeschedule", {"connector_id": 0, "duration": -1}, "duration"),
+        ("getdiagnostics", {"retries": -1}, "retries"),
+        ("remotestarttransaction", {"id_tag": "T", "connector_id": 0}, "connector_id"),
+        ("remotestarttransaction", {"id_tag": "T", "connector_id": 2**31}, "connector_id"),
+        ("triggermessage", {"requested_message": "Heartbeat", "connector_id": 2**31}, "connector_id"),
+        ("unlockconnector", {"connector_id": 0}, "connector_id"),
+        ("unlockconnector", {"connector_id": 1e10}, "connector_id"),
+    ],
+)
+def test_a_number_that_no_station_can_hold_is_refused(
+    path: str, body: dict[str, Any], field: str, operator: APIClient
+) -> None:
+    rows.station(connected=True)
+    refused = operator.post(f"/api/ocpp16/{path}/", {"chargepoint_id": "CP001", **body}, format="json")
+    assert (refused.status_code, refused.json()["details"].keys()) == (400, {field})
+    assert not Command.objects.exists()
+
+
+@pytest.mark.parametrize(
     ("path", "body", "action", "payload"),
     [
         ("reset", {"reset_type": "Hard"}, "Reset", '{"type": "Hard"}'),

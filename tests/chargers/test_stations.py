@@ -74,6 +74,17 @@ def test_a_key_is_random_long_and_kept_as_a_salted_hash_only() -> None:
 KEY = "00a1b2c3d4e5f60718293a4b5c6d7e8f90ff0011"
 
 
+def test_a_new_key_takes_the_place_of_one_in_doubt_too() -> None:
+    station = told.station(security_profile=SecurityProfile.BASIC)
+    assert stations.propose_key(station, KEY.encode(), uuid4())
+    assert not stations.propose_key(station, b"another", uuid4())
+    station.refresh_from_db()
+    key = stations.new_key(station)
+    assert isinstance(lookup("CP1", KEY.encode()), WrongCredentials)
+    assert isinstance(lookup("CP1", key.encode()), StationProfile)
+    assert stations.propose_key(station, b"another", uuid4())
+
+
 @pytest.mark.parametrize(
     ("presented", "right"),
     [

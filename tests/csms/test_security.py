@@ -1,11 +1,14 @@
 """The security extensions of OCPP 1.6 over real sockets: the station's key, and what it reports."""
 
+import json
+
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from chargers.choices import SecurityProfile
 from chargers.models import ChargePoint, SecurityEvent
 from chargers.services import stations
+from tasks.errors import KeyChangeInDoubt
 from tasks.models import Command
 from tasks.schemas import InvalidBody
 from tests.csms import operator
@@ -15,6 +18,7 @@ from tests.simulator.station import CallError, Payload
 from tests.simulator.v16 import Station16
 
 NEW = "00112233445566778899aabbccddeeff00112233"
+OTHER = "ffeeddccbbaa99887766554433221100ffeeddcc"
 CHANGE = {"key": "AuthorizationKey", "value": NEW}
 
 
@@ -39,12 +43,14 @@ async def may_connect(url: str, key: str) -> bool:
     return True
 
 
-async def change(url: str, key: str, answer: Payload | CallError | None) -> Command:
-    """Ask the station for the new key; return how that ended."""
+async def change(
+    url: str, key: str, answer: Payload | CallError | None, value: str = NEW, *, force: bool = False
+) -> Command:
+    """Ask the station to take NEW, or another `value`; return how that ended."""
     async with Station16(url, "CP1", password=key) as station:
         await station.heartbeat()
         station.answers["ChangeConfiguration"] = answer
-        command_id = await operator.ask("ChangeConfiguration", CHANGE)
+        command_id = await operator.ask("ChangeConfiguration", {**CHANGE, "value": value}, force=force)
         await station.expect_call("ChangeConfiguration")
         if answer is None:
             await station.drop()
@@ -87,6 +93,46 @@ async def test_after_a_lost_answer_the_station_tells_by_connecting_which_key_it_
     assert await may_connect(url, old_key)
     assert await may_connect(url, NEW)
     assert not await may_connect(url, old_key)
+
+
+@pytest.mark.parametrize("answer", [None, {"status": "RebootRequired"}], ids=str)
+async def test_a_key_in_doubt_is_not_given_up_for_another_one(url: str, old_key: str, answer: Payload | None) -> None:
+    await change(url, old_key, answer)
+    async with Station16(url, "CP1", password=old_key) as station:
+        await station.heartbeat()
+        with pytest.raises(KeyChangeInDoubt, match=r"Reset.*force"):
+            await operator.ask("ChangeConfiguration", {**CHANGE, "value": OTHER})
+        assert station.calls == []
+    assert await may_connect(url, NEW)
+    # That has settled it.
+    await change(url, NEW, {"status": "Accepted"}, OTHER)
+    assert await may_connect(url, OTHER)
+
+
+async def test_a_change_that_still_runs_is_waited_for(url: str, old_key: str) -> None:
+    async with Station16(url, "CP1", password=old_key) as station:
+        await station.heartbeat()
+        station.answers["ChangeConfiguration"] = None
+        first = await operator.ask("ChangeConfiguration", CHANGE)
+        sent = await station.expect_call("ChangeConfiguration")
+        with pytest.raises(KeyChangeInDoubt):
+            await operator.ask("ChangeConfiguration", {**CHANGE, "value": OTHER})
+        await station.send_raw(json.dumps([3, sent.message_id, {"status": "Accepted"}]))
+        assert (await operator.end_of(first)).status == "answered"
+    assert await may_connect(url, NEW)
+
+
+async def test_a_refused_key_leaves_room_for_another_one(url: str, old_key: str) -> None:
+    await change(url, old_key, {"status": "Rejected"})
+    await change(url, old_key, {"status": "Accepted"}, OTHER)
+    assert await may_connect(url, OTHER)
+
+
+async def test_a_forced_change_takes_the_place_of_one_in_doubt(url: str, old_key: str) -> None:
+    await change(url, old_key, None)
+    await change(url, old_key, {"status": "Accepted"}, OTHER, force=True)
+    assert not await may_connect(url, NEW)
+    assert await may_connect(url, OTHER)
 
 
 async def test_a_key_that_was_never_sent_is_accepted_from_nobody(url: str, old_key: str, query: Query) -> None:

@@ -72,6 +72,13 @@ def test_every_action_of_the_table_has_its_schemas_and_its_own_path() -> None:
     assert len(set(paths)) == len(paths)
 
 
+def test_a_transaction_may_have_any_number_and_connector_0_is_the_station() -> None:
+    for number in (-1, 10**12):
+        assert to_wire(V16, "RemoteStopTransaction", {"transaction_id": number}) == {"transactionId": number}
+    asked = {"connector_id": 0, "duration": 2**31 - 1}
+    assert to_wire(V16, "GetCompositeSchedule", asked) == {"connectorId": 0, "duration": 2**31 - 1}
+
+
 @pytest.mark.parametrize("row", ACTIONS, ids=lambda row: f"{row.version} {row.name}")
 def test_the_other_names_of_fields_are_free_and_lead_somewhere(row: Action) -> None:
     fields = {snake(name) for name in schemas.schema(row.version, row.name, "Request")["properties"]}

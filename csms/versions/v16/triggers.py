@@ -13,6 +13,9 @@ def keep_refusal(request: Payload, answer: Payload, context: Context) -> list[Wo
     if status == "Accepted":
         return []
     certain = status == "NotImplemented"
+    if "connectorId" in request and not certain:
+        # It may be the connector that it refuses.
+        return []
     return [
         limitation(context, LimitationKind.TRIGGER, request["requestedMessage"], f"answered {status}", certain=certain)
     ]

@@ -321,6 +321,17 @@ async def test_cf_10_a_refusal_counts_when_it_comes_again_and_again(ready: Stati
         await operator.ask("TriggerMessage", HEARTBEAT)
 
 
+async def test_cf_10_a_refusal_for_one_connector_says_nothing_of_the_message(ready: Station16, query: Query) -> None:
+    asked = {"requestedMessage": "StatusNotification", "connectorId": 9}
+    ready.answers["TriggerMessage"] = {"status": "Rejected"}
+    for _ in range(3):
+        await operator.perform("TriggerMessage", asked)
+    assert await query(unable) == set()
+    ready.answers["TriggerMessage"] = {"status": "NotImplemented"}
+    await operator.perform("TriggerMessage", asked)
+    assert await query(unable) == {("trigger", "StatusNotification")}
+
+
 async def test_cf_10_a_message_that_comes_after_all_clears_the_station(ready: Station16, query: Query) -> None:
     ready.answers["TriggerMessage"] = {"status": "Rejected"}
     await operator.perform("TriggerMessage", HEARTBEAT)
