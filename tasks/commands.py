@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.transaction import atomic
 from django.utils import timezone
 
@@ -221,6 +221,8 @@ def sweep(*, now: datetime, changes: Changes) -> int:
         own = Changes()
         try:
             count += end(command.pk, status, now=now, changes=own, reason=reason, was=was)
+        except (OperationalError, InterfaceError):
+            raise
         except Exception:
             # The others must not wait for ever for this one.
             logger.exception("command %s could not be ended", command.pk)
