@@ -12,8 +12,15 @@ KEPT = frozenset({"auth_group", "auth_group_permissions", "auth_permission", "dj
 
 
 def delete_rows(style: Any, connection: BaseDatabaseWrapper, **options: Any) -> list[str]:
-    tables = set(connection.introspection.django_table_names(only_existing=True, include_views=False))
-    return [f"DELETE FROM {connection.ops.quote_name(table)}" for table in sorted(tables - KEPT)]
+    names = set(connection.introspection.django_table_names(include_views=False)) - KEPT
+    tables = {name: connection.ops.quote_name(name) for name in sorted(names)}
+    # Asked in one go: most tests fill a few tables of many.
+    filled = " UNION ALL ".join(
+        f"SELECT '{name}' WHERE EXISTS (SELECT 1 FROM {table})" for name, table in tables.items()
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(filled)
+        return [f"DELETE FROM {tables[name]}" for (name,) in cursor.fetchall()]
 
 
 @pytest.fixture(scope="session", autouse=True)
