@@ -159,6 +159,16 @@ def column(name: str, title: str) -> Callable[[Any], Any]:
     return show
 
 
+def laid_out(name: str, title: str) -> Callable[[Any], SafeString]:
+    """Show JSON on lines of its own."""
+
+    @admin.display(description=title)
+    def show(row: Any) -> SafeString:
+        return pretty(getattr(row, name))
+
+    return show
+
+
 def prose(name: str, title: str = "", *, of: Callable[[Any], str] | None = None) -> Callable[[Any], SafeString]:
     """Show a text of any length without pushing other columns off the page; `of` reads it off a row."""
 
@@ -651,12 +661,8 @@ class MeterValueAdmin(ReadOnly):
         "timestamp",
         "timestamp_raw",
         "received_at",
-        "sampled_values",
+        laid_out("samples", "sampled values"),
     )
-
-    @admin.display(description="sampled values")
-    def sampled_values(self, row: MeterValue) -> SafeString:
-        return pretty(row.samples)
 
 
 @admin.register(StatusNotification)
@@ -825,15 +831,11 @@ class InstalledProfileAdmin(ReadOnly):
                     "recurrency_kind",
                     "valid_from",
                     "valid_to",
-                    "schedule",
+                    laid_out("schedules", "schedule"),
                 )
             },
         ),
     )
-
-    @admin.display(description="schedule")
-    def schedule(self, row: InstalledProfile) -> SafeString:
-        return pretty(row.schedules)
 
 
 @admin.register(CompositeSchedule)
@@ -848,17 +850,13 @@ class CompositeScheduleAdmin(ReadOnly):
         "schedule_start",
         "duration",
         "min_charging_rate",
-        "periods",
+        laid_out("charging_schedule_period", "periods"),
         "received_at",
     )
 
     @admin.display(description="limits")
     def limits(self, row: CompositeSchedule) -> str:
         return _limits(row.charging_schedule_period, row.charging_rate_unit)
-
-    @admin.display(description="periods")
-    def periods(self, row: CompositeSchedule) -> SafeString:
-        return pretty(row.charging_schedule_period)
 
 
 @admin.register(Deviation)

@@ -16,6 +16,7 @@ from chargers.admin import (
     StationAdmin,
     TransactionAdmin,
     column,
+    laid_out,
     link,
     of_transaction,
     pretty,
@@ -148,7 +149,7 @@ class CommandAdmin(ReadOnly):
     fieldsets = (
         (None, {"fields": ("task_id", station, "ocpp_version", "action", "status", "requested_by")}),
         ("When", {"fields": ("created_at", "sent_at", "finished_at", "expires_at", "took")}),
-        ("What", {"fields": ("request", "answer", "failure", "every_call")}),
+        ("What", {"fields": ("request", "answer", laid_out("error", "error"), "every_call")}),
     )
 
     @admin.display(description="outcome")
@@ -170,10 +171,6 @@ class CommandAdmin(ReadOnly):
     @admin.display(description="answer")
     def answer(self, row: Command) -> SafeString:
         return pretty(masked(row.response))
-
-    @admin.display(description="error")
-    def failure(self, row: Command) -> SafeString:
-        return pretty(row.error)
 
     @admin.display(description="calls")
     def every_call(self, row: Command) -> SafeString:
@@ -248,7 +245,7 @@ class LocalListAdmin(Operated, ReadOnly):
         "failures",
         "number_wanted",
         "number_held",
-        "held",
+        laid_out("entries", "what it holds"),
     )
     actions = (send_what_lists_lack, "keep_in_sync", "leave_alone")
 
@@ -270,10 +267,6 @@ class LocalListAdmin(Operated, ReadOnly):
     @admin.display(description="tags it holds")
     def number_held(self, row: LocalList) -> str:
         return "unknown" if row.entries is None else str(len(row.entries))
-
-    @admin.display(description="what it holds")
-    def held(self, row: LocalList) -> SafeString:
-        return pretty(row.entries)
 
     @admin.action(description="Keep in sync from now on", permissions=["operate"])
     def keep_in_sync(self, request: HttpRequest, queryset: QuerySet[LocalList]) -> None:

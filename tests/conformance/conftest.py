@@ -6,7 +6,7 @@ import pytest
 
 from tests.certificates import Authority
 from tests.conformance.central import Central
-from tests.e2e.launcher import Platform
+from tests.e2e.launcher import Platform, shared_platform
 from tests.e2e.storage import own_storage
 
 
@@ -23,13 +23,8 @@ def strict_platform(tmp_path_factory: pytest.TempPathFactory, authority: Authori
             "OV2XMP_CSMS_TLS_CERTIFICATE": server.certificate,
             "OV2XMP_CSMS_TLS_KEY": server.key,
         }
-        platform = Platform(tmp_path_factory.mktemp("conformance") / "var", settings)
-        try:
-            platform.wait_until_ready()
+        with shared_platform(tmp_path_factory.mktemp("conformance") / "var", settings) as platform:
             yield platform
-            assert platform.stop() == 0, platform.text()
-        finally:
-            platform.kill()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.launcher import LAUNCHER, Platform
+from tests.e2e.launcher import LAUNCHER, Platform, shared_platform
 from tests.e2e.storage import own_storage
 
 StartPlatform = Callable[..., Platform]
@@ -15,15 +15,9 @@ StartPlatform = Callable[..., Platform]
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """Yield a platform that all tests share; stopping it leaves no process."""
-    with own_storage() as storage:
-        platform = Platform(tmp_path_factory.mktemp("platform") / "var", storage)
-        try:
-            platform.wait_until_ready()
-            yield platform
-            assert platform.stop() == 0, platform.text()
-        finally:
-            platform.kill()
+    """A platform that all tests share."""
+    with own_storage() as storage, shared_platform(tmp_path_factory.mktemp("platform") / "var", storage) as platform:
+        yield platform
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
@@ -142,3 +143,15 @@ class Platform:
         answer.raise_for_status()
         headers = {"Authorization": f"Bearer {answer.json()['access']}"}
         return httpx.Client(base_url=self.web, headers=headers, timeout=40, trust_env=False)
+
+
+@contextmanager
+def shared_platform(data_dir: Path, environment: dict[str, str]) -> Iterator[Platform]:
+    """Run a platform that several tests share; stopping it leaves no process."""
+    platform = Platform(data_dir, environment)
+    try:
+        platform.wait_until_ready()
+        yield platform
+        assert platform.stop() == 0, platform.text()
+    finally:
+        platform.kill()
