@@ -38,6 +38,9 @@ bench: $(VENV)/.installed-dev  ## Measure the OCPP server against a bare one
 lock:  ## Pin the newest dependencies (needs uv)
 	@for name in requirements requirements-dev; do uv pip compile --quiet --upgrade --universal --python-version 3.11 \
 		--generate-hashes --custom-compile-command 'make lock' $$name.in --output-file $$name.txt || exit 1; done
+	@for name in ftp_server http_file_server; do uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --custom-compile-command 'make lock' --constraints requirements.txt $$name/requirements.in \
+		--output-file $$name/requirements.txt || exit 1; done
 
 clean:  ## Delete the virtual environment and the tools' caches; var/ stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
