@@ -115,6 +115,7 @@ async def test_live_updates_that_redis_does_not_take_are_dropped_and_counted_and
 ) -> None:
     await station.heartbeat()
     flaky_redis.cut()
+    caplog.clear()
     dropped = metrics.UPDATES_DROPPED._value.get()
     for _ in range(5):
         await station.status(1, "Charging")
