@@ -9,13 +9,13 @@ import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ipaddress import IPv6Network
 from math import ceil
 from typing import NamedTuple
 
 from django.conf import settings
 
 from chargers.models.station import identity_key
+from tasks import proxies
 
 # Counts that are kept of each kind; a node answers fewer attempts in a minute.
 MOST_KEPT = 50_000
@@ -89,11 +89,7 @@ class Attempts:
 
     @staticmethod
     def pair(address: str | None, identity: str) -> Pair:
-        address = address or ""
-        if ":" in address:
-            # A client has a whole network of them.
-            address = str(IPv6Network((address, 64), strict=False))
-        return Pair(address, identity_key(identity))
+        return Pair(proxies.network(address or ""), identity_key(identity))
 
     def shut_out(self, pair: Pair) -> int:
         """Return for how many seconds a pair is refused without a look; 0 for one that is not."""

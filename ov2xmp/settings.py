@@ -365,6 +365,10 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
+# Of a user name at an address.
+LOGIN_MAX_FAILED_ATTEMPTS = env_int("OV2XMP_LOGIN_MAX_FAILED_ATTEMPTS", 10)
+LOGIN_ATTEMPT_WINDOW = env_int("OV2XMP_LOGIN_ATTEMPT_WINDOW", 300, minimum=1)  # seconds
+
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env_number("OV2XMP_AUTH_TOKEN_LIFETIME_MINUTES", 60, minimum=1)),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=1),
