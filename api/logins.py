@@ -25,11 +25,13 @@ WRONG = (AuthenticationFailed, ValidationError)
 @contextmanager
 def limited(request: HttpRequest, username: str) -> Iterator[None]:
     """Log in inside, where one of `WRONG` is raised for wrong credentials. Raises Throttled: too many have failed."""
+    if not settings.LOGIN_MAX_FAILED_ATTEMPTS:
+        yield
+        return
     address = proxies.network(request.META.get("REMOTE_ADDR", ""))
     key = f"{settings.REDIS_PREFIX}:login:{hashlib.sha256(f'{address} {username}'.encode()).hexdigest()}"
     # Counted beforehand, as many may be sent at once.
-    if settings.LOGIN_MAX_FAILED_ATTEMPTS:
-        _count(key, address)
+    _count(key, address)
     try:
         yield
     except WRONG:

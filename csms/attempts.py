@@ -21,6 +21,8 @@ from tasks import proxies
 MOST_KEPT = 50_000
 # Refusals that wait at once; each is a connection.
 MOST_HELD = 200
+# Pairs whose attempts are told at once, by the report that a node makes every few seconds.
+MOST_TOLD = 1000
 # Refusals of one address that are logged in a window.
 MOST_LOGGED = 100
 
@@ -100,7 +102,8 @@ class Attempts:
         # Those that are looked at count as well: all may have been sent at once.
         if failed + self._under_way.get(pair, 0) < limit:
             return 0
-        self.unseen[pair] += 1
+        if pair in self.unseen or len(self.unseen) < MOST_TOLD:
+            self.unseen[pair] += 1
         return max(ceil(seconds), 1)
 
     @contextmanager

@@ -142,6 +142,11 @@ def test_memory_is_bounded_and_what_is_over_is_forgotten(
     monkeypatch.setattr(attempts, "MOST_KEPT", 100)
     for number in range(1000):
         fail(counted, Pair(f"10.0.{number // 250}.{number % 250}", f"cp{number}"), 1)
+    monkeypatch.setattr(attempts, "MOST_TOLD", 1)
+    for pair in (A1, A2, A1):
+        fail(counted, pair, LIMIT)
+        assert counted.shut_out(pair)
+    assert counted.unseen == {A1: 2}
     tallies = (counted._pairs, counted._addresses, counted._stations, counted._logged)
     assert [len(tally) for tally in tallies] == [100] * 4
     clock.now += 61
