@@ -6,10 +6,10 @@ itself, in memory.
 """
 
 import asyncio
+import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import ceil
 from typing import NamedTuple
 
 from django.conf import settings
@@ -86,6 +86,7 @@ class Attempts:
         self.unseen: Counter[Pair] = Counter()
         self._pairs, self._addresses, self._stations, self._logged = Tally(), Tally(), Tally(), Tally()
         self._under_way: dict[Pair, int] = {}
+        self._ends: dict[Pair, asyncio.Event] = {}
         self._held = 0
         self._released = asyncio.Event()
 
@@ -99,16 +100,27 @@ class Attempts:
         if not limit:
             return 0
         failed, seconds = self._pairs.read(pair, self.clock())
-        # Those that are looked at count as well: all may have been sent at once.
-        if failed + self._under_way.get(pair, 0) < limit:
+        if failed < limit:
             return 0
         if pair in self.unseen or len(self.unseen) < MOST_TOLD:
             self.unseen[pair] += 1
-        return max(ceil(seconds), 1)
+        return math.ceil(seconds)
+
+    async def turn(self, pair: Pair) -> int:
+        """Wait until a pair's attempt may be looked at, and return 0; else what `shut_out` does.
+
+        No more are looked at together than may fail: all may have been sent at once.
+        """
+        while not (seconds := self.shut_out(pair)):
+            failed, _ = self._pairs.read(pair, self.clock())
+            if failed + self._under_way.get(pair, 0) < (settings.OCPP_MAX_FAILED_ATTEMPTS or math.inf):
+                break
+            await self._ends.setdefault(pair, asyncio.Event()).wait()
+        return seconds
 
     @contextmanager
     def under_way(self, pair: Pair) -> Iterator[None]:
-        """Count an attempt while it is looked at."""
+        """Count an attempt while it is looked at, right after its `turn`."""
         self._under_way[pair] = self._under_way.get(pair, 0) + 1
         try:
             yield
@@ -116,6 +128,8 @@ class Attempts:
             self._under_way[pair] -= 1
             if not self._under_way[pair]:
                 del self._under_way[pair]
+            if end := self._ends.pop(pair, None):
+                end.set()
 
     def passed(self, pair: Pair) -> None:
         """Forget the failures of a station that has proved itself."""
@@ -131,7 +145,7 @@ class Attempts:
         to_log = self._logged.add(pair.address, now)
         if not limit:
             return Failure(0.0, 0, to_log)
-        shut_out = ceil(settings.OCPP_ATTEMPT_WINDOW) if self._pairs.add(pair, now) == limit else 0
+        shut_out = math.ceil(settings.OCPP_ATTEMPT_WINDOW) if self._pairs.add(pair, now) == limit else 0
         if not guess:
             return Failure(0.0, shut_out, to_log)
         most = max(self._addresses.add(pair.address, now), self._stations.add(pair.station, now))

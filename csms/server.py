@@ -248,7 +248,7 @@ class OcppServer:
             password = None
         lookup = self._lookup(websocket, request.headers, identity, password)
         pair = self.attempts.pair(lookup.address, identity)
-        if seconds := self.attempts.shut_out(pair):
+        if seconds := await self.attempts.turn(pair):
             refusal = _refusal(http.HTTPStatus.TOO_MANY_REQUESTS, "too many failed attempts")
             refusal.headers["Retry-After"] = str(seconds)
             return refusal, "too many attempts"

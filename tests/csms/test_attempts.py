@@ -89,12 +89,19 @@ def test_whoever_proves_himself_begins_anew(counted: Attempts) -> None:
     assert counted.shut_out(A1) == 0
 
 
-def test_attempts_that_are_sent_at_once_are_no_way_around_the_limit(counted: Attempts) -> None:
+@pytest.mark.parametrize("right", [True, False])
+async def test_attempts_that_are_sent_at_once_are_no_way_around_the_limit(counted: Attempts, right: bool) -> None:
     fail(counted, A1, 1)
-    with counted.under_way(A1), counted.under_way(A1):
-        assert counted.shut_out(A1) > 0
-        assert counted.shut_out(A2) == 0
-    assert counted.shut_out(A1) == 0
+    async with asyncio.timeout(5):
+        assert await counted.turn(A1) == 0
+        with counted.under_way(A1), counted.under_way(A1):
+            waiting = asyncio.create_task(counted.turn(A1))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            assert await counted.turn(A2) == 0
+            if not right:
+                fail(counted, A1, 2)
+        assert await waiting == (0 if right else 60)
 
 
 @pytest.mark.parametrize(("failures", "delay"), [(LIMIT, 0), (LIMIT + 1, 4 / 3), (2 * LIMIT, 4), (50 * LIMIT, 4)])
