@@ -266,7 +266,8 @@ def _profile_taken(station: ChargePoint, profile: SecurityProfile) -> dict[str, 
     proposed = station.proposed_security_profile
     if proposed is None or profile < proposed:
         return {}
-    logger.info("%s has connected with security profile %d, and must from now on", station, proposed)
+    extra = {"chargepoint_id": station.pk}
+    logger.info("%s has connected with security profile %d, and must from now on", station, proposed, extra=extra)
     return {"security_profile": proposed, "proposed_security_profile": None, "profile_change_id": None}
 
 
