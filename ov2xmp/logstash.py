@@ -237,6 +237,7 @@ class LogstashHandler(QueueHandler):
     def close(self) -> None:
         """Send what waits, within `timeout`."""
         self._shipper.finish(self._connection.timeout)
+        self._connection.close()
         super().close()
 
     def start_anew(self) -> None:
