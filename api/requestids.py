@@ -15,8 +15,7 @@ _SOUND = re.compile(rb"[A-Za-z0-9._:~@+/=-]{1,128}")
 class RequestIds:
     """ASGI middleware: takes the id in ``X-Request-ID`` if it is sound, else makes one, and answers it there.
 
-    Each request has a task of its own, so the id ends with the task. The sockets of live updates
-    get one too, for the log alone.
+    The sockets of live updates get one too, for the log alone.
     """
 
     def __init__(self, application: ASGI3Application) -> None:
@@ -25,11 +24,11 @@ class RequestIds:
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         given = dict(scope.get("headers", ())).get(HEADER, b"")
         request_id = given if _SOUND.fullmatch(given) else uuid4().hex.encode()
-        logcontext.request_id.set(request_id.decode())
 
         async def answer(event: ASGISendEvent) -> None:
             if event["type"] == "http.response.start":
                 event["headers"] = [*event.get("headers", ()), (HEADER, request_id)]
             await send(event)
 
-        await self._application(scope, receive, answer)
+        with logcontext.bound(request_id=request_id.decode()):
+            await self._application(scope, receive, answer)

@@ -38,6 +38,6 @@ async def main() -> None:
 
 if __name__ == "__main__":
     logcontext.name_process("csms")
-    logcontext.log_ends()
+    logcontext.log_what_python_tells()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(main())

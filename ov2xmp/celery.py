@@ -21,7 +21,7 @@ _contexts: dict[str, ExitStack] = {}
 def keep_logging(**_: Any) -> None:
     """Leave the loggers as the settings made them; that somebody listens keeps Celery from its own."""
     logcontext.name_process("worker")
-    logcontext.log_ends()
+    logcontext.log_what_python_tells()
 
 
 def begin_task(task_id: str, kwargs: dict[str, Any], **_: Any) -> None:

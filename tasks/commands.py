@@ -129,6 +129,8 @@ def relay(command_id: UUID, *, now: datetime, changes: Changes) -> None:
         )
         return
     broker.hand_to_node(node.node_id, command_id)
+    extra = _extra(command)
+    logger.info("%s: %s is handed to csms node %s", command.chargepoint_id, command.action, node.node_id, extra=extra)
 
 
 def end(

@@ -40,8 +40,9 @@ def process_name() -> str:
     return _process
 
 
-def log_ends() -> None:
-    """Let what ends this process, or one of its threads, be a log line as well."""
+def log_what_python_tells() -> None:
+    """Let warnings, and what ends this process or one of its threads, be log lines as well."""
+    logging.captureWarnings(True)
     sys.excepthook = _log_end
     threading.excepthook = _log_end_of_thread
 
