@@ -668,7 +668,7 @@ class Connection:
     async def _finish(self, command: Command, outcome: commands.Outcome, work: list[Work]) -> None:
         """Store how a command ended, with what that changes; the end alone where the rest cannot be stored."""
         try:
-            await self._node.intake.submit((commands.finish, outcome), *work)
+            ended, *_ = await self._node.intake.submit((commands.finish, outcome), *work)
         except IntakeUnavailable:
             logger.warning("%s: the end of %s was not stored", self.station, command.action)
             return
@@ -678,7 +678,8 @@ class Connection:
             logger.exception("%s: what the answer to %s changes was not stored", self.station, command.action)
             await self._finish(command, outcome, [])
             return
-        logger.info("%s: %s ended as %s", self.station, command.action, outcome.status.value)
+        how = "ended as" if ended else "was over before it ended as"
+        logger.info("%s: %s %s %s", self.station, command.action, how, outcome.status.value)
         metrics.CALLS.labels(command.action, outcome.status.value).inc()
         await self._node.tell_ended(command.pk, outcome.status)
 

@@ -25,6 +25,7 @@ request_id: ContextVar[str | int | None] = ContextVar("request_id", default=None
 command_id: ContextVar[UUID | str | None] = ContextVar("command_id", default=None)
 
 VARIABLES: tuple[ContextVar[Any], ...] = (chargepoint_id, request_id, command_id)
+_BY_NAME = {variable.name: variable for variable in VARIABLES}
 
 _process = "manage"
 
@@ -50,8 +51,7 @@ def log_what_python_tells() -> None:
 @contextmanager
 def bound(**values: Any) -> Iterator[None]:
     """Let what is called meanwhile belong to what `values` name; a None belongs to nothing."""
-    variables = [(variable, values[variable.name]) for variable in VARIABLES if variable.name in values]
-    tokens = [(variable, variable.set(value)) for variable, value in variables]
+    tokens = [(_BY_NAME[name], _BY_NAME[name].set(value)) for name, value in values.items()]
     try:
         yield
     finally:
