@@ -231,8 +231,15 @@ def test_a_failure_that_rest_tells_leads_to_its_line(running: Running) -> None:
     assert "chargers_location" in found["stack_trace"]
 
 
+def worker_is_up(running: Running) -> bool:
+    health = httpx.get(f"{running.parts.web}/api/health/", trust_env=False, timeout=20).json()
+    return bool(health["components"]["worker"]["state"] == "up")
+
+
 def test_logstash_gets_the_lines_of_the_console_until_the_very_last(running: Running) -> None:
     """The last test of this platform: it ends it in order."""
+    # A worker that is still starting does not know how to end.
+    wait_until(lambda: worker_is_up(running), 60, running.parts.text)
     for name in ("csms", "worker", "web"):
         assert running.parts.stop(name) == 0, running.parts.text()
     shown = [line for line in running.console() if line["logger"] != "ov2xmp.logstash"]
