@@ -94,7 +94,8 @@ class Connection(TCPLogstashHandler):
             # Not sendall, whose time limit is for all of it: a Logstash that is slow is no reason to begin anew.
             while rest:
                 rest = rest[sock.send(rest) :]
-        except OSError as error:
+        except (OSError, ValueError, OverflowError) as error:
+            # ValueError and OverflowError: a host or a port that can be none.
             self.failure = str(error) or type(error).__name__
             self.hang_up()
             return False
@@ -182,12 +183,12 @@ class Shipper(QueueListener):
     def finish(self, seconds: float) -> None:
         """Send what waits, for so long at most, but wait for no Logstash that is away."""
         thread = self._thread
-        if thread is None:
+        if thread is None or self.closing.is_set():
             return
         self.closing.set()
         self.queue.end()
         thread.join(seconds)
-        self._undelivered += self.queue.count()
+        self._undelivered += self.queue.count() + thread.is_alive()
         if self.dropped > self._told:
             self.tell_dropped()
 

@@ -35,8 +35,8 @@ def ship() -> Iterator[Ship]:
     with ExitStack() as stack:
 
         def ship(port: int, **options: Any) -> LogstashHandler:
-            options = {"timeout": 5, "stall_timeout": 5, "queue_size": 1024 * 1024, **options}
-            handler = LogstashHandler("127.0.0.1", port, **options)
+            options = {"host": "127.0.0.1", "timeout": 5, "stall_timeout": 5, "queue_size": 1024 * 1024, **options}
+            handler = LogstashHandler(port=port, **options)
             handler.setFormatter(LogstashFormatter())
             handler.addFilter(ContextFilter())
             logger.addHandler(handler)
@@ -169,6 +169,17 @@ def test_a_logstash_that_cannot_be_reached_costs_a_bounded_memory_and_is_told_of
     handler.close()
     assert handler.dropped >= 999
     assert f"log lines were dropped: Logstash at 127.0.0.1:{black_hole} did not take them" in caplog.text
+
+
+@pytest.mark.parametrize(("host", "port"), [("x" * 70, 5959), ("127.0.0.1", 99999)])
+def test_an_address_that_can_be_none_is_told_and_nothing_else_happens(
+    ship: Ship, told: "queue.SimpleQueue[logging.LogRecord]", host: str, port: int
+) -> None:
+    handler = ship(port, host=host)
+    logger.info("line")
+    assert f"Logstash at {host}:{port} does not take log lines: " in told.get(timeout=10).message
+    handler.close()
+    assert handler.dropped == 1
 
 
 def run(code: str, port: int, tmp_path: Path) -> subprocess.CompletedProcess[str]:
