@@ -57,7 +57,7 @@ def new_key(station: ChargePoint) -> str:
 def renew_key(station: ChargePoint, *, by: str, at: datetime, changes: Changes) -> str:
     """Give a station another key, and keep who did it; see `new_key`."""
     key = new_key(station)
-    logger.info("%s made a new key for station %s", by, station)
+    logger.info("%s made a new key for station %s", by, station, extra={"chargepoint_id": station.pk})
     security.record([SecurityEventReport(station.pk, KEY_RENEWED, f"a new key was made by {by}", at, at)], changes)
     changes.note(TOPIC, station.pk)
     return key
