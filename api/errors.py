@@ -18,6 +18,7 @@ from rest_framework.views import set_rollback
 from rest_framework_simplejwt.exceptions import DetailDictMixin
 
 from chargers.errors import ChargersError, NoCertificateAuthority, UnknownChargingProfile, UnknownStation
+from tasks import logcontext
 from tasks.errors import CommandError
 from tasks.schemas import InvalidBody
 
@@ -42,11 +43,20 @@ class ErrorBody(serializers.Serializer):
 
     code = serializers.CharField(help_text="stable, for programs")
     message = serializers.CharField(help_text="for people")
-    details = serializers.DictField(help_text="the fields that are no good, each with its reasons")
+    details = serializers.DictField(
+        help_text="the fields that are no good, each with its reasons; where the platform failed, the request_id "
+        "that its log lines carry"
+    )
 
 
 def body(code: str, message: str, details: Details | None = None) -> Details:
     return {"code": code, "message": message, "details": details or {}}
+
+
+def traced() -> Details:
+    """Return the details of what failed here: the id under which the log tells of it."""
+    request_id = logcontext.request_id.get()
+    return {"request_id": request_id} if request_id else {}
 
 
 def invalid(fields: Mapping[str, list[str]]) -> Problem:
@@ -124,12 +134,12 @@ def problem_of(error: BaseException) -> Problem:
 def handle(error: Exception, context: Details) -> Response:
     """Answer an exception of a view; REST_FRAMEWORK names this function."""
     problem = problem_of(error)
+    details = problem.details
     if problem.status >= 500:
         logger.exception("request failed: %s %s", context["request"].method, context["request"].path)
+        details = {**details, **traced()}
     set_rollback()
-    return Response(
-        body(problem.code, problem.message, problem.details), status=problem.status, headers=_headers(error)
-    )
+    return Response(body(problem.code, problem.message, details), status=problem.status, headers=_headers(error))
 
 
 def _headers(error: Exception) -> dict[str, str]:

@@ -30,6 +30,9 @@ commands, *administrators* may also manage users.
 Lists are `{count, next, previous, results}`. Errors are `{code, message, details}`. Times are UTC,
 energy is in Wh. An identity in a path is percent-encoded.
 
+Every answer names its request in the header `X-Request-ID`, by the id that the client sent there or
+by a new one. The platform's log lines carry it too.
+
 What happens is told live on `ws://<host>/ws/updates/<topic>/?token=<access>`, where the topic is
 `chargepoint`, `connector`, `transaction`, `metervalues`, `reservation`, `chargingprofile`, `firmwareupdate`,
 `logupload`, `securityevent`, `tasks` or `all`.

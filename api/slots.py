@@ -30,7 +30,8 @@ class Slots:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not _turns.acquire(timeout=settings.WEB_QUEUE_TIMEOUT):
-            return JsonResponse(errors.body("BUSY", "Too many requests at once: try again later."), status=503)
+            busy = errors.body("BUSY", "Too many requests at once: try again later.", errors.traced())
+            return JsonResponse(busy, status=503)
         _thread.has_turn = True
         try:
             return self.get_response(request)

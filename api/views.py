@@ -1,7 +1,11 @@
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from rest_framework.exceptions import NotFound
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.views import APIView
+
+from api import errors
 
 
 class NothingHere(APIView):
@@ -13,3 +17,12 @@ class NothingHere(APIView):
 
     def initial(self, request: Request, *args: object, **keys: object) -> None:
         raise NotFound(f"There is nothing at {request.path}.")
+
+
+def failed(request: HttpRequest) -> HttpResponse:
+    """Answer what failed outside the views of REST, in the admin or before any view: ``handler500``."""
+    problem = errors.problem_of(Exception())
+    if request.path.startswith("/api/"):
+        return JsonResponse(errors.body(problem.code, problem.message, errors.traced()), status=problem.status)
+    page = render_to_string("500.html", {"message": problem.message, **errors.traced()})
+    return HttpResponse(page, status=problem.status)

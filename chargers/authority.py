@@ -80,7 +80,8 @@ class EmbeddedAuthority:
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
             .sign(root_key, hashes.SHA256())
         )
-        logger.info("signed certificate %X for station %s", certificate.serial_number, station)
+        extra = {"chargepoint_id": station}
+        logger.info("signed certificate %X for station %s", certificate.serial_number, station, extra=extra)
         return pem.write(certificate)
 
     def root(self) -> x509.Certificate:

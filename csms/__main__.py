@@ -14,6 +14,7 @@ django.setup()
 from django.conf import settings
 
 from csms.server import OcppServer
+from tasks import logcontext
 
 if sys.platform == "win32":
     new_event_loop = asyncio.new_event_loop
@@ -36,5 +37,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    logcontext.name_process("csms")
+    logcontext.log_what_python_tells()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(main())

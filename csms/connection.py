@@ -29,7 +29,7 @@ from csms.errors import ErrorCode, IntakeUnavailable, RpcError
 from csms.intake import Intake, Work
 from csms.repairs import Note
 from csms.versions.base import CallFailed, Context, Handler, Payload, Step, Version, limitation
-from tasks import commands, schemas
+from tasks import commands, logcontext, schemas
 from tasks.actions import BY_NAME
 from tasks.models import Command, CommandStatus
 from tasks.proxies import Origin
@@ -140,7 +140,6 @@ class Connection:
         "_ended",
         "_lane",
         "_late",
-        "_log",
         "_node",
         "_noted",
         "_replays",
@@ -179,7 +178,6 @@ class Connection:
         # Asked for each frame: settings and loggers answer slowly.
         self._strict = settings.OCPP_VALIDATION == "strict"
         self._trace = logger.isEnabledFor(logging.DEBUG)
-        self._log = logging.LoggerAdapter(logger, {"station": profile.chargepoint_id})
         self._calls: deque[Command] = deque()
         self._lane: asyncio.Task[None] | None = None
         self._waiting: Waiting | None = None
@@ -242,7 +240,7 @@ class Connection:
 
     async def _send(self, frame: bytes) -> None:
         if self._trace:
-            self._log.debug("%s < %s", self.station, _shown(frame))
+            logger.debug("%s < %s", self.station, _shown(frame))
         if not self._socket.transport.get_write_buffer_size():
             # A station that reads costs no wait and no timer.
             broadcast((self._socket,), frame, text=True)
@@ -252,14 +250,14 @@ class Connection:
                 await self._socket.send(frame, text=True)
         except TimeoutError:
             # A station that reads nothing would hold its lane for ever.
-            self._log.warning("%s reads nothing, closing", self.station)
+            logger.warning("%s reads nothing, closing", self.station)
             self._socket.transport.abort()
 
     # The receive lane.
 
     async def _receive(self, raw: bytes) -> None:
         if self._trace:
-            self._log.debug("%s > %s", self.station, _shown(raw))
+            logger.debug("%s > %s", self.station, _shown(raw))
         try:
             frame, deviations = rpc.parse(raw, strict=self._strict, repair=settings.OCPP_REPAIR_JSON)
         except rpc.Malformed as error:
@@ -267,16 +265,18 @@ class Connection:
             return
         notes = [Note(deviation, _excerpt(raw)) for deviation in deviations]
         if isinstance(frame, rpc.Call):
-            await self._serve(frame, raw, notes)
+            outer = logcontext.request_id.set(frame.id)
+            try:
+                await self._serve(frame, raw, notes)
+            finally:
+                logcontext.request_id.reset(outer)
         else:
             self._take_answer(frame, notes)
 
     async def _refuse_malformed(self, error: rpc.Malformed, raw: bytes) -> None:
         """Answer what cannot be understood, if it was a CALL with an id; an answer never gets an answer."""
         metrics.MALFORMED.inc()
-        self._log.warning(
-            "%s sent a frame that cannot be understood: %s: %s", self.station, error.reason, _excerpt(raw)
-        )
+        logger.warning("%s sent a frame that cannot be understood: %s: %s", self.station, error.reason, _excerpt(raw))
         self._note([Note("malformed-frame", f"{error.reason}: {_excerpt(raw)}")])
         if error.message_id is None:
             return
@@ -305,14 +305,14 @@ class Connection:
             result = error.code.value
             if error.code != ErrorCode.SECURITY_ERROR:
                 self._note([*notes, Note("message-refused", f"{action[:100]}: {error}")])
-            self._log.info("%s: %s refused, %s", self.station, call.action[:50], error)
+            logger.info("%s: %s refused, %s", self.station, call.action[:50], error)
             answer = rpc.encode_error(call.id, self.version.spell(error.code), error.description)
         except IntakeUnavailable:
             result = ErrorCode.INTERNAL_ERROR.value
             answer = rpc.encode_error(call.id, ErrorCode.INTERNAL_ERROR, "the platform cannot store this now")
         except Exception:
             result = ErrorCode.INTERNAL_ERROR.value
-            self._log.exception("%s: %s could not be served", self.station, action)
+            logger.exception("%s: %s could not be served", self.station, action)
             answer = rpc.encode_error(call.id, ErrorCode.INTERNAL_ERROR, "an internal error occurred")
         metrics.MESSAGES.labels(action if action in self.version.handlers else "other", result).inc()
         await self._send(answer)
@@ -428,7 +428,7 @@ class Connection:
         try:
             await self._node.intake.submit(*work)
         except IntakeUnavailable:
-            self._log.warning("%s: deviations were not stored", self.station)
+            logger.warning("%s: deviations were not stored", self.station)
 
     # The call lane.
 
@@ -448,17 +448,21 @@ class Connection:
         return True
 
     async def _work_off(self) -> None:
+        # Whoever queued the first command started the lane.
+        logcontext.chargepoint_id.set(self.station)
         try:
             while self._calls:
                 command = self._calls.popleft()
+                logcontext.command_id.set(command.pk)
+                logcontext.request_id.set(None)
                 try:
                     await self._perform(command)
                 except (IntakeUnavailable, ConnectionClosed) as error:
                     # The sweep ends it: its row cannot be written, or the connection is gone.
-                    self._log.warning("%s: %s was not completed: %s", self.station, command.action, error)
+                    logger.warning("%s: %s was not completed: %s", self.station, command.action, error)
                 except Exception:
                     # The calls behind it must not wait for ever.
-                    self._log.exception("%s: %s failed", self.station, command.action)
+                    logger.exception("%s: %s failed", self.station, command.action)
         finally:
             self._lane = None
 
@@ -505,6 +509,7 @@ class Connection:
     async def _exchange(self, conversation: Conversation) -> rpc.CallResult | rpc.CallError | CallFailed:
         """Send the CALL whose turn it is and wait for its answer."""
         action, payload = conversation.step
+        logcontext.request_id.set(conversation.message_id)
         waiting = Waiting(conversation.message_id, asyncio.get_running_loop().create_future())
         self._waiting = waiting
         try:
@@ -554,7 +559,7 @@ class Connection:
         else:
             metrics.UNMATCHED.labels("unknown").inc()
             notes.append(Note("answer-to-nobody", f"{type(answer).__name__} {rpc.excerpt(answer.id, 100)}"))
-            self._log.info("%s answers a call nobody made, %r", self.station, rpc.excerpt(answer.id, 100))
+            logger.info("%s answers a call nobody made, %r", self.station, rpc.excerpt(answer.id, 100))
         self._note(notes)
 
     async def _store_answer(
@@ -582,6 +587,8 @@ class Connection:
 
     async def _store_late(self, late: Late, answer: rpc.CallResult | rpc.CallError) -> None:
         """Keep an answer that came too late, and believe what it tells."""
+        logcontext.command_id.set(late.command.pk)
+        logcontext.request_id.set(answer.id)
         result, work = self._understood(late.command, late.step, answer, late=True)
         now = datetime.now(UTC)
         if isinstance(result, CallFailed):
@@ -629,7 +636,7 @@ class Connection:
         try:
             return list(effect(step.payload, payload, context)) if effect else []
         except Exception:
-            self._log.exception("%s: what the answer to %s changes is not known", self.station, step.action)
+            logger.exception("%s: what the answer to %s changes is not known", self.station, step.action)
             return []
 
     def _checked_answer(self, action: str, payload: Payload, notes: list[Note]) -> Payload:
@@ -651,6 +658,7 @@ class Connection:
 
     async def _end(self, command: Command, status: CommandStatus, reason: str) -> None:
         """End a command without an answer."""
+        logcontext.command_id.set(command.pk)
         outcome = commands.Outcome(command.pk, status, datetime.now(UTC), error=_error(status.value, reason))
         await self._finish(command, outcome, [])
 
@@ -660,16 +668,18 @@ class Connection:
     async def _finish(self, command: Command, outcome: commands.Outcome, work: list[Work]) -> None:
         """Store how a command ended, with what that changes; the end alone where the rest cannot be stored."""
         try:
-            await self._node.intake.submit((commands.finish, outcome), *work)
+            ended, *_ = await self._node.intake.submit((commands.finish, outcome), *work)
         except IntakeUnavailable:
-            self._log.warning("%s: the end of %s was not stored", self.station, command.action)
+            logger.warning("%s: the end of %s was not stored", self.station, command.action)
             return
         except Exception:
             if not work:
                 raise
-            self._log.exception("%s: what the answer to %s changes was not stored", self.station, command.action)
+            logger.exception("%s: what the answer to %s changes was not stored", self.station, command.action)
             await self._finish(command, outcome, [])
             return
+        how = "ended as" if ended else "was over before it ended as"
+        logger.info("%s: %s %s %s", self.station, command.action, how, outcome.status.value)
         metrics.CALLS.labels(command.action, outcome.status.value).inc()
         await self._node.tell_ended(command.pk, outcome.status)
 
@@ -683,6 +693,7 @@ class Connection:
 
     async def greet(self) -> None:
         """Ask a station for what it did not tell by itself (BO-03, BO-14), unless it is known not to (CF-10)."""
+        logcontext.chargepoint_id.set(self.station)
         if self.registration == RegistrationStatus.REJECTED or (self.version.name, "TriggerMessage") not in BY_NAME:
             return
         missing = [message for message in GREETED if not self._has_told(message)]

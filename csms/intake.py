@@ -10,6 +10,7 @@ IntakeUnavailable; the stations are told InternalError and send it again.
 """
 
 import asyncio
+import contextvars
 import logging
 import queue
 import threading
@@ -40,14 +41,15 @@ WATCH_INTERVAL = 0.5
 
 
 class Unit:
-    """Work that is committed together, and the future that waits for it."""
+    """Work that is committed together, the future that waits for it, and what its log lines belong to."""
 
-    __slots__ = ("future", "results", "since", "work")
+    __slots__ = ("context", "future", "results", "since", "work")
 
     def __init__(self, work: tuple[Work, ...], future: asyncio.Future[list[Any]], since: float) -> None:
         self.work = work
         self.future = future
         self.since = since
+        self.context = contextvars.copy_context()
         self.results: list[Any] | Exception = []
 
 
@@ -164,7 +166,8 @@ class Intake:
     def _store_together(self, batch: list[Unit]) -> Changes:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return self._commit(batch)
+                # The services' lines about one belong to it; those about many name their stations themselves.
+                return batch[0].context.run(self._commit, batch) if len(batch) == 1 else self._commit(batch)
             except (OperationalError, InterfaceError) as error:
                 # Deadlocks and busy locks are worth another try, and so is a connection that
                 # was lost while nothing went on.
@@ -181,17 +184,20 @@ class Intake:
         """Store each unit by itself, so that what fails, fails alone."""
         changes = Changes()
         for unit in batch:
-            try:
-                changes.merge(self._commit(_still_wanted([unit])))
-            except (OperationalError, InterfaceError) as error:
-                metrics.UNAVAILABLE.inc()
-                unit.results = IntakeUnavailable(_first_line(error))
-                _reconnect()
-            except Exception as error:
-                metrics.POISONED.inc()
-                logger.exception("a unit of work failed alone: %s", [service.__name__ for service, _ in unit.work])
-                unit.results = error
+            unit.context.run(self._store_one, unit, changes)
         return changes
+
+    def _store_one(self, unit: Unit, changes: Changes) -> None:
+        try:
+            changes.merge(self._commit(_still_wanted([unit])))
+        except (OperationalError, InterfaceError) as error:
+            metrics.UNAVAILABLE.inc()
+            unit.results = IntakeUnavailable(_first_line(error))
+            _reconnect()
+        except Exception as error:
+            metrics.POISONED.inc()
+            logger.exception("a unit of work failed alone: %s", [service.__name__ for service, _ in unit.work])
+            unit.results = error
 
     def _commit(self, batch: list[Unit]) -> Changes:
         """Run the services of a batch in one transaction, each once with all its values."""

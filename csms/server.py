@@ -44,7 +44,7 @@ from csms.repairs import Note
 from csms.versions.base import Version
 from csms.versions.v16 import VERSION as V16
 from csms.versions.v201 import VERSION as V201
-from tasks import commands, proxies
+from tasks import commands, logcontext, proxies
 from tasks.models import CommandStatus
 
 logger = logging.getLogger(__name__)
@@ -242,6 +242,7 @@ class OcppServer:
             identity = identity_of(request.path, username)
         except BadIdentity as error:
             return _refusal(http.HTTPStatus.NOT_FOUND, str(error)), "bad identity"
+        logcontext.chargepoint_id.set(identity)
         misnamed = password is not None and identity_key(username.strip()) != identity_key(identity)
         if misnamed and settings.OCPP_VALIDATION == "strict":
             # The key of somebody else, so none of this station (A00.FR.204).
@@ -381,6 +382,8 @@ class OcppServer:
             return
         connection = Connection(websocket, self, websocket.profile, websocket.version)
         station = connection.station
+        # Once for the connection's task: all that it starts inherits it.
+        logcontext.chargepoint_id.set(station)
         older = self._stations.get(station)
         self._stations[station] = connection
         metrics.CONNECTIONS.set(len(self._stations))
@@ -415,7 +418,8 @@ class OcppServer:
     def _take_over(self, older: Connection) -> None:
         """Close a station's older connection; it may be half open, so nobody waits for it (TR-10)."""
         metrics.TAKEOVERS.inc()
-        logger.info("%s connected anew, its older connection is closed", older.station)
+        extra = {"chargepoint_id": older.station}
+        logger.info("%s connected anew, its older connection is closed", older.station, extra=extra)
         self.spawn(older.close(CloseCode.NORMAL_CLOSURE, "the station connected anew"))
 
     async def _connect(self, connection: Connection) -> bool:
@@ -455,6 +459,7 @@ class OcppServer:
 
     async def _queue_command(self, command_id: UUID) -> None:
         """Put a command on its station's call lane, or end it where it has none."""
+        logcontext.command_id.set(command_id)
         try:
             (command,) = await self.intake.submit((commands.take, command_id))
         except IntakeUnavailable:
@@ -524,7 +529,8 @@ class OcppServer:
             limit = strict if connection.answers_pings and settings.OCPP_PING_INTERVAL else patient
             if now - connection.last_frame_at > limit:
                 metrics.DEAD_PEERS.inc()
-                logger.warning("%s gives no sign of life, its connection is closed", connection.station)
+                extra = {"chargepoint_id": connection.station}
+                logger.warning("%s gives no sign of life, its connection is closed", connection.station, extra=extra)
                 del self._stations[connection.station]
                 self.spawn(connection.close(CloseCode.GOING_AWAY, "no sign of life"))
 
@@ -597,11 +603,12 @@ class OcppServer:
         for station, connection in connections.items():
             if self._stations.get(station) is not connection:
                 continue
+            extra = {"chargepoint_id": station}
             if station not in current:
-                logger.info("%s was deleted, its connection is closed", station)
+                logger.info("%s was deleted, its connection is closed", station, extra=extra)
                 self.spawn(connection.close(CloseCode.POLICY_VIOLATION, "the station is not registered"))
             elif current[station] is None:
-                logger.warning("%s was marked offline, it is claimed again", station)
+                logger.warning("%s was marked offline, it is claimed again", station, extra=extra)
                 await self._connect(connection)
             elif current[station] != connection.id:
                 self._take_over(connection)

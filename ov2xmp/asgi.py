@@ -10,7 +10,10 @@ from django.core.asgi import get_asgi_application
 http = get_asgi_application()
 
 # They need Django set up, which the line above did.
+from api.requestids import RequestIds
+from tasks import logcontext
 from tasks.proxies import ProxyHeaders
 from tasks.routing import websocket_application
 
-application = ProxyHeaders(ProtocolTypeRouter({"http": http, "websocket": websocket_application}))
+logcontext.name_process("web")
+application = RequestIds(ProxyHeaders(ProtocolTypeRouter({"http": http, "websocket": websocket_application})))

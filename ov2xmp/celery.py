@@ -1,11 +1,47 @@
 """The Celery application of the worker and of beat."""
 
+import logging
 import os
+from contextlib import ExitStack
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
+
+from tasks import logcontext
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ov2xmp.settings")
 
 app = Celery("ov2xmp")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+_contexts: dict[str, ExitStack] = {}
+
+
+def keep_logging(**_: Any) -> None:
+    """Leave the loggers as the settings made them; that somebody listens keeps Celery from its own."""
+    logcontext.name_process("worker")
+    logcontext.log_what_python_tells()
+
+
+def begin_task(task_id: str, kwargs: dict[str, Any], **_: Any) -> None:
+    """Let the lines of a task carry its id, and that of the command it is about."""
+    context = _contexts[task_id] = ExitStack()
+    context.enter_context(logcontext.bound(request_id=task_id, command_id=kwargs.get("command_id")))
+
+
+def end_task(task_id: str, **_: Any) -> None:
+    if context := _contexts.pop(task_id, None):
+        context.close()
+
+
+def flush_logs(**_: Any) -> None:
+    """Send what waits for Logstash: the pool's processes end without the interpreter's own cleaning up."""
+    logging.shutdown()
+
+
+# Celery keeps weak references: to functions of a module they last.
+signals.setup_logging.connect(keep_logging)
+signals.task_prerun.connect(begin_task)
+signals.task_postrun.connect(end_task)
+signals.worker_process_shutdown.connect(flush_logs)

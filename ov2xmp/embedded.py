@@ -291,7 +291,7 @@ def commands() -> dict[str, list[str]]:
             sys.executable,
             # The warning is about unpickling, which this worker never does.
             *("-W", "ignore:You're running the worker with superuser privileges"),
-            *("-m", "celery", "--quiet", "-A", "ov2xmp", "worker", "--beat", "--loglevel", "warning"),
+            *("-m", "celery", "--quiet", "-A", "ov2xmp", "worker", "--beat"),
             # There is one worker: none to meet, none to gossip with.
             *("--concurrency", "2", "--without-gossip", "--without-mingle"),
         ],

@@ -329,7 +329,6 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_TIMEZONE = "UTC"
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "sweep-commands": {"task": "tasks.sweep_commands", "schedule": 5.0},
@@ -453,23 +452,63 @@ INTAKE_MAX_BATCH = env_int("OV2XMP_INTAKE_MAX_BATCH", 500, minimum=1)
 # A csms node counts as alive for the lease after it last said so, which it does three times a lease.
 NODE_LEASE = env_number("OV2XMP_NODE_LEASE", 15, minimum=1)
 
+LOG_LEVEL = env("OV2XMP_LOG_LEVEL", "INFO").strip().upper()
+if LOG_LEVEL not in (levels := ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")):
+    raise ImproperlyConfigured(f"OV2XMP_LOG_LEVEL must be one of {', '.join(levels)}, not {LOG_LEVEL!r}")
+LOG_FORMAT = env_choice("OV2XMP_LOG_FORMAT", "plain", ("plain", "json"))
+LOGSTASH_ENABLE = env_bool("OV2XMP_LOGSTASH_ENABLE")
+LOGSTASH_HOST = env("OV2XMP_LOGSTASH_HOST", "ov2xmp-logstash").strip()
+LOGSTASH_PORT = env_int("OV2XMP_LOGSTASH_PORT", 5959, minimum=1)
+LOGSTASH_TIMEOUT = env_number("OV2XMP_LOGSTASH_TIMEOUT", 5, minimum=0.1)  # seconds
+LOGSTASH_STALL_TIMEOUT = env_number("OV2XMP_LOGSTASH_STALL_TIMEOUT", 60, minimum=0.1)  # seconds
+LOGSTASH_QUEUE_SIZE = env_int("OV2XMP_LOGSTASH_QUEUE_SIZE", 8 * 1024 * 1024, minimum=1024)  # bytes
+if LOGSTASH_ENABLE and not LOGSTASH_HOST:
+    raise ImproperlyConfigured("OV2XMP_LOGSTASH_ENABLE is 1: name the host in OV2XMP_LOGSTASH_HOST.")
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    # What a client did wrong, or a station refused, stands in the answer; what failed here is for the log too.
     "filters": {
+        "context": {"()": "ov2xmp.logformat.ContextFilter"},
+        # What a client did wrong, or a station refused, stands in the answer; what failed here is for the log too.
         "failed_here": {
             "()": "django.utils.log.CallbackFilter",
             "callback": lambda record: getattr(record, "status_code", 500) in (500, 503),
-        }
+        },
     },
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": env("OV2XMP_LOG_LEVEL", "INFO").upper()},
+    "formatters": {
+        "plain": {"()": "ov2xmp.logformat.PlainFormatter"},
+        "json": {"()": "ov2xmp.logformat.JsonFormatter"},
+        "logstash": {"()": "ov2xmp.logformat.LogstashFormatter"},
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["context"]},
+        **(
+            {
+                "logstash": {
+                    "class": "ov2xmp.logstash.LogstashHandler",
+                    "formatter": "logstash",
+                    "filters": ["context"],
+                    "host": LOGSTASH_HOST,
+                    "port": LOGSTASH_PORT,
+                    "timeout": LOGSTASH_TIMEOUT,
+                    "stall_timeout": LOGSTASH_STALL_TIMEOUT,
+                    "queue_size": LOGSTASH_QUEUE_SIZE,
+                }
+            }
+            if LOGSTASH_ENABLE
+            else {}
+        ),
+    },
+    "root": {"handlers": ["console", "logstash"] if LOGSTASH_ENABLE else ["console"], "level": LOG_LEVEL},
     "loggers": {
-        "django.server": {"level": "WARNING"},
+        # Without the handlers that Django gives it: the root's write every line.
+        "django": {"level": "INFO"},
+        "django.server": {"level": "WARNING", "propagate": True},
         "django.request": {"filters": ["failed_here"]},
         "daphne": {"level": "WARNING"},
+        # A line for each task would be one every second or so.
+        "celery": {"level": "WARNING"},
         # Broken handshakes are counted in a metric; their stack traces tell an operator nothing (TR-13).
         "websockets": {"level": "CRITICAL"},
     },

@@ -11,6 +11,8 @@ admin.site.index_title = "Platform"
 admin.site.site_url = "/api/"
 admin.site.login_form = AdminLogin
 
+handler500 = "api.views.failed"
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", include("api.urls")),

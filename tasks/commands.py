@@ -99,7 +99,17 @@ def create(
         expires_at=now + timedelta(seconds=settings.OCPP_TIMEOUT) + GRACE,
     )
     changes.note(TOPIC, command.pk, "created")
+    _log_request(command, requested_by.get_username() if requested_by else "the platform")
     return command
+
+
+def _log_request(command: Command, by: str) -> None:
+    logger.info("%s: %s is asked for by %s", command.chargepoint_id, command.action, by, extra=_extra(command))
+
+
+def _extra(command: Command) -> dict[str, Any]:
+    """Return what log lines about a command belong to."""
+    return {"chargepoint_id": command.chargepoint_id, "command_id": command.pk}
 
 
 def relay(command_id: UUID, *, now: datetime, changes: Changes) -> None:
@@ -119,6 +129,8 @@ def relay(command_id: UUID, *, now: datetime, changes: Changes) -> None:
         )
         return
     broker.hand_to_node(node.node_id, command_id)
+    extra = _extra(command)
+    logger.info("%s: %s is handed to csms node %s", command.chargepoint_id, command.action, node.node_id, extra=extra)
 
 
 def end(
@@ -166,7 +178,8 @@ def _tell_ended(command_id: UUID, status: CommandStatus) -> None:
         broker.tell_ended(command_id, status)
     except broker.RedisError:
         # Whoever waits reads the row again by itself.
-        logger.warning("cannot tell the end of command %s: redis does not answer", command_id)
+        extra = {"command_id": command_id}
+        logger.warning("cannot tell the end of command %s: redis does not answer", command_id, extra=extra)
 
 
 def cancel(command: Command, *, now: datetime, changes: Changes) -> None:
@@ -225,7 +238,7 @@ def sweep(*, now: datetime, changes: Changes) -> int:
             raise
         except Exception:
             # The others must not wait for ever for this one.
-            logger.exception("command %s could not be ended", command.pk)
+            logger.exception("command %s could not be ended", command.pk, extra=_extra(command))
         else:
             changes.merge(own)
     return count
@@ -287,6 +300,7 @@ def request(values: Sequence[Request], changes: Changes) -> list[Command]:
     ]
     for row in Command.objects.bulk_create(rows):
         changes.note(TOPIC, row.pk, "created")
+        _log_request(row, "the platform")
     return rows
 
 

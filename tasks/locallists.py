@@ -74,7 +74,8 @@ def synchronise_automatic(*, now: datetime, changes: Changes) -> list[UUID]:
         try:
             command = synchronise(station, requested_by=None, now=now, changes=changes, wanted=wanted)
         except CommandError as error:
-            logger.info("the local list of %s is not sent: %s", station, error)
+            extra = {"chargepoint_id": station.pk}
+            logger.info("the local list of %s is not sent: %s", station, error, extra=extra)
         else:
             stored += [command.pk] if command else []
     return stored

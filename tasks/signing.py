@@ -92,4 +92,5 @@ def _relay(command: Command, now: datetime, changes: Changes) -> None:
         commands.relay(command.pk, now=now, changes=changes)
     except broker.RedisError as error:
         # The sweep ends it, and the chain is due again.
-        logger.warning("command %s was not relayed: %s", command.pk, error)
+        extra = {"chargepoint_id": command.chargepoint_id, "command_id": command.pk}
+        logger.warning("command %s was not relayed: %s", command.pk, error, extra=extra)

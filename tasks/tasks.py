@@ -67,7 +67,8 @@ def sign_certificates(**_: Any) -> None:
 @shared_task(name="tasks.warn_of_expiring_certificates")
 def warn_of_expiring_certificates(**_: Any) -> None:
     for expiry in certificates.expiring(now=timezone.now()):
-        logger.warning("%s: %s expires on %s", expiry.station, expiry.use.value, expiry.at.date())
+        extra = {"chargepoint_id": expiry.station}
+        logger.warning("%s: %s expires on %s", expiry.station, expiry.use.value, expiry.at.date(), extra=extra)
 
 
 @shared_task(name="tasks.close_abandoned_transactions")

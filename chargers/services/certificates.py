@@ -124,7 +124,8 @@ def _check_unique(name: str, station: ChargePoint) -> None:
 def _keep_rejected(value: SigningRequest, error: CertificateRefused) -> None:
     """Keep a rejected request; one row a kind of reason, since stations ask again and again."""
     csr, reason = value.csr[:MAX_CSR], f"{error.code}: {error}"[:REASON_LENGTH]
-    logger.warning("%s: the signing request is rejected: %s", value.station, reason)
+    extra = {"chargepoint_id": value.station}
+    logger.warning("%s: the signing request is rejected: %s", value.station, reason, extra=extra)
     known = Certificate.objects.filter(
         chargepoint=value.station,
         use=CertificateUse.STATION,
@@ -295,7 +296,7 @@ def sign_next(*, now: datetime) -> bool:
     except Exception as error:
         # Whatever a signer raises.
         reason = f"{getattr(error, 'code', type(error).__name__)}: {error}"
-        logger.warning("%s: the certificate was not signed: %s", row.chargepoint_id, reason)
+        _warn(row, "the certificate was not signed", reason)
         asked.update(**_tried(row.attempts, reason, now))
     else:
         asked.update(**signed, status=CertificateStatus.SIGNED, reason="", attempts=0, due_at=now, updated_at=now)
@@ -339,7 +340,7 @@ def begin_delivery(row: Certificate, *, now: datetime, failure: str = "", counts
     wanted = Certificate.objects.filter(pk=row.pk, status=CertificateStatus.SIGNED, due_at=row.due_at)
     tried = row.attempts if counts else max(row.attempts - 1, 0)
     if tried >= ATTEMPTS:
-        logger.warning("%s: the signed certificate could not be brought to it: %s", row.chargepoint_id, failure)
+        _warn(row, "the signed certificate could not be brought to it", failure)
         wanted.update(status=CertificateStatus.FAILED, reason=failure, due_at=None, updated_at=now)
         return False
     begun = {"attempts": tried + 1, "reason": failure, "due_at": now + pause_after(tried + 1), "updated_at": now}
@@ -359,7 +360,7 @@ def brought_by(row: Certificate, command_id: UUID) -> None:
 
 def give_up(row: Certificate, *, now: datetime, reason: str) -> None:
     """Note that a station cannot get its chain."""
-    logger.warning("%s: the signed certificate cannot be brought to it: %s", row.chargepoint_id, reason)
+    _warn(row, "the signed certificate cannot be brought to it", reason)
     Certificate.objects.filter(pk=row.pk).update(
         status=CertificateStatus.FAILED, reason=reason[:REASON_LENGTH], due_at=None, updated_at=now
     )
@@ -382,3 +383,7 @@ def expiring(*, now: datetime) -> list[Expiry]:
         Expiry(row["chargepoint_id"], CertificateUse(row["use"]), row["last"])
         for row in last.filter(last__lt=now + SOON).order_by("last", "chargepoint_id", "use")
     ]
+
+
+def _warn(row: Certificate, what: str, reason: str) -> None:
+    logger.warning("%s: %s: %s", row.chargepoint_id, what, reason, extra={"chargepoint_id": row.chargepoint_id})

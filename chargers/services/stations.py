@@ -57,7 +57,7 @@ def new_key(station: ChargePoint) -> str:
 def renew_key(station: ChargePoint, *, by: str, at: datetime, changes: Changes) -> str:
     """Give a station another key, and keep who did it; see `new_key`."""
     key = new_key(station)
-    logger.info("%s made a new key for station %s", by, station)
+    logger.info("%s made a new key for station %s", by, station, extra={"chargepoint_id": station.pk})
     security.record([SecurityEventReport(station.pk, KEY_RENEWED, f"a new key was made by {by}", at, at)], changes)
     changes.note(TOPIC, station.pk)
     return key
@@ -266,7 +266,8 @@ def _profile_taken(station: ChargePoint, profile: SecurityProfile) -> dict[str, 
     proposed = station.proposed_security_profile
     if proposed is None or profile < proposed:
         return {}
-    logger.info("%s has connected with security profile %d, and must from now on", station, proposed)
+    extra = {"chargepoint_id": station.pk}
+    logger.info("%s has connected with security profile %d, and must from now on", station, proposed, extra=extra)
     return {"security_profile": proposed, "proposed_security_profile": None, "profile_change_id": None}
 
 

@@ -17,7 +17,8 @@ from chargers.models import Connector, IdTag, Location, SecurityEvent, Transacti
 from csms import metrics
 from csms.errors import IntakeUnavailable
 from csms.intake import ATTEMPTS, Intake
-from tasks import updates
+from ov2xmp.logformat import ContextFilter
+from tasks import logcontext, updates
 from tests.csms import outage
 from tests.csms.conftest import Query
 from tests.csms.gate import Gate, put_before
@@ -150,6 +151,20 @@ async def test_a_value_that_its_service_cannot_take_fails_alone(intake: Intake, 
     assert [type(result) for result in results] == [list, list, ValueError, list]
     assert await query(stored) == ["a", "b", "c", "first"]
     assert metrics.POISONED._value.get() == poisoned + 1
+
+
+async def test_the_line_about_a_value_that_failed_alone_names_its_station_and_message(
+    intake: Intake, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caplog.handler, "filters", [ContextFilter()])
+
+    async def submit(station: str, value: str) -> None:
+        with logcontext.bound(chargepoint_id=station, request_id=f"{station}-17"):
+            await intake.submit((stumble, value))
+
+    await asyncio.gather(submit("CP1", "a"), submit("CP2", "poison"), submit("CP3", "b"), return_exceptions=True)
+    (failed,) = [record for record in caplog.records if record.exc_info]
+    assert (failed.chargepoint_id, failed.request_id) == ("CP2", "CP2-17")  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

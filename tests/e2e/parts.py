@@ -12,6 +12,7 @@ from tests.e2e.launcher import BASE_DIR, free_ports, wait_until
 
 PASSWORD = "correct horse battery staple"
 START_TIMEOUT = 60.0
+STOP_TIMEOUT = 30.0
 PREPARE = f"""
 import os, django
 os.environ["DJANGO_SETTINGS_MODULE"] = "ov2xmp.settings"
@@ -90,6 +91,13 @@ class Parts:
         process = self.processes.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+    def stop(self, name: str) -> int:
+        """End a process in order; return its exit code."""
+        self.processes[name].terminate()
+        code = self.processes[name].wait(STOP_TIMEOUT)
+        del self.processes[name]
+        return code
 
     def kill_all(self) -> None:
         for name in list(self.processes):

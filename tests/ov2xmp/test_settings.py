@@ -204,6 +204,29 @@ def test_postgres_may_be_named_in_parts(load: Load) -> None:
     assert (config["HOST"], config["PORT"]) == ("db", 5432)
 
 
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"OV2XMP_LOG_LEVEL": "loud"}, "OV2XMP_LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL"),
+        ({"OV2XMP_LOG_FORMAT": "xml"}, "OV2XMP_LOG_FORMAT must be one of plain, json, not 'xml'"),
+        ({"OV2XMP_LOGSTASH_ENABLE": "1", "OV2XMP_LOGSTASH_HOST": " "}, "name the host in OV2XMP_LOGSTASH_HOST"),
+        ({"OV2XMP_LOGSTASH_PORT": "0"}, "OV2XMP_LOGSTASH_PORT must be at least 1, not 0"),
+        ({"OV2XMP_LOGSTASH_QUEUE_SIZE": "17"}, "OV2XMP_LOGSTASH_QUEUE_SIZE must be at least 1024, not 17"),
+    ],
+)
+def test_settings_of_logs_that_cannot_be_followed_are_refused(
+    load: Load, variables: dict[str, str], reason: str
+) -> None:
+    refused = load("LOGGING", OV2XMP_SECRET_KEY="key", **variables)
+
+    assert refused.returncode == 1
+    assert reason in refused.stderr
+
+
+def test_the_log_level_may_be_written_in_lower_case(load: Load) -> None:
+    assert load("LOG_LEVEL", OV2XMP_SECRET_KEY="key", OV2XMP_LOG_LEVEL="debug").stdout.strip() == "DEBUG"
+
+
 def test_another_database_is_refused(load: Load) -> None:
     refused = load("DATABASES", OV2XMP_SECRET_KEY="key", OV2XMP_DATABASE_URL="mysql://root@localhost/ov2xmp")
 
