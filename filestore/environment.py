@@ -8,6 +8,7 @@ cannot be read.
 import os
 import secrets
 import tempfile
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -62,6 +63,22 @@ def env_int(name: str, default: int, minimum: int = 0) -> int:
 
 def env_list(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in env(name, default).split(",") if item.strip()]
+
+
+def env_networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Read addresses and networks. One that is everybody, or that no peer is ever seen with, is refused."""
+    networks = []
+    for item in env_list(name):
+        try:
+            network = ip_network(item)
+        except ValueError as error:
+            raise SettingError(f"{name} must list addresses and networks: {error}") from error
+        if network.prefixlen == 0:
+            raise SettingError(f"{name} must name certain addresses, and {item} is every one")
+        if getattr(network.network_address, "ipv4_mapped", None):
+            raise SettingError(f"{name} must have {item} as the IPv4 address that it is")
+        networks.append(network)
+    return tuple(networks)
 
 
 def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
