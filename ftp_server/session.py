@@ -9,6 +9,7 @@ from pyftpdlib.exceptions import AuthenticationFailed
 from pyftpdlib.handlers import FTPHandler, TLS_FTPHandler
 
 from filestore.account import Account
+from filestore.addresses import network
 from filestore.configuration import Logins
 from filestore.errors import FileError
 from filestore.names import unique
@@ -36,10 +37,11 @@ class Authorizer:
 
     def validate_authentication(self, username: str, password: str, session: Any) -> None:
         given = (username.encode("utf-8", "replace"), password.encode("utf-8", "replace"))
-        if wait := self._failed.blocked(session.remote_ip):
+        client = network(session.remote_ip)
+        if wait := self._failed.blocked(client):
             raise AuthenticationFailed(f"too many failed logins, try again in {wait:.0f} seconds.")
         if not self._account.matches(*given):
-            self._failed.add(session.remote_ip, *given)
+            self._failed.add(client, *given)
             logger.warning("Login failed from %s", session.remote_ip)
             raise AuthenticationFailed("authentication failed.")
 

@@ -7,7 +7,7 @@ import logging
 
 from aiohttp import web
 
-from filestore.proxies import client_address
+from filestore.addresses import client_address, network
 from http_file_server.errors import Problem
 from http_file_server.settings import Settings
 
@@ -31,7 +31,7 @@ class Access:
         given = _basic(request.headers.get("Authorization", ""))
         if given is None:
             raise Problem(401, "not_authenticated", "Log in with the account of the file server.", CHALLENGE)
-        address = self.address(request)
+        address = network(self.address(request))
         if wait := self._failed.blocked(address):
             headers = {"Retry-After": str(int(wait) + 1)}
             raise Problem(429, "throttled", "There were too many failed logins from this address.", headers)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from filestore import configuration
 from filestore.account import HTTP, Account, require_account
-from filestore.environment import env_int, env_number
-from filestore.proxies import Network, read_trusted
+from filestore.addresses import Network
+from filestore.environment import env_int, env_networks, env_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def read() -> Settings:
         account=require_account(HTTP),
         files=configuration.read_files(),
         logins=configuration.read_logins(),
-        trusted_proxies=read_trusted(),
+        trusted_proxies=env_networks("OV2XMP_TRUSTED_PROXIES"),
         max_connections=env_int("OV2XMP_HTTP_MAX_CONNECTIONS", 512, minimum=1),
         timeout=env_number("OV2XMP_HTTP_TIMEOUT", 60, minimum=0.1),
         drain_timeout=env_number("OV2XMP_HTTP_DRAIN_TIMEOUT", 10),

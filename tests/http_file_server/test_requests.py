@@ -231,7 +231,7 @@ def test_it_does_not_start_and_says_which_setting_is_no_good(
     [
         ("OV2XMP_HTTP_PASSWORD", "password", "OV2XMP_HTTP_PASSWORD is the user name or a default password"),
         ("OV2XMP_FILES_MAX_SIZE", "0", "OV2XMP_FILES_MAX_SIZE must be at least 1"),
-        ("OV2XMP_TRUSTED_PROXIES", "caddy", "OV2XMP_TRUSTED_PROXIES must be addresses"),
+        ("OV2XMP_TRUSTED_PROXIES", "caddy", "OV2XMP_TRUSTED_PROXIES must list addresses"),
     ],
 )
 def test_a_setting_that_is_no_good_is_named(

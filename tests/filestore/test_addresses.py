@@ -2,8 +2,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from filestore.environment import SettingError
-from filestore.proxies import client_address, read_trusted
+from filestore.addresses import client_address, network
 
 TRUSTED = [ip_network("10.0.0.0/8"), ip_network("fd00::1")]
 
@@ -26,8 +25,6 @@ def test_the_client_is_who_no_trusted_proxy_is(peer: str, forwarded: list[str], 
     assert client_address(peer, forwarded, TRUSTED) == client
 
 
-def test_a_proxy_that_is_no_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OV2XMP_TRUSTED_PROXIES", "10.0.0.1, caddy")
-
-    with pytest.raises(SettingError, match=r"OV2XMP_TRUSTED_PROXIES .* not 'caddy'"):
-        read_trusted()
+def test_a_client_counts_with_the_whole_network_that_it_has() -> None:
+    assert network("2001:db8::1") == network("2001:db8::ffff") != network("2001:db8:0:1::1")
+    assert network("203.0.113.7") == network("::ffff:203.0.113.7") != network("::ffff:203.0.113.8")
