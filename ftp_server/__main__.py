@@ -11,7 +11,7 @@ from ftp_server import server, settings
 def main() -> int:
     """Serve until told to end; return the exit code."""
     try:
-        logs.configure()
+        logs.configure("ftp_server")
         # pyftpdlib tells every step of every session at INFO.
         logging.getLogger("pyftpdlib").setLevel(logging.WARNING)
         read = settings.read()

@@ -11,7 +11,7 @@ from http_file_server import server, settings
 def main() -> int:
     """Serve until told to end; return the exit code."""
     try:
-        logs.configure()
+        logs.configure("http_file_server")
         asyncio.run(server.run(settings.read()))
     except SettingError as error:
         sys.stderr.write(f"http_file_server: {error}\n")

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from filestore import account, configuration, environment
+from filestore import account, configuration, environment, logs
 
 BASE_DIR = environment.BASE_DIR
 
@@ -383,10 +383,8 @@ INTAKE_MAX_BATCH = env_int("OV2XMP_INTAKE_MAX_BATCH", 500, minimum=1)
 # A csms node counts as alive for the lease after it last said so, which it does three times a lease.
 NODE_LEASE = env_number("OV2XMP_NODE_LEASE", 15, minimum=1)
 
-LOG_LEVEL = env("OV2XMP_LOG_LEVEL", "INFO").strip().upper()
-if LOG_LEVEL not in (levels := ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")):
-    raise ImproperlyConfigured(f"OV2XMP_LOG_LEVEL must be one of {', '.join(levels)}, not {LOG_LEVEL!r}")
-LOG_FORMAT = env_choice("OV2XMP_LOG_FORMAT", "plain", ("plain", "json"))
+LOG_LEVEL = named_to_django(logs.read_level)()
+LOG_FORMAT = named_to_django(logs.read_format)()
 LOGSTASH_ENABLE = env_bool("OV2XMP_LOGSTASH_ENABLE")
 LOGSTASH_HOST = env("OV2XMP_LOGSTASH_HOST", "ov2xmp-logstash").strip()
 LOGSTASH_PORT = env_int("OV2XMP_LOGSTASH_PORT", 5959, minimum=1)
