@@ -15,7 +15,8 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 
-from tasks import broker, proxies
+from filestore import addresses
+from tasks import broker
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def limited(request: HttpRequest, username: str) -> Iterator[None]:
     if not settings.LOGIN_MAX_FAILED_ATTEMPTS:
         yield
         return
-    address = proxies.network(request.META.get("REMOTE_ADDR", ""))
+    address = addresses.network(request.META.get("REMOTE_ADDR", ""))
     key = f"{settings.REDIS_PREFIX}:login:{hashlib.sha256(f'{address} {username}'.encode()).hexdigest()}"
     # Counted beforehand, as many may be sent at once.
     _count(key, address)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from django.conf import settings
 
 from chargers.models.station import identity_key
-from tasks import proxies
+from filestore import addresses
 
 # Counts that are kept of each kind; a node answers fewer attempts in a minute.
 MOST_KEPT = 50_000
@@ -92,7 +92,7 @@ class Attempts:
 
     @staticmethod
     def pair(address: str | None, identity: str) -> Pair:
-        return Pair(proxies.network(address or ""), identity_key(identity))
+        return Pair(addresses.network(address or ""), identity_key(identity))
 
     def shut_out(self, pair: Pair) -> int:
         """Return for how many seconds a pair is refused without a look; 0 for one that is not."""

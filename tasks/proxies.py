@@ -6,12 +6,12 @@ TLS that the proxy has ended Client-Cert and Client-Cert-Chain (RFC 9440).
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from django.conf import settings
 
-Address = IPv4Address | IPv6Address
+from filestore.addresses import Address, hops, is_within, last_client, read_address
+
 Field = Callable[[str], Sequence[str]]
 
 FOR, PROTO, HOST = "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"
@@ -41,32 +41,9 @@ class Origin:
     chain: Sequence[str] = ()
 
 
-def read_address(text: str) -> Address | None:
-    """Read an address as proxies and sockets write it; None where it is none.
-
-    It may have a port, brackets, quotes and a zone. An IPv4 address mapped into IPv6, as a socket
-    for both sees it, is an IPv4 address.
-    """
-    text = text.strip().strip('"')
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
-
-
-def network(address: str) -> str:
-    """Return what stands for a client where attempts are counted: of IPv6 it has a whole network (/64)."""
-    return str(IPv6Network((address, 64), strict=False)) if ":" in address else address
-
-
 def trusts(address: Address | None) -> bool:
     """Tell whether what comes from an address may tell who is behind it."""
-    return address is not None and any(address in network for network in settings.TRUSTED_PROXIES)
+    return is_within(address, settings.TRUSTED_PROXIES)
 
 
 def origin(peer: str | None, secure: bool, field: Field) -> Origin:
@@ -83,13 +60,13 @@ def origin(peer: str | None, secure: bool, field: Field) -> Origin:
     # Without a header it is a client on a trusted address: a health check, or a station in the same network.
     if not trusts(address) or not sent(field):
         return Origin(told, secure)
-    client = _client(_values(field(FOR))) or address
-    schemes = {scheme.casefold() for scheme in _values(field(PROTO))}
+    client = last_client(hops(field(FOR)), settings.TRUSTED_PROXIES) or address
+    schemes = {scheme.casefold() for scheme in hops(field(PROTO))}
     return Origin(
         str(client),
         # What the client wrote may stand beside what the proxy did: TLS is believed only where all say so.
         secure=bool(schemes) and schemes <= {"https", "wss"},
-        host=(_values(field(HOST)) or [""])[-1],
+        host=(hops(field(HOST)) or [""])[-1],
         forwarded=True,
         certificate=field(CLIENT_CERT),
         chain=field(CLIENT_CERT_CHAIN),
@@ -99,27 +76,6 @@ def origin(peer: str | None, secure: bool, field: Field) -> Origin:
 def sent(field: Field) -> bool:
     """Tell whether a request has a header of a proxy, be it believed or not."""
     return any(field(name) for name in HEADERS)
-
-
-def _values(lines: Sequence[str]) -> list[str]:
-    return [value for line in lines for each in line.split(",") if (value := each.strip())]
-
-
-def _client(hops: Sequence[str]) -> Address | None:
-    """Return the last address that is no trusted proxy's: those before it are what the client says.
-
-    Where all are trusted it is the first. What is no address ends the search, since whoever passed
-    it on does not know better.
-    """
-    client = None
-    for hop in reversed(hops):
-        address = read_address(hop)
-        if address is None:
-            break
-        client = address
-        if not trusts(address):
-            break
-    return client
 
 
 Scope = MutableMapping[str, Any]
