@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
 from api import commands, representations, resources, tokens
+from api.files import FileResource
 from api.health import Health
 from api.locallists import LocalListResource
 from api.openapi import SchemaView
@@ -57,6 +58,12 @@ urlpatterns = [
         rf"^statusnotification/(?P<chargepoint_id>{ANYTHING})/?$",
         resources.StatusResource.as_view(listed),
         name="statusnotification",
+    ),
+    re_path(r"^file/?$", FileResource.as_view(listed), name="file-list"),
+    re_path(
+        rf"^file/(?P<path>{ANYTHING})/?$",
+        FileResource.as_view({"get": "retrieve", "put": "update", "delete": "destroy"}),
+        name="file-detail",
     ),
     re_path(r"^locallist/?$", LocalListResource.as_view(listed), name="locallist-list"),
     re_path(

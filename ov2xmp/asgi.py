@@ -9,7 +9,8 @@ from django.core.asgi import get_asgi_application
 
 http = get_asgi_application()
 
-# The consumers need Django set up, which the line above did.
+# These need Django set up, which the line above did.
+from ov2xmp.backpressure import steady
 from tasks.routing import websocket_application
 
-application = ProtocolTypeRouter({"http": http, "websocket": websocket_application})
+application = ProtocolTypeRouter({"http": steady(http), "websocket": websocket_application})

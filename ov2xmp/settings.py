@@ -121,6 +121,9 @@ WEB_PORT = env_int("OV2XMP_WEB_PORT", 8000)
 CSMS_PORT = env_int("OV2XMP_CSMS_PORT", 9000)
 FTP_PORT = env_int("OV2XMP_FTP_PORT", 2121)
 FILES_PORT = env_int("OV2XMP_FILES_PORT", 8080)
+# What stations upload and fetch; the file servers share it.
+FILES_DIR = Path(env("OV2XMP_FILES_DIR") or DATA_DIR / "files").resolve()
+FILES_MAX_SIZE = env_int("OV2XMP_FILES_MAX_SIZE", 1024**3, minimum=1)  # bytes
 
 
 def public_host() -> str:
@@ -235,6 +238,8 @@ TEMPLATES = [
 # How many requests work at once, each with a database connection, and how many seconds others wait for their turn.
 WEB_MAX_REQUESTS = env_int("OV2XMP_WEB_MAX_REQUESTS", 20, minimum=1)
 WEB_QUEUE_TIMEOUT = env_number("OV2XMP_WEB_QUEUE_TIMEOUT", 30)
+# How many seconds a client may leave a part of a download unread.
+WEB_SEND_TIMEOUT = env_number("OV2XMP_WEB_SEND_TIMEOUT", 60, minimum=0.1)
 
 # Seconds after which a connection attempt or a statement is given up. Both databases know both.
 DATABASE_TIMEOUT = env_int("OV2XMP_DATABASE_TIMEOUT", 10, minimum=1)
@@ -358,6 +363,8 @@ SPECTACULAR_SETTINGS = {
     # Fields of one name with different choices.
     "ENUM_NAME_OVERRIDES": {
         "ChargingProfilePurposeEnum": "chargers.choices.ChargingProfilePurpose",
+        "JobFlagEnum": "chargers.choices.JobFlag",
+        "FileKindEnum": "chargers.choices.FileKind",
         "ChargingProfilePurpose16Enum": ["ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"],
     },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
