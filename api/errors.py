@@ -19,6 +19,7 @@ from rest_framework_simplejwt.exceptions import DetailDictMixin
 
 from chargers.errors import (
     ChargersError,
+    FileRefused,
     FileTooLarge,
     NoCertificateAuthority,
     StorageFull,
@@ -108,6 +109,7 @@ PROBLEMS: Mapping[type[BaseException], Callable[[Any], Problem]] = {
     NoCertificateAuthority: _own(404),
     UnknownStation: _own(404),
     UnknownFile: _own(404),
+    FileRefused: lambda error: invalid({error.field: [str(error)]}),
     FileTooLarge: _own(413),
     StorageFull: _own(507),
     StorageReadOnly: _own(503),

@@ -6,6 +6,7 @@
     ├── CertificateRefused
     ├── NoCertificateAuthority
     ├── FileExists
+    ├── FileRefused
     ├── FileTooLarge
     ├── StorageFull
     ├── StorageReadOnly
@@ -71,8 +72,18 @@ class FileExists(ChargersError):
 
     code = "FILE_EXISTS"
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"there is a file {path!r} already: delete it first, or choose another path")
+    def __init__(self, path: str, reason: str = "") -> None:
+        super().__init__(reason or f"there is a file {path!r} already: delete it first, or choose another path")
+
+
+class FileRefused(ChargersError):
+    """A file cannot be taken; `field` is what is no good about the request."""
+
+    code = "invalid"
+
+    def __init__(self, field: str, reason: str) -> None:
+        self.field = field
+        super().__init__(reason)
 
 
 class FileTooLarge(ChargersError):

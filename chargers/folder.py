@@ -1,9 +1,10 @@
 """The folder that the file servers share with the platform: what lies in it, and which job it belongs to.
 
-Paths are relative to the folder, as stations see them. Names that begin with a dot are uploads that
-are not whole yet, and hidden; links are not followed, and names that are no UTF-8 cannot be told.
+Paths are relative to the folder, as stations see them. Names that begin with a dot are hidden, as
+uploads that are not whole yet are; links are not shown, nor are names that are no UTF-8.
 """
 
+import contextlib
 import os
 import re
 import stat
@@ -16,14 +17,18 @@ from typing import BinaryIO, Protocol
 
 from django.conf import settings
 
-from chargers import paths
 from chargers.choices import FileKind, JobFlag
-from chargers.errors import UnknownFile
+from chargers.errors import FileExists, FileRefused, FileTooLarge, StorageFull, StorageReadOnly, UnknownFile
 from chargers.models import ChargePoint, FirmwareUpdate, LogUpload
 from chargers.models.job import Job
+from filestore.errors import InTheWay, Missing, NoSpace, TooLarge
+from filestore.folder import Folder
+from filestore.names import MAX_DEPTH, safe_name
 
 # How many files are shown with their job; a list of files shows the others.
 MAX_OF_A_JOB = 100
+# Bytes that an upload is read by.
+BLOCK_SIZE = 256 * 1024
 _NUMBERS = re.compile(r"([0-9]+)")
 _LOG = re.compile(r"logs/(?P<station>[^/]+)/(?:(?P<id>[0-9]{1,10})/)?")
 
@@ -55,20 +60,20 @@ def is_visible() -> bool:
     return settings.FILES_DIR.is_dir()
 
 
+def shared() -> Folder:
+    """Return the folder as the file servers see it."""
+    return Folder(settings.FILES_DIR, kind="web", max_size=settings.FILES_MAX_SIZE, min_free=settings.FILES_MIN_FREE)
+
+
 def locate(path: str) -> Path:
-    """Return where a path leads. Raises UnknownFile: it is none, or hidden, or leaves the folder."""
-    root = settings.FILES_DIR.resolve()
+    """Return where a file or folder is. Raises UnknownFile: there is none, or none that is shown."""
     names = path.split("/")
-    if not all(_is_shown(name) for name in names) or "\0" in path:
+    if not all(_is_shown(name) for name in names):
         raise UnknownFile(path)
-    place = root.joinpath(*names)
     try:
-        # A link anywhere on the way leads elsewhere.
-        if place.parent.resolve() != place.parent:
-            raise UnknownFile(path)
-    except (OSError, RuntimeError) as error:
+        return shared().locate(names)
+    except (Missing, OSError) as error:
         raise UnknownFile(path) from error
-    return place
 
 
 def open_file(path: str) -> BinaryIO:
@@ -87,15 +92,56 @@ def open_file(path: str) -> BinaryIO:
 def store(path: str, source: Source) -> None:
     """Put a file there that `source` reads.
 
-    Raises FileExists; FileTooLarge; StorageFull; StorageReadOnly; InvalidPath: stations could not ask for it.
+    Raises FileRefused: stations could not ask for such a path, or there is nothing in it; FileExists;
+    FileTooLarge; StorageFull; StorageReadOnly.
     """
-    raise NotImplementedError
+    names = path.split("/")
+    for name in names:
+        if safe_name(name) != name:
+            raise FileRefused("path", f"{name!r} is no good: take {safe_name(name)!r}, so that every station finds it.")
+    if len(names) > MAX_DEPTH:
+        raise FileRefused("path", f"Must have {MAX_DEPTH} names at most.")
+    files = shared()
+    try:
+        files.prepare()
+        files.sweep()
+        _refuse_taken(path)
+        upload = files.begin(names)
+        try:
+            while block := source.read(BLOCK_SIZE):
+                upload.write(block)
+            if not upload.size:
+                raise FileRefused("body", "Must not be empty.")
+            stored = upload.commit()
+        finally:
+            upload.discard()
+    except TooLarge as error:
+        raise FileTooLarge(files.max_size) from error
+    except NoSpace as error:
+        raise StorageFull(str(error)) from error
+    except InTheWay as error:
+        raise FileExists(path, str(error)) from error
+    except OSError as error:
+        raise StorageReadOnly(f"cannot write to the folder of files: {error.strerror}") from error
+    if stored != path:
+        # Somebody else was faster.
+        files.root.joinpath(stored).unlink()
+        raise FileExists(path)
+
+
+def _refuse_taken(path: str) -> None:
+    with contextlib.suppress(UnknownFile):
+        look(path)
+        raise FileExists(path)
 
 
 def remove(path: str) -> None:
-    """Delete a file. Raises UnknownFile: there is none; OSError: it cannot be deleted."""
+    """Delete a file. Raises UnknownFile: there is none; StorageReadOnly."""
     look(path)
-    locate(path).unlink(missing_ok=True)
+    try:
+        locate(path).unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageReadOnly(f"cannot delete from the folder of files: {error.strerror}") from error
 
 
 def look(path: str) -> StoredFile:
@@ -124,11 +170,8 @@ def walk(folder: str = "", *, without: Collection[str] = ()) -> Iterator[str]:
     `without` names folders at the top that are left out.
     """
     start = folder.rstrip("/")
-    try:
-        place = locate(start) if start else settings.FILES_DIR
-    except UnknownFile:
-        return
-    yield from _walk(place, f"{start}/" if start else "", without)
+    with contextlib.suppress(UnknownFile):
+        yield from _walk(locate(start) if start else settings.FILES_DIR, f"{start}/" if start else "", without)
 
 
 def _walk(place: str | Path, prefix: str, without: Collection[str] = ()) -> Iterator[str]:
@@ -202,7 +245,7 @@ def _logs(station: str | None, job: int | None) -> list[str]:
         return [path for folder in uploads.values_list("path", flat=True) for path in walk(folder)]
     if station is None:
         return list(walk("logs"))
-    folder = f"logs/{paths.safe_name(station)}/"
+    folder = f"logs/{safe_name(station)}/"
     # Other stations may have names that are the same in a path.
     owners = dict(LogUpload.objects.filter(path__startswith=folder).values_list("path", "chargepoint_id"))
     unclaimed = station if folder == f"logs/{station}/" else None

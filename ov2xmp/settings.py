@@ -16,6 +16,8 @@ from urllib.parse import quote, urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from filestore.configuration import read_files
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -121,9 +123,9 @@ WEB_PORT = env_int("OV2XMP_WEB_PORT", 8000)
 CSMS_PORT = env_int("OV2XMP_CSMS_PORT", 9000)
 FTP_PORT = env_int("OV2XMP_FTP_PORT", 2121)
 FILES_PORT = env_int("OV2XMP_FILES_PORT", 8080)
-# What stations upload and fetch; the file servers share it.
-FILES_DIR = Path(env("OV2XMP_FILES_DIR") or DATA_DIR / "files").resolve()
-FILES_MAX_SIZE = env_int("OV2XMP_FILES_MAX_SIZE", 1024**3, minimum=1)  # bytes
+# What stations upload and fetch; the file servers share it. Sizes are bytes.
+FILES = read_files()
+FILES_DIR, FILES_MAX_SIZE, FILES_MIN_FREE = FILES.directory, FILES.max_size, FILES.min_free
 
 
 def public_host() -> str:

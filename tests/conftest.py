@@ -73,7 +73,7 @@ def data_dir(settings: Settings, tmp_path: Path) -> Path:
 @pytest.fixture
 def files_dir(settings: Settings, tmp_path: Path) -> Path:
     """An empty folder of the file servers."""
-    settings.FILES_DIR = tmp_path / "files"
+    settings.FILES_DIR, settings.FILES_MIN_FREE = tmp_path / "files", 0
     settings.FILES_DIR.mkdir()
     return tmp_path / "files"
 

@@ -9,7 +9,10 @@ import pytest
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
+from chargers import folder
+from chargers.errors import FileExists
 from tests.api import rows
+from tests.api.conftest import Listen
 
 pytestmark = pytest.mark.django_db
 
@@ -242,3 +245,115 @@ def test_what_is_no_file_of_the_folder_is_not_found(
         assert answer.status_code == 404
         assert "secret" not in str(getattr(answer, "content", b"")) or "secret" in path
     assert viewer.get(f"/api/file/{path}").json()["code"] in ("FILE_DOES_NOT_EXIST", "not_found")
+
+
+# Putting and deleting
+
+
+def send(
+    client: APIClient, path: str, content: bytes = b"image", content_type: str = "application/octet-stream"
+) -> Any:
+    return client.put(f"/api/file/{path}", content, content_type=content_type)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/octet-stream", "application/json", "application/x-www-form-urlencoded"]
+)
+def test_an_operator_puts_firmware_where_its_update_looks_for_it(
+    operator: APIClient, files_dir: Path, listen: Listen, content_type: str
+) -> None:
+    job = rows.firmware_update(rows.station(), path="firmware/1/firmware.bin", status="Accepted", pk=1)
+    content = os.urandom(3_000_000)
+    with listen() as news:
+        answer = send(operator, "firmware/1/firmware.bin", content, content_type)
+        assert answer.status_code == 201, answer.json()
+    assert (answer.json()["size"], answer.json()["firmwareupdate"]) == (3_000_000, job.pk)
+    assert (files_dir / "firmware/1/firmware.bin").read_bytes() == content
+    assert [(topic, event, data["flags"]) for topic, event, data in news] == [("firmwareupdate", "updated", [])]
+
+
+def test_no_file_is_replaced(operator: APIClient, files_dir: Path, put: Put) -> None:
+    refused = send(operator, put("acme/2.0.bin"))
+    assert (refused.status_code, refused.json()["code"]) == (409, "FILE_EXISTS")
+    assert (files_dir / "acme/2.0.bin").read_bytes() == b"content"
+    for path in ("acme", "acme/2.0.bin/x"):
+        assert send(operator, path).status_code == 409
+
+
+def test_of_two_who_put_a_file_at_once_one_is_refused(operator: APIClient, files_dir: Path, put: Put) -> None:
+    class Slow:
+        """Content during whose reading somebody else is faster."""
+
+        blocks = [b"mine", b""]
+
+        def read(self, size: int) -> bytes:
+            if not self.blocks[0]:
+                put("a.bin")
+            return self.blocks.pop(0)
+
+    with pytest.raises(FileExists):
+        folder.store("a.bin", Slow())
+    assert [path.name for path in files_dir.iterdir() if path.is_file()] == ["a.bin"]
+    assert (files_dir / "a.bin").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        *((path, "path") for path in (".hidden", "logs/.part", "a b.bin", "ü.bin", "../x", "a%00b", "a//b", "x" * 101)),
+        ("/".join("x" * 21), "path"),
+        ("empty.bin", "body"),
+    ],
+)
+def test_a_file_that_no_station_could_ask_for_is_refused(
+    operator: APIClient, files_dir: Path, path: str, field: str
+) -> None:
+    refused = send(operator, path, b"" if field == "body" else b"image")
+    assert (refused.status_code, list(refused.json()["details"])) == (400, [field])
+    assert not [each for each in files_dir.rglob("*") if each.is_file()]
+
+
+def test_a_file_that_is_too_large_leaves_nothing(operator: APIClient, files_dir: Path, settings: Settings) -> None:
+    settings.FILES_MAX_SIZE = 1000
+    refused = send(operator, "a.bin", bytes(1001))
+    assert (refused.status_code, refused.json()["code"]) == (413, "FILE_TOO_LARGE")
+    assert not [each for each in files_dir.rglob("*") if each.is_file()]
+    assert send(operator, "a.bin", bytes(1000)).status_code == 201
+
+
+def test_a_disk_that_is_too_full_is_told(operator: APIClient, files_dir: Path, settings: Settings) -> None:
+    settings.FILES_MIN_FREE = 2**60
+    refused = send(operator, "a.bin")
+    assert (refused.status_code, refused.json()["code"]) == (507, "STORAGE_FULL")
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(
+    operator: APIClient, administrator: APIClient, settings: Settings
+) -> None:
+    # Not even root writes there.
+    settings.FILES_DIR = Path("/proc/self")
+    for refused in (send(operator, "a.bin"), administrator.delete("/api/file/status")):
+        assert (refused.status_code, refused.json()["code"]) == (503, "STORAGE_READ_ONLY")
+
+
+def test_administrators_delete_files_and_nobody_else(
+    viewer: APIClient, operator: APIClient, administrator: APIClient, files_dir: Path, put: Put, listen: Listen
+) -> None:
+    rows.log_upload(rows.station(), pk=1, path="logs/CP001/1/", status="Uploaded")
+    path = put("logs/CP001/1/a.log")
+    for client in (viewer, operator):
+        assert client.delete(f"/api/file/{path}").status_code == 403
+    assert send(viewer, "a.bin").status_code == 403
+    with listen() as news:
+        assert administrator.delete(f"/api/file/{path}").status_code == 204
+    assert [(topic, data["flags"]) for topic, _, data in news] == [("logupload", ["file_missing"])]
+    assert administrator.delete(f"/api/file/{path}").status_code == 404
+    assert administrator.delete("/api/file/logs/CP001/1").status_code == 404
+
+
+def test_without_a_token_there_are_no_files(anonymous: APIClient, put: Put) -> None:
+    put("a.log")
+    assert anonymous.get("/api/file/").status_code == 401
+    assert anonymous.get("/api/file/a.log").status_code == 401
+    assert anonymous.delete("/api/file/a.log").status_code == 401
+    assert send(anonymous, "b.log").status_code == 401
