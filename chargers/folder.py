@@ -122,7 +122,7 @@ def store(path: str, source: Source) -> None:
     except InTheWay as error:
         raise FileExists(path, str(error)) from error
     except OSError as error:
-        raise StorageReadOnly(f"cannot write to the folder of files: {error.strerror}") from error
+        raise StorageReadOnly(f"the folder of files lets nothing be written: {error.strerror}") from error
     if stored != path:
         # Somebody else was faster.
         files.root.joinpath(stored).unlink()
@@ -141,7 +141,7 @@ def remove(path: str) -> None:
     try:
         locate(path).unlink(missing_ok=True)
     except OSError as error:
-        raise StorageReadOnly(f"cannot delete from the folder of files: {error.strerror}") from error
+        raise StorageReadOnly(f"the folder of files lets nothing be deleted: {error.strerror}") from error
 
 
 def look(path: str) -> StoredFile:

@@ -69,6 +69,10 @@ class Folder:
         """Tell whether a path is for clients: temporary and other hidden files are not, nor are names no disk takes."""
         return not any(name.startswith(".") or "\0" in name or len(os.fsencode(name)) > 255 for name in names)
 
+    def has_folder(self, segments: Sequence[str]) -> bool:
+        """Tell whether an upload to a path would meet a folder."""
+        return self.root.joinpath(*map(safe_name, segments)).is_dir()
+
     def _holds(self, path: Path) -> bool:
         """Tell whether a path is inside, wherever its symbolic links lead."""
         return path.resolve().is_relative_to(self.root)
