@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import errno
 import fcntl
-import ftplib
 import http.client
 import math
 import os
@@ -366,12 +365,13 @@ def what_is_missing() -> str:
 
 
 def probe_ftp(port: int) -> str:
+    """Wait for the greeting: 220 is "ready for new user" (RFC 959)."""
     try:
-        with ftplib.FTP(timeout=PROBE_TIMEOUT) as ftp:
-            ftp.connect(LOOPBACK.get(settings.BIND, settings.BIND), port)
-        return ""
-    except (OSError, EOFError, ftplib.Error) as error:
+        with socket.create_connection((LOOPBACK.get(settings.BIND, settings.BIND), port), PROBE_TIMEOUT) as connection:
+            greeting = connection.recv(300)
+    except OSError as error:
         return f"ftp, whose port {port} does not answer: {error}"
+    return "" if greeting.startswith(b"220") else f"ftp, whose port {port} answers {greeting.decode(errors='replace')}"
 
 
 def probe(name: str, port: int, path: str) -> str:

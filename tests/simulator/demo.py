@@ -26,6 +26,7 @@ import websockets
 from tests.simulator.station import Answer, Call, CallError, Disconnected, Payload, dumps
 from tests.simulator.transfer import Transfer, TransferFailed
 from tests.simulator.v16 import Connector, Station16, timestamp
+from tests.simulator.v16.files import without_account
 from tests.simulator.vehicle import Vehicle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -251,11 +252,14 @@ class DemoStation(Station16):
         """Leave it to `live`, which waits for the end of the connection."""
 
     def answered(self, call: Call, answer: Answer) -> None:
-        self.say(f"{call.action} {dumps(call.payload)}: {outcome(answer)}")
+        self.say(f"{call.action} {without_account(dumps(call.payload))}: {outcome(answer)}")
         super().answered(call, answer)
 
+    def transferred(self, what: str, size: int) -> None:
+        self.say(f"transferred: {what}, {size} bytes")
+
     def transfer_failed(self, error: TransferFailed) -> None:
-        self.say(f"file not transferred: {error}")
+        self.say(f"not transferred: {error}")
 
     def session_refused(self, connector: Connector, id_tag: str) -> None:
         self.say(f"{id_tag} may not charge", connector)

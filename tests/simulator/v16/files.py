@@ -45,6 +45,11 @@ EVENTS = {"InvalidSignature": "InvalidFirmwareSignature", "Installed": "Firmware
 T = TypeVar("T")
 
 
+def without_account(text: str) -> str:
+    """Leave the accounts out of the URLs in a text."""
+    return CREDENTIALS.sub("", text)
+
+
 def failure(action: str, error: TransferFailed) -> str:
     """Name the status that tells of a transfer that failed, as closely as the message can."""
     if action == LOG and isinstance(error, NotSupported):
@@ -169,6 +174,7 @@ class Files(Security):
                 content = self.log().encode()
                 await self._try(payload, lambda transfer: transfer.upload(location, name, content))
                 self.uploaded[name] = content
+                self.transferred(f"log {name}", len(content))
 
         return upload
 
@@ -176,6 +182,7 @@ class Files(Security):
         async def download() -> None:
             if self.transfer:
                 self.firmware = await self._try(payload, lambda transfer: transfer.download(location))
+                self.transferred("firmware", len(self.firmware))
 
         return download
 
@@ -191,7 +198,10 @@ class Files(Security):
     def log(self) -> str:
         """Return what the station has to tell of itself: its latest frames, without the passwords in them."""
         frames = [f"{'>' if frame.sent else '<'} {frame.data!s}" for frame in self.frames[-LOGGED_FRAMES:]]
-        return CREDENTIALS.sub("", "\n".join([f"station {self.identity}", *frames, ""]))
+        return without_account("\n".join([f"station {self.identity}", *frames, ""]))
+
+    def transferred(self, what: str, size: int) -> None:
+        """Hear that a file of so many bytes came through; for subclasses."""
 
     def transfer_failed(self, error: TransferFailed) -> None:
         """Hear why a file did not come through; for subclasses."""
