@@ -11,7 +11,6 @@ import stat
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -30,6 +29,7 @@ MAX_OF_A_JOB = 100
 # Bytes that an upload is read by.
 BLOCK_SIZE = 256 * 1024
 _NUMBERS = re.compile(r"([0-9]+)")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _LOG = re.compile(r"logs/(?P<station>[^/]+)/(?:(?P<id>[0-9]{1,10})/)?")
 
 
@@ -164,34 +164,37 @@ def look_at(wanted: Iterable[str]) -> Iterator[StoredFile]:
             continue
 
 
-def walk(folder: str = "", *, without: Collection[str] = ()) -> Iterator[str]:
-    """Yield the paths of the files below a folder, numbers in names in their order, without looking at any.
+def walk(folder: str = "", *, without: Collection[str] = ()) -> list[str]:
+    """Return the paths of the files below a folder, numbers in names in their order, without looking at any.
 
     `without` names folders at the top that are left out.
     """
     start = folder.rstrip("/")
+    found: list[str] = []
     with contextlib.suppress(UnknownFile):
-        yield from _walk(locate(start) if start else settings.FILES_DIR, f"{start}/" if start else "", without)
+        _walk(locate(start) if start else settings.FILES_DIR, f"{start}/" if start else "", found, without)
+    return found
 
 
-def _walk(place: str | Path, prefix: str, without: Collection[str] = ()) -> Iterator[str]:
+def _walk(place: str | Path, prefix: str, found: list[str], without: Collection[str] = ()) -> None:
     try:
-        with os.scandir(place) as found:
-            entries = sorted((each for each in found if _is_shown(each.name)), key=lambda each: natural(each.name))
+        with os.scandir(place) as entries:
+            shown = [each for each in entries if _is_shown(each.name) and each.name not in without]
     except OSError:
         # Gone meanwhile, or not ours to read.
         return
-    for entry in entries:
+    if len(shown) > 1:
+        shown.sort(key=lambda each: natural(each.name))
+    for entry in shown:
         if entry.is_dir(follow_symlinks=False):
-            if entry.name not in without:
-                yield from _walk(entry.path, f"{prefix}{entry.name}/")
+            _walk(entry.path, f"{prefix}{entry.name}/", found)
         elif entry.is_file(follow_symlinks=False):
-            yield prefix + entry.name
+            found.append(prefix + entry.name)
 
 
 def _is_shown(name: str) -> bool:
     # Surrogates stand for bytes that are no UTF-8.
-    return bool(name) and not name.startswith(".") and not any("\ud800" <= char <= "\udfff" for char in name)
+    return not name.startswith(".") and name != "" and (name.isascii() or not _SURROGATE.search(name))
 
 
 def natural(path: str) -> tuple[list[list[str | int]], str]:
@@ -212,14 +215,14 @@ def listed(*, kind: FileKind | None = None, station: str | None = None, job: int
     found: list[str] = []
     if kind in (None, FileKind.OTHER) and station is None and job is None:
         if kind is None:
-            return list(walk())
+            return walk()
         named = _named_by_updates()
         return [path for path in walk(without=("logs", "firmware")) if path not in named]
-    if kind in (None, FileKind.FIRMWARE):
-        found += _firmware(station, job)
     if kind in (None, FileKind.LOG):
         found += _logs(station, job)
-    return sorted(found, key=natural)
+    if kind in (None, FileKind.FIRMWARE) and (firmware := _firmware(station, job)):
+        found = sorted([*found, *firmware], key=natural)
+    return found
 
 
 def _firmware(station: str | None, job: int | None) -> list[str]:
@@ -244,7 +247,7 @@ def _logs(station: str | None, job: int | None) -> list[str]:
         uploads = uploads if station is None else uploads.filter(chargepoint=station)
         return [path for folder in uploads.values_list("path", flat=True) for path in walk(folder)]
     if station is None:
-        return list(walk("logs"))
+        return walk("logs")
     folder = f"logs/{safe_name(station)}/"
     # Other stations may have names that are the same in a path.
     owners = dict(LogUpload.objects.filter(path__startswith=folder).values_list("path", "chargepoint_id"))
@@ -293,7 +296,7 @@ def files_of(job: Job) -> list[StoredFile] | None:
     if not job.path or not is_visible():
         return None
     # A log's path is a folder: the station may have put more into it than it told, by other names.
-    wanted = islice(walk(job.path), MAX_OF_A_JOB) if job.path.endswith("/") else [job.path]
+    wanted = walk(job.path)[:MAX_OF_A_JOB] if job.path.endswith("/") else [job.path]
     return list(look_at(wanted))
 
 
