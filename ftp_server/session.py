@@ -72,6 +72,7 @@ class Session(FTPHandler):
     dtp_handler = Transfer
     passive_dtp = PassivePorts
     leaving = False
+    _restart_position: int
 
     @property
     def _current_type(self) -> str:
@@ -157,9 +158,7 @@ class Session(FTPHandler):
     def on_login(self, username: str) -> None:
         logger.info("Login from %s", self.remote_ip)
 
-    def log_transfer(
-        self, cmd: str, filename: str, receive: bool, completed: bool, elapsed: float, bytes: int
-    ) -> None:
+    def log_transfer(self, cmd: str, filename: str, receive: bool, completed: bool, elapsed: float, bytes: int) -> None:
         path = filename if receive else self.fs.fs2ftp(filename)
         what = f"{cmd} {path} {'complete' if completed else 'incomplete'}"
         logger.info("%s from %s: %d bytes in %g seconds", what, self.remote_ip, bytes, elapsed)
