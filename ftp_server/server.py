@@ -48,7 +48,7 @@ def _session(settings: Settings, folder: Folder) -> Any:
     """Return the class of sessions; pyftpdlib takes its settings from class attributes."""
     permissions = PERMISSIONS + (CHANGES if settings.allow_changes else "")
     attributes = {
-        "abstracted_fs": type("Files", (StationFiles,), {"folder": folder}),
+        "abstracted_fs": type("Files", (StationFiles,), {"folder": folder, "resumable": settings.resume_timeout > 0}),
         "authorizer": Authorizer(settings.account, settings.logins, str(folder.root), permissions),
         "passive_dtp": type("Passive", (PassivePorts,), {"timeout": CONNECT_TIMEOUT}),
         "passive_ports": settings.passive_ports,

@@ -72,6 +72,7 @@ class Session(FTPHandler):
     dtp_handler = Transfer
     passive_dtp = PassivePorts
     leaving = False
+    _restart_position: int
 
     @property
     def _current_type(self) -> str:

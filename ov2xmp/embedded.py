@@ -32,7 +32,7 @@ from django.db import OperationalError, connections
 from django.db.models import Q
 from redis import RedisError
 
-from filestore.account import Account, require_account
+from filestore import account
 from filestore.environment import SettingError
 from ov2xmp import redis_server
 from ov2xmp.supervisor import Supervisor
@@ -166,8 +166,8 @@ def prepare_files() -> None:
     """
     try:
         settings.FILES.open("web")
-        require_account("OV2XMP_FTP", BASE_DIR / "ftp_server", "ftp-password")
-        require_account("OV2XMP_HTTP", BASE_DIR / "http_file_server", "http-password")
+        for source in (account.FTP, account.HTTP):
+            account.require_account(source)
     except SettingError as error:
         raise LaunchError(str(error)) from error
 
@@ -400,8 +400,8 @@ def welcome(credentials: str) -> str:
     endpoints = [f"ws://{host}:{settings.CSMS_PORT}"]
     if settings.CSMS_TLS_CERTIFICATES:
         endpoints.append(f"wss://{host}:{settings.CSMS_TLS_PORT}")
-    ftp = f"{settings.FTP_SCHEME}://{host}:{settings.FTP_PORT}/files/, {told(settings.FTP_ACCOUNT, 'ftp-password')}"
-    files = f"http://{host}:{settings.FILES_PORT}/http/files/, {told(settings.HTTP_ACCOUNT, 'http-password')}"
+    ftp = f"{settings.FTP_SCHEME}://{host}:{settings.FTP_PORT}/files/, {told(settings.FTP_ACCOUNT, account.FTP)}"
+    files = f"http://{host}:{settings.FILES_PORT}/http/files/, {told(settings.HTTP_ACCOUNT, account.HTTP)}"
     stations = "\n                ".join(f"{endpoint}{settings.OCPP_PATH}/<identity>" for endpoint in endpoints)
     return f"""
 O-V2X-MP is running. Ctrl-C stops it.
@@ -417,11 +417,11 @@ O-V2X-MP is running. Ctrl-C stops it.
 """
 
 
-def told(account: Account, password_file: str) -> str:
+def told(known: account.Account, source: account.Source) -> str:
     """Tell about an account of the file servers, whose password is a generated one unless it was set."""
-    path = settings.DATA_DIR / password_file
-    generated = path.exists() and path.read_text(encoding="utf-8").strip() == account.password
-    return f"user {account.username}, password {f'in {path}' if generated else 'as set'}"
+    path = settings.DATA_DIR / source.secret
+    generated = path.exists() and path.read_text(encoding="utf-8").strip() == known.password
+    return f"user {known.username}, password {f'in {path}' if generated else 'as set'}"
 
 
 if __name__ == "__main__":
