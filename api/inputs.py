@@ -228,7 +228,7 @@ class FileQuery(serializers.Serializer):
     """What a list of files can be narrowed to and sorted by."""
 
     chargepoint_id = serializers.CharField(source="station", required=False, trim_whitespace=False)
-    kind = serializers.ChoiceField(choices=FileKind.choices, required=False, help_text="by where it lies")
+    kind = serializers.ChoiceField(choices=FileKind.choices, required=False)
     job = serializers.IntegerField(
         min_value=1, max_value=MAX_NUMBER, required=False, help_text="number of a log upload or firmware update"
     )

@@ -302,7 +302,9 @@ class StoredFile(serializers.Serializer):
 class File(StoredFile, Representation):
     represent = staticmethod(representation.file)
 
-    kind = serializers.ChoiceField(choices=choices.FileKind.choices)
+    kind = serializers.ChoiceField(
+        choices=choices.FileKind.choices, help_text="by where it lies, or `firmware` once an update names it"
+    )
     chargepoint_id = serializers.CharField(allow_null=True, help_text="null where the path does not tell")
     logupload = serializers.IntegerField(allow_null=True, help_text="the job that asked for it")
     firmwareupdate = serializers.IntegerField(allow_null=True, help_text="the job that has it fetched, the newest one")
