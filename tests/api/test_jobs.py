@@ -139,42 +139,33 @@ def test_a_log_upload_shows_what_the_station_uploaded_by_whatever_name(viewer: A
 
 
 @pytest.mark.parametrize(
-    ("status", "present", "flags"),
+    ("resource", "status", "present", "flags"),
     [
-        ("Uploaded", True, []),
-        ("Uploaded", False, ["file_missing"]),
-        ("Uploading", False, []),
-        ("Uploading", True, []),
-        ("UploadFailure", True, ["file_unreported"]),
-        ("UploadFailure", False, []),
-        ("TimedOut", True, ["file_unreported"]),
+        ("logupload", "Uploaded", True, []),
+        ("logupload", "Uploaded", False, ["file_missing"]),
+        ("logupload", "Uploading", False, []),
+        ("logupload", "Uploading", True, []),
+        ("logupload", "UploadFailure", True, ["file_unreported"]),
+        ("logupload", "UploadFailure", False, []),
+        ("logupload", "TimedOut", True, ["file_unreported"]),
+        ("firmwareupdate", "Accepted", False, ["file_missing"]),
+        ("firmwareupdate", "Accepted", True, []),
+        ("firmwareupdate", "DownloadFailed", False, ["file_missing"]),
+        ("firmwareupdate", "Installed", False, []),
     ],
 )
-def test_a_log_that_is_not_where_it_was_reported_catches_the_eye(
-    viewer: APIClient, files_dir: Path, status: str, present: bool, flags: list[str]
+def test_a_file_that_is_not_where_it_is_said_to_be_catches_the_eye(
+    viewer: APIClient, files_dir: Path, resource: str, status: str, present: bool, flags: list[str]
 ) -> None:
-    job = rows.log_upload(rows.station(), path="logs/CP001/1/", status=status)
+    if resource == "logupload":
+        job: Any = rows.log_upload(rows.station(), path="logs/CP001/1/", status=status)
+        name = f"{job.path}a.log"
+    else:
+        job = rows.firmware_update(rows.station(), path="firmware/1/firmware.bin", status=status)
+        name = job.path
     if present:
-        put(files_dir, "logs/CP001/1/a.log")
-    assert viewer.get(f"/api/logupload/{job.pk}/").json()["flags"] == flags
-
-
-@pytest.mark.parametrize(
-    ("status", "present", "flags"),
-    [
-        ("Accepted", False, ["file_missing"]),
-        ("Accepted", True, []),
-        ("DownloadFailed", False, ["file_missing"]),
-        ("Installed", False, []),
-    ],
-)
-def test_firmware_that_a_station_will_not_find_catches_the_eye(
-    viewer: APIClient, files_dir: Path, status: str, present: bool, flags: list[str]
-) -> None:
-    job = rows.firmware_update(rows.station(), path="firmware/1/firmware.bin", status=status)
-    if present:
-        put(files_dir, "firmware/1/firmware.bin")
-    shown = viewer.get(f"/api/firmwareupdate/{job.pk}/").json()
+        put(files_dir, name)
+    shown = viewer.get(f"/api/{resource}/{job.pk}/").json()
     assert (shown["flags"], len(shown["files"])) == (flags, int(present))
 
 
