@@ -13,10 +13,14 @@ from api import inputs, representations
 from api.openapi import Schema
 from api.viewsets import Listed, Resource
 from api.work import unit_of_work
-from chargers import folder
+from chargers import filing, folder
 from chargers.download import download
-from chargers.folder import Belonging, StoredFile
+from chargers.filing import Belonging
+from chargers.folder import StoredFile
 from tasks.roles import Role
+
+MISSING = ("FILE_DOES_NOT_EXIST", "There is no such file, or none that is shown.")
+READ_ONLY = ("STORAGE_READ_ONLY", "The web process may not write to the folder.")
 
 
 class FileSchema(Schema):
@@ -53,14 +57,15 @@ class FileResource(Listed, Resource):
     noun = "a file"
     summaries = {"list": "List files", "retrieve": "Download a file", "update": "Put a file there"}
     problems = {
+        "retrieve": {404: MISSING},
         "update": {
             400: ("invalid", "The path is no good, or the body is empty.", {"path": ["Must not begin with a dot."]}),
             409: ("FILE_EXISTS", "A file is there already."),
             413: ("FILE_TOO_LARGE", "It is larger than `OV2XMP_FILES_MAX_SIZE`."),
-            503: ("STORAGE_READ_ONLY", "The web process may not write to the folder."),
+            503: READ_ONLY,
             507: ("STORAGE_FULL", "There is no room for it."),
         },
-        "destroy": {503: ("STORAGE_READ_ONLY", "The web process may not write to the folder.")},
+        "destroy": {404: MISSING, 503: READ_ONLY},
     }
     serializer_class = representations.File
     filter_backends = ()
@@ -79,7 +84,7 @@ class FileResource(Listed, Resource):
         query.is_valid(raise_exception=True)
         narrowed = dict(query.validated_data)
         backwards = narrowed.pop("ordering", "path").startswith("-")
-        paths = folder.listed(**narrowed)
+        paths = filing.listed(**narrowed)
         page = self.paginate_queryset(paths[::-1] if backwards else paths)
         return self.get_paginated_response(self.get_serializer(shown(page, **narrowed), many=True).data)
 
@@ -89,12 +94,12 @@ class FileResource(Listed, Resource):
     def update(self, request: Request, path: str) -> Response:
         # As it came: nothing is to be parsed.
         folder.store(path, request._request)
-        ((stored, belonging),) = shown([path])
+        stored, belonging = folder.look(path), filing.belongings([path])[path]
         self.tell(belonging)
         return Response(self.get_serializer((stored, belonging)).data, status=status.HTTP_201_CREATED)
 
     def destroy(self, request: Request, path: str) -> Response:
-        belonging = folder.belongings([path])[path]
+        belonging = filing.belongings([folder.look(path).path])[path]
         folder.remove(path)
         self.tell(belonging)
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -109,5 +114,5 @@ class FileResource(Listed, Resource):
 def shown(paths: Sequence[str], **narrowed: Any) -> list[tuple[StoredFile, Belonging]]:
     """Look at the files of a page; one that is gone meanwhile is left out."""
     narrowed.pop("kind", None)
-    belongings = folder.belongings(paths, **narrowed)
+    belongings = filing.belongings(paths, **narrowed)
     return [(each, belongings[each.path]) for each in folder.look_at(paths)]

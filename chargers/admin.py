@@ -26,7 +26,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from chargers import folder
+from chargers import filing
 from chargers.changes import Changes, committed
 from chargers.choices import CRITICAL_EVENTS, RegistrationStatus, TransactionFlag
 from chargers.download import download
@@ -919,8 +919,8 @@ class JobAdmin(ReadOnly):
     @admin.display(description="file", ordering="location")
     def files(self, row: Job) -> SafeString:
         """Lead to what is there; else tell where it should be, which is shorter than the whole URL."""
-        found = folder.files_of(row)
-        flags = folder.flags(row, found)
+        found = filing.files_of(row)
+        flags = filing.flags(row, found)
         lines = [
             format_html(
                 '<a href="{}">{}</a> ({})',

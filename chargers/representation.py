@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from cryptography import x509
 
-from chargers import folder, pem
+from chargers import filing, pem
+from chargers.folder import StoredFile
 from chargers.models import (
     Certificate,
     ChargePoint,
@@ -312,7 +313,7 @@ def securityevent(row: SecurityEvent) -> Json:
     }
 
 
-def _stored_file(row: folder.StoredFile) -> Json:
+def _stored_file(row: StoredFile) -> Json:
     return {
         "path": row.path,
         "size": row.size,
@@ -321,7 +322,7 @@ def _stored_file(row: folder.StoredFile) -> Json:
     }
 
 
-def file(row: tuple[folder.StoredFile, folder.Belonging]) -> Json:
+def file(row: tuple[StoredFile, filing.Belonging]) -> Json:
     """Represent a file together with whom it belongs to."""
     stored, belonging = row
     job = belonging.job
@@ -336,7 +337,7 @@ def file(row: tuple[folder.StoredFile, folder.Belonging]) -> Json:
 
 def _job(row: Job) -> Json:
     """Represent what firmware updates and log uploads, read with who asked for them, have in common."""
-    files = folder.files_of(row)
+    files = filing.files_of(row)
     return {
         "id": row.pk,
         "chargepoint_id": row.chargepoint_id,
@@ -345,7 +346,7 @@ def _job(row: Job) -> Json:
         "location": row.location,
         "path": row.file_path,
         "files": None if files is None else [_stored_file(each) for each in files],
-        "flags": [flag.value for flag in folder.flags(row, files)],
+        "flags": [flag.value for flag in filing.flags(row, files)],
         "retries": row.retries,
         "retry_interval": row.retry_interval,
         "asked_at": time(row.asked_at),

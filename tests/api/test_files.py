@@ -9,8 +9,6 @@ import pytest
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
-from chargers import folder
-from chargers.errors import FileExists
 from tests.api import rows
 from tests.api.conftest import Listen
 
@@ -71,11 +69,13 @@ def test_files_are_found_by_kind_station_and_job(viewer: APIClient, put: Put) ->
     rows.firmware_update(two, pk=7, path="firmware/7/firmware.bin")
     first, second = put("logs/CP1/3/a.log"), put("logs/CP2/4/b.log")
     # What was deleted from the database, what a station put beside its job's folder, and into the root.
-    lost, beside, root = put("logs/CP1/99/c.log"), put("logs/CP1/d.log"), put("stray.zip")
+    lost, beside, root = put("logs/CP1/99/c.log"), put("logs/CP1/d.log"), put("firmware.zip")
     image, shared = put("firmware/3/firmware.bin"), put("acme/2.0.bin")
 
-    assert found(viewer) == [shared, image, first, lost, beside, second, root]
-    assert found(viewer, kind="log") == [first, lost, beside, second]
+    top = put("logs/e.log")
+
+    assert found(viewer) == [shared, image, root, first, lost, beside, second, top]
+    assert found(viewer, kind="log") == [first, lost, beside, second, top]
     assert found(viewer, kind="firmware") == [shared, image]
     assert found(viewer, kind="other") == [root]
     assert found(viewer, chargepoint_id="cp1") == [shared, image, first, lost, beside]
@@ -280,23 +280,6 @@ def test_no_file_is_replaced(operator: APIClient, files_dir: Path, put: Put) -> 
         assert send(operator, path).status_code == 409
 
 
-def test_of_two_who_put_a_file_at_once_one_is_refused(operator: APIClient, files_dir: Path, put: Put) -> None:
-    class Slow:
-        """Content during whose reading somebody else is faster."""
-
-        blocks = [b"mine", b""]
-
-        def read(self, size: int) -> bytes:
-            if not self.blocks[0]:
-                put("a.bin")
-            return self.blocks.pop(0)
-
-    with pytest.raises(FileExists):
-        folder.store("a.bin", Slow())
-    assert [path.name for path in files_dir.iterdir() if path.is_file()] == ["a.bin"]
-    assert (files_dir / "a.bin").read_bytes() == b"content"
-
-
 @pytest.mark.parametrize(
     ("path", "field"),
     [
@@ -348,7 +331,8 @@ def test_administrators_delete_files_and_nobody_else(
         assert administrator.delete(f"/api/file/{path}").status_code == 204
     assert [(topic, data["flags"]) for topic, _, data in news] == [("logupload", ["file_missing"])]
     assert administrator.delete(f"/api/file/{path}").status_code == 404
-    assert administrator.delete("/api/file/logs/CP001/1").status_code == 404
+    for missing in ("logs/CP001/1", "a%00b", "../files"):
+        assert administrator.delete(f"/api/file/{missing}").status_code == 404
 
 
 def test_without_a_token_there_are_no_files(anonymous: APIClient, put: Put) -> None:

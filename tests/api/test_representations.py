@@ -12,7 +12,8 @@ from api.representations import Representation
 from api.users import UserRepresentation
 from chargers import representation, selectors
 from chargers.choices import FileKind
-from chargers.folder import Belonging, StoredFile
+from chargers.filing import Belonging
+from chargers.folder import StoredFile
 from chargers.services import locallists
 from tests import pki
 from tests.api import rows
