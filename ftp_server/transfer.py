@@ -156,3 +156,13 @@ class PassivePorts(PassiveDTP):
         except OSError:
             self._taken = address[1] != 0
             raise
+
+    def handle_accepted(self, connection: socket.socket, address: tuple[str, int]) -> None:
+        super().handle_accepted(connection, address)
+        if self._closed:
+            self.cmd_channel.give_up_waiting("425 The data connection was lost.")
+
+    def handle_timeout(self) -> None:
+        """Let a transfer go whose client never opened its data connection."""
+        self.close()
+        self.cmd_channel.give_up_waiting("425 No data connection was opened.")
