@@ -73,7 +73,10 @@ class Session(FTPHandler):
     dtp_handler = Transfer
     passive_dtp = PassivePorts
     leaving = False
+    # pyftpdlib's, which have no types.
     _restart_position: int
+    _in_dtp_queue: tuple[UploadFile, str] | None
+    _out_dtp_queue: tuple[Any, bool, Any, str] | None
 
     @property
     def _current_type(self) -> str:
@@ -106,15 +109,13 @@ class Session(FTPHandler):
 
     def give_up_waiting(self, told: str) -> None:
         """End a transfer that waits for a data connection which will not come."""
-        if self.data_channel is not None:
+        if self.data_channel is not None or (self._in_dtp_queue is None and self._out_dtp_queue is None):
             return
-        waiting = [queue for queue in (self._in_dtp_queue, self._out_dtp_queue) if queue is not None]
         for file in (self._in_dtp_queue and self._in_dtp_queue[0], self._out_dtp_queue and self._out_dtp_queue[2]):
             if file is not None:
                 file.close()
         self._in_dtp_queue = self._out_dtp_queue = None
-        if waiting:
-            self.respond_w_warning(told)
+        self.respond_w_warning(told)
 
     def _make_epasv(self, extmode: bool = False) -> None:
         try:

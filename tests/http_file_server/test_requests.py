@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.launcher import BASE_DIR
+from tests.e2e.launcher import BASE_DIR, wait_until
 from tests.fileservers import PASSWORD, USERNAME, FileServer
 from tests.http_file_server.conftest import Connect, Start
 from tests.http_file_server.raw import AUTHORIZATION, open_request, read_all
@@ -118,7 +118,7 @@ def test_what_is_no_http_is_refused_in_json(server: FileServer, request_line: st
     connection.sendall(f"{request_line}\r\n\r\n".encode())
     head, _, body = read_all(connection).partition(b"\r\n\r\n")
 
-    assert head.startswith(b"HTTP/1.1 400 ") or head.startswith(b"HTTP/1.0 400 ")
+    assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 "))
     assert json.loads(body)["code"] == "invalid"
 
 
@@ -160,10 +160,7 @@ def test_many_stations_upload_at_the_same_time(start: Start) -> None:
 def test_the_end_waits_for_an_upload(start: Start) -> None:
     server = start()
     connection = open_request(server, "PUT /log.zip", AUTHORIZATION, "Content-Length: 10", body=b"01234")
-    wait = lambda: server.temporary_files()  # noqa: E731
-    from tests.e2e.launcher import wait_until
-
-    wait_until(lambda: bool(wait()), 10, server.log)
+    wait_until(lambda: bool(server.temporary_files()), 10, server.log)
 
     server.process.send_signal(signal.SIGTERM)
     wait_until(lambda: refuses(server), 10, server.log)

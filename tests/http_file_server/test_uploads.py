@@ -1,5 +1,6 @@
 import base64
 import contextlib
+import gzip
 import json
 import os
 import re
@@ -114,7 +115,9 @@ def test_a_body_of_unknown_length_is_stored(server: FileServer, client: httpx.Cl
         yield CONTENT
         yield CONTENT
 
-    assert server.files()[stored(client.put(f"/{station}/log.zip", content=chunks()))] == CONTENT * 2
+    stored(client.put(f"/{station}/log.zip", content=chunks()))
+
+    assert server.files()[f"{station}/log.zip"] == CONTENT * 2
 
 
 # Names
@@ -272,15 +275,11 @@ def test_a_form_without_a_file_that_can_be_read_is_refused(
     assert server.is_empty()
 
 
-def test_a_compressed_body_is_stored_as_what_it_is(server: FileServer, client: httpx.Client, station: str) -> None:
-    import gzip
+def test_a_compressed_body_stays_as_it_is(server: FileServer, client: httpx.Client, station: str) -> None:
+    content = gzip.compress(CONTENT)
+    stored(client.put(f"/{station}/log.tar.gz", content=content, headers={"Content-Encoding": "gzip"}))
 
-    headers = {"Content-Encoding": "gzip"}
-    answer = client.put(f"/{station}/log.txt", content=gzip.compress(CONTENT), headers=headers)
-    assert server.files()[stored(answer)] == CONTENT
-
-    broken = client.put(f"/{station}/broken.txt", content=b"no gzip", headers=headers)
-    assert problem(broken) == (400, "invalid")
+    assert server.files()[f"{station}/log.tar.gz"] == content
 
 
 def test_a_killed_server_leaves_no_file_and_sweeps_what_it_left(start: Start) -> None:
@@ -310,17 +309,6 @@ def test_a_file_that_is_too_large_is_refused(start: Start, connect: Connect, chu
     assert problem(answer) == (413, "too_large")
     assert server.is_empty()
     stored(client.put("/logs/log.zip", content=b"x" * 1000))
-
-
-def test_a_bomb_is_refused_when_it_gets_too_large(start: Start, connect: Connect) -> None:
-    import gzip
-
-    server = start(OV2XMP_FILES_MAX_SIZE="100000")
-    bomb = gzip.compress(bytes(10_000_000))
-    answer = connect(server).put("/bomb", content=bomb, headers={"Content-Encoding": "gzip"})
-
-    assert problem(answer) == (413, "too_large")
-    assert server.is_empty()
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(start: Start, connect: Connect) -> None:
@@ -380,5 +368,5 @@ def test_a_station_with_the_account_is_asked_for_its_body(server: FileServer, st
 
 
 def test_another_expectation_cannot_be_met(client: httpx.Client) -> None:
-    answer = client.put("/log.zip", content=b"x", headers={"Expect": "a miracle"})
+    answer = client.put("/log.zip", content=b"x", headers={"Expect": "a miracle", "Connection": "close"})
     assert problem(answer) == (417, "expectation_failed")
