@@ -19,7 +19,7 @@ from ftp_server.transfer import PassivePorts, TlsTransfer, Transfer
 logger = logging.getLogger(__name__)
 
 # Seconds between two looks at whether to end, and between two at what interrupted uploads have left.
-TICK = 0.5
+TICK = 0.1
 SWEEP_INTERVAL = 300
 # Seconds that a client may take to open the data connection that it asked for.
 CONNECT_TIMEOUT = 30
@@ -109,6 +109,6 @@ def _drain(server: FTPServer, timeout: float) -> None:
         for session in sessions:
             if not session.transferring and not session.leaving:
                 session.leave()
-        ioloop.loop(TICK / 5, blocking=False)
+        ioloop.loop(TICK, blocking=False)
     with contextlib.suppress(OSError):
         ioloop.loop(0, blocking=False)

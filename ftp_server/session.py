@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 # pyftpdlib's letters: change folder, list, read, append, write, make folders; and delete, rename.
 PERMISSIONS = "elrawm"
 CHANGES = "df"
+TRANSFERS = frozenset({"APPE", "LIST", "MLSD", "NLST", "RETR", "STOR", "STOU"})
 TLS_HANDSHAKE = b"\x16"
 
 
@@ -72,7 +73,10 @@ class Session(FTPHandler):
     dtp_handler = Transfer
     passive_dtp = PassivePorts
     leaving = False
+    # pyftpdlib's, which have no types.
     _restart_position: int
+    _in_dtp_queue: tuple[UploadFile, str] | None
+    _out_dtp_queue: tuple[Any, bool, Any, str] | None
 
     @property
     def _current_type(self) -> str:
@@ -90,10 +94,28 @@ class Session(FTPHandler):
             return data.decode("latin-1")
 
     def pre_process_command(self, line: str, cmd: str, arg: str) -> None:
+        if cmd in TRANSFERS and self.authenticated and not self._data_connection_is_possible():
+            self.respond("425 Use PASV, EPSV, PORT or EPRT first.")
+            return
         try:
             super().pre_process_command(line, cmd, arg)
         except FileError as error:
             self.respond(reply(error))
+
+    def _data_connection_is_possible(self) -> bool:
+        """Tell whether there is a data connection, or will be one: a transfer would wait for ever without."""
+        ways = (self.data_channel, self._dtp_acceptor, self._dtp_connector)
+        return any(way is not None for way in ways)
+
+    def give_up_waiting(self, told: str) -> None:
+        """End a transfer that waits for a data connection which will not come."""
+        if self.data_channel is not None or (self._in_dtp_queue is None and self._out_dtp_queue is None):
+            return
+        for file in (self._in_dtp_queue and self._in_dtp_queue[0], self._out_dtp_queue and self._out_dtp_queue[2]):
+            if file is not None:
+                file.close()
+        self._in_dtp_queue = self._out_dtp_queue = None
+        self.respond_w_warning(told)
 
     def _make_epasv(self, extmode: bool = False) -> None:
         try:

@@ -53,6 +53,9 @@ class Receiver:
             return [(await in_thread(upload.commit), upload.size) for upload in uploads]
         except TimeoutError as error:
             raise Problem(408, "timeout", f"Nothing came for {self._timeout:g} seconds.") from error
+        except ConnectionError as error:
+            # Nobody reads this, but the log tells it.
+            raise Problem(400, "disconnected", "The client has gone.") from error
         except UNREADABLE as error:
             raise Problem(400, "invalid", f"The body cannot be read: {error}") from error
         finally:

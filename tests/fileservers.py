@@ -3,6 +3,8 @@
 import os
 import resource
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import urllib.parse
@@ -85,6 +87,12 @@ class FileServer:
     def is_empty(self) -> bool:
         """Tell whether uploads have left nothing at all, no folder either."""
         return list(self.folder.rglob("*")) == [self.folder / UPLOADS]
+
+
+def cut(connection: socket.socket) -> None:
+    """End a connection as a lost link does: not in order."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
 
 
 @contextmanager

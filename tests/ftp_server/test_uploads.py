@@ -4,7 +4,6 @@ import io
 import os
 import re
 import socket
-import struct
 from uuid import uuid4
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.e2e.launcher import wait_until
-from tests.fileservers import PASSWORD, FileServer
+from tests.fileservers import PASSWORD, FileServer, cut
 from tests.ftp_server.conftest import Connect, Start
 
 CONTENT = bytes(range(256)) * 40
@@ -32,20 +31,15 @@ def send(client: ftplib.FTP, path: str, content: bytes = CONTENT, command: str =
 
 def half(server: FileServer, client: ftplib.FTP, path: str) -> socket.socket:
     """Send the first part of a file; return the open data connection once the server has it."""
+    there = server.temporary_files()
     data = client.transfercmd(f"STOR {path}")
     data.sendall(CONTENT)
 
     def has_come() -> bool:
-        return any(path.stat().st_size == len(CONTENT) for path in server.temporary_files())
+        return any(path.stat().st_size == len(CONTENT) for path in server.temporary_files() if path not in there)
 
     wait_until(has_come, 10, server.log)
     return data
-
-
-def cut(connection: socket.socket) -> None:
-    """End a connection as a lost link does: not in order."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
 
 
 # Ways to the folder of ftp://<account>@<host>/files/logs/<station>/12/
@@ -244,7 +238,8 @@ def test_an_interrupted_upload_does_not_go_on_beyond_what_has_come(client: ftpli
 def test_an_interrupted_upload_is_no_file(client: ftplib.FTP, interrupted: str) -> None:
     with pytest.raises(ftplib.error_perm, match="550"):
         client.retrbinary(f"RETR {interrupted}", lambda _: None)
-    assert client.nlst(interrupted.rpartition("/")[0]) == []
+    client.cwd(interrupted.rpartition("/")[0])
+    assert client.nlst() == []
 
 
 def test_appending_to_a_file_that_is_whole_leaves_it_as_it_is(
