@@ -1,7 +1,7 @@
 """The folder that the file servers share with the platform, as the platform reads and writes it.
 
 Paths are relative to the folder, as stations see them. Names that begin with a dot are hidden, as
-uploads that are not whole yet are; links are not shown, nor are names that are no UTF-8.
+uploads that are not whole yet are; links are not shown, nor are names that no answer could tell.
 """
 
 import contextlib
@@ -24,7 +24,8 @@ from filestore.names import MAX_DEPTH, safe_name
 # Bytes that an upload is read by.
 BLOCK_SIZE = 256 * 1024
 _NUMBERS = re.compile(r"([0-9]+)")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+# Control characters, which no header may hold, and surrogates, which stand for bytes that are no UTF-8.
+_UNTELLABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class Source(Protocol):
@@ -179,8 +180,7 @@ def _walk(place: str | Path, prefix: str, found: list[str], without: Collection[
 
 
 def _is_shown(name: str) -> bool:
-    # Surrogates stand for bytes that are no UTF-8.
-    return not name.startswith(".") and name != "" and (name.isascii() or not _SURROGATE.search(name))
+    return name != "" and not name.startswith(".") and not _UNTELLABLE.search(name)
 
 
 def natural(path: str) -> tuple[list[list[str | int]], str]:

@@ -128,6 +128,7 @@ def test_what_is_hidden_or_leads_elsewhere_is_not_listed(
     (files_dir / "link").symlink_to(tmp_path / "secret")
     (files_dir / "logs" / "loop").symlink_to(files_dir / "logs")
     os.mkfifo(files_dir / "pipe")
+    put("line\nend.log")
     with open(os.fsencode(files_dir) + b"/\xff.log", "wb"):
         pass
     assert found(viewer) == [seen]
@@ -228,13 +229,23 @@ def test_a_head_tells_the_size(viewer: APIClient, put: Put) -> None:
     [
         *("missing", "logs", "logs/CP1/1", "logs/CP1/1/a.log/x", "../secret", "logs/../../secret", "..%2fsecret"),
         *("%2e%2e/secret", "logs/%2e%2e/%2e%2e/secret", "/etc/passwd", "%2fetc%2fpasswd", "logs//CP1/1/a.log"),
-        *("link", "linked/secret", ".hidden", ".uploads/half", "logs/CP1/1/.part", "a%00b", "pipe", "x" * 300),
+        *(
+            "link",
+            "linked/secret",
+            ".hidden",
+            ".uploads/half",
+            "logs/CP1/1/.part",
+            "a%00b",
+            "line%0Aend",
+            "pipe",
+            "x" * 300,
+        ),
     ],
 )
 def test_what_is_no_file_of_the_folder_is_not_found(
     viewer: APIClient, files_dir: Path, put: Put, tmp_path: Path, path: str
 ) -> None:
-    for name in ("logs/CP1/1/a.log", ".hidden", ".uploads/half", "logs/CP1/1/.part"):
+    for name in ("logs/CP1/1/a.log", "line\nend", ".hidden", ".uploads/half", "logs/CP1/1/.part"):
         put(name)
     (tmp_path / "secret").write_text("secret")
     (files_dir / "link").symlink_to(tmp_path / "secret")
