@@ -59,7 +59,11 @@ class FileResource(Listed, Resource):
     problems = {
         "retrieve": {404: MISSING},
         "update": {
-            400: ("invalid", "The path is no good, or the body is empty.", {"path": ["Must not begin with a dot."]}),
+            400: (
+                "invalid",
+                "The path is no good, or the body is empty.",
+                {"path": ["'a b' is no good: take 'a_b', so that every station finds it."]},
+            ),
             409: ("FILE_EXISTS", "A file is there already."),
             413: ("FILE_TOO_LARGE", "It is larger than `OV2XMP_FILES_MAX_SIZE`."),
             503: READ_ONLY,

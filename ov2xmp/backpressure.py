@@ -59,10 +59,13 @@ def steady(application: Application) -> Application:
             if request.channel is None:
                 # The client is gone, and the application about to be told so.
                 return
-            if message.get("more_body") and request.producer is None:
+            if not message.get("more_body"):
+                if request.producer is not None:
+                    request.unregisterProducer()
+                await send(message)
+                return
+            if request.producer is None:
                 request.registerProducer(flow, True)
-            elif not message.get("more_body") and request.producer is not None:
-                request.unregisterProducer()
             await send(message)
             try:
                 await flow.wait()
