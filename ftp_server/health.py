@@ -14,7 +14,7 @@ def main() -> int:
     try:
         with ftplib.FTP() as client:  # noqa: S321 - nobody logs in
             client.connect(configuration.loopback(), configuration.ftp_port(), TIMEOUT)
-    except (SettingError, EOFError, *ftplib.all_errors) as error:
+    except (SettingError, OSError, EOFError, ftplib.Error) as error:
         sys.stderr.write(f"the FTP server does not greet: {error}\n")
         return 1
     return 0

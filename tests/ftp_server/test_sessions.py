@@ -161,6 +161,19 @@ def test_a_data_connection_that_is_lost_at_once_ends_its_transfer(server: FileSe
     assert "lost.zip" not in server.files()
 
 
+def test_a_data_connection_that_is_never_opened_ends_its_transfer(start: Start, connect: Connect) -> None:
+    server = start(OV2XMP_FTP_CONNECT_TIMEOUT="0.2")
+    client = connect(server)
+    client.sendcmd("EPSV")
+    client.putcmd("STOR log.zip")
+    assert client.getresp().startswith("150")
+
+    with pytest.raises(ftplib.error_temp, match="425 No data connection was opened"):
+        client.voidresp()
+    client.storbinary("STOR log.zip", io.BytesIO(b"again"))
+    assert server.files() == {"log.zip": b"again"}
+
+
 # The end
 
 
@@ -247,3 +260,15 @@ def test_each_line_of_its_log_is_json_when_that_is_set(server: FileServer, clien
     entries = [json.loads(line) for line in server.log().splitlines()]
 
     assert "Login from 127.0.0.1" in [entry["message"] for entry in entries]
+
+
+def test_the_health_check_tells_whether_it_serves(server: FileServer) -> None:
+    [nobody] = free_ports(1)
+
+    assert [health(port) for port in (server.port, nobody)] == [0, 1]
+
+
+def health(port: int) -> int:
+    command = [sys.executable, "-m", "ftp_server.health"]
+    environment = {"OV2XMP_BIND": "0.0.0.0", "OV2XMP_FTP_PORT": str(port)}
+    return subprocess.run(command, cwd=BASE_DIR, env=environment, check=False, timeout=20).returncode

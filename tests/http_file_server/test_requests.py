@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.launcher import BASE_DIR, wait_until
+from tests.e2e.launcher import BASE_DIR, free_ports, wait_until
 from tests.fileservers import PASSWORD, USERNAME, FileServer
 from tests.http_file_server.conftest import Connect, Start
 from tests.http_file_server.raw import AUTHORIZATION, open_request, read_all
@@ -109,6 +109,18 @@ def test_health_needs_no_login(server: FileServer) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
+def test_the_health_check_tells_whether_it_serves(server: FileServer) -> None:
+    [nobody] = free_ports(1)
+
+    assert [health(port) for port in (server.port, nobody)] == [0, 1]
+
+
+def health(port: int) -> int:
+    command = [sys.executable, "-m", "http_file_server.health"]
+    environment = {"OV2XMP_BIND": "0.0.0.0", "OV2XMP_FILES_PORT": str(port)}
+    return subprocess.run(command, cwd=BASE_DIR, env=environment, check=False, timeout=20).returncode
+
+
 # Connections
 
 
@@ -181,7 +193,7 @@ def refuses(server: FileServer) -> bool:
 def test_the_end_does_not_wait_for_ever(start: Start) -> None:
     server = start(OV2XMP_HTTP_DRAIN_TIMEOUT="0.1")
     with contextlib.closing(open_request(server, "PUT /log.zip", AUTHORIZATION, "Content-Length: 10", body=b"01234")):
-        server.wait_until_logged("Serving")
+        wait_until(lambda: bool(server.temporary_files()), 10, server.log)
         assert server.stop() == 0
     assert server.is_empty()
 
