@@ -135,8 +135,7 @@ def test_what_is_hidden_or_leads_elsewhere_is_not_listed(
 
 
 def test_numbers_in_names_count_as_such_in_both_directions(viewer: APIClient, put: Put) -> None:
-    put("logs/CP1/10/x"), put("logs/CP1/9/x"), put("logs/CP1/01/x"), put("logs/CP1/1/x")
-    ordered = ["logs/CP1/01/x", "logs/CP1/1/x", "logs/CP1/9/x", "logs/CP1/10/x"]
+    ordered = [put(f"logs/CP1/{number}/x") for number in ("01", "1", "9", "10")]
     assert found(viewer) == found(viewer, kind="log", ordering="path") == ordered
     assert found(viewer, ordering="-path") == ordered[::-1]
 
@@ -161,7 +160,8 @@ def test_what_is_asked_for_is_found_without_a_walk_through_the_rest(
 ) -> None:
     rows.log_upload(rows.station("CP1"), pk=1, path="logs/CP1/1/")
     wanted = put("logs/CP1/1/x")
-    put("logs/CP2/2/x"), put("firmware/1/firmware.bin"), put("acme/x")
+    for other in ("logs/CP2/2/x", "firmware/1/firmware.bin", "acme/x"):
+        put(other)
     scanned: list[str] = []
     scandir = os.scandir
     monkeypatch.setattr(os, "scandir", lambda path: (scanned.append(str(path)), scandir(path))[1])
