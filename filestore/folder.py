@@ -192,7 +192,6 @@ class Folder:
         swept = 0
         for temporary in self._uploads.glob(f"{self._kind}-*"):
             try:
-                # Renaming and deleting tells a file that is in use from one that is not only by its lock.
                 if time.time() - temporary.stat().st_mtime < max(keep, SWEEP_GRACE):
                     continue
                 opened = self._open(temporary, create=False)
@@ -236,6 +235,11 @@ class Upload:
         self._temporary = temporary
         self._handle = handle
         self._checked = self._synced = size
+
+    @property
+    def path(self) -> str:
+        """Where the file will be, as far as that is free."""
+        return "/".join(self._path)
 
     @property
     def closed(self) -> bool:

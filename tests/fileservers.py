@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -83,6 +84,15 @@ class FileServer:
 
     def temporary_files(self) -> list[Path]:
         return list((self.folder / UPLOADS).iterdir())
+
+    def empty(self) -> None:
+        for path in self.folder.iterdir():
+            if path.name != UPLOADS and path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != UPLOADS:
+                path.unlink()
+        for path in self.temporary_files():
+            path.unlink()
 
     def is_empty(self) -> bool:
         """Tell whether uploads have left nothing at all, no folder either."""

@@ -209,16 +209,15 @@ PARTS = {
 
 @pytest.mark.parametrize("how", PARTS)
 @pytest.mark.parametrize("end", [socket.socket.close, cut])
-def test_a_client_that_disconnects_midway_leaves_nothing(start: Start, how: str, end: object) -> None:
-    server = start()
+def test_a_client_that_disconnects_midway_leaves_nothing(emptied: FileServer, how: str, end: object) -> None:
     headers, body = PARTS[how]
-    connection = open_request(server, "PUT /logs/CP1/1/log.zip", AUTHORIZATION, *headers, body=body)
-    has_begun(server)
-    assert server.files() == {}
+    connection = open_request(emptied, "PUT /logs/CP1/1/log.zip", AUTHORIZATION, *headers, body=body)
+    has_begun(emptied)
+    assert emptied.files() == {}
 
     end(connection)  # type: ignore[operator]
 
-    wait_until(server.is_empty, 10, server.log)
+    wait_until(emptied.is_empty, 10, emptied.log)
 
 
 @pytest.mark.parametrize("how", PARTS)
@@ -232,17 +231,16 @@ def test_a_client_that_stops_sending_is_left(start: Start, how: str) -> None:
     assert server.is_empty()
 
 
-def test_a_form_that_breaks_off_is_refused_whole(start: Start, connect: Connect) -> None:
-    server = start()
+def test_a_form_that_breaks_off_is_refused_whole(emptied: FileServer, client: httpx.Client) -> None:
     part = b'--xx\r\nContent-Disposition: form-data; name="file"; filename="%s"\r\n\r\n%s\r\n'
-    answer = connect(server).post(
+    answer = client.post(
         "/logs/",
         content=part % (b"a.log", b"whole") + (part % (b"b.log", b"half"))[:-2],
         headers={"Content-Type": "multipart/form-data; boundary=xx"},
     )
 
     assert problem(answer) == (400, "invalid")
-    assert server.is_empty()
+    assert emptied.is_empty()
 
 
 @pytest.mark.parametrize(
@@ -267,12 +265,11 @@ def test_a_form_that_breaks_off_is_refused_whole(start: Start, connect: Connect)
     ],
 )
 def test_a_form_without_a_file_that_can_be_read_is_refused(
-    start: Start, connect: Connect, kind: str, body: bytes
+    emptied: FileServer, client: httpx.Client, kind: str, body: bytes
 ) -> None:
-    server = start()
 
-    assert problem(connect(server).post("/logs/", content=body, headers={"Content-Type": kind})) == (400, "invalid")
-    assert server.is_empty()
+    assert problem(client.post("/logs/", content=body, headers={"Content-Type": kind})) == (400, "invalid")
+    assert emptied.is_empty()
 
 
 def test_a_compressed_body_stays_as_it_is(server: FileServer, client: httpx.Client, station: str) -> None:
