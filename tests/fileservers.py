@@ -36,7 +36,12 @@ class FileServer:
         self.folder = folder or directory / "files"
         [self.port] = free_ports(1)
         self._output = directory / f"{module}-{self.port}.log"
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("OV2XMP_")}
+        # What the tests run with is not what the server runs with.
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("OV2XMP_") and name not in ("PYTHONASYNCIODEBUG", "PYTHONWARNINGS")
+        }
         own = {
             "OV2XMP_FILES_DIR": str(self.folder),
             "OV2XMP_FTP_PORT": str(self.port),
