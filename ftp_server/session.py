@@ -156,7 +156,7 @@ class Session(FTPHandler):
             logger.exception("An upload cannot begin")
             self.respond_w_warning(f"451 The file cannot be stored: {error.strerror}.")
             return None
-        received = UploadFile(upload, self.fs.fs2ftp(file))
+        received = UploadFile(upload)
         # RFC 1123, section 4.1.2.9, has the reply to STOU tell the name.
         told = f"FILE: {PurePath(file).name}" if command == "STOU" else "Ready for the file."
         if self.data_channel is not None:
@@ -182,7 +182,9 @@ class Session(FTPHandler):
 
     def log_transfer(self, cmd: str, filename: str, receive: bool, completed: bool, elapsed: float, bytes: int) -> None:
         path = filename if receive else self.fs.fs2ftp(filename)
-        what = f"{cmd} {path} {'complete' if completed else 'incomplete'}"
+        # A name may not write a line of its own.
+        shown = path if path.isprintable() else repr(path)
+        what = f"{cmd} {shown} {'complete' if completed else 'incomplete'}"
         logger.info("%s from %s: %d bytes in %g seconds", what, self.remote_ip, bytes, elapsed)
 
 

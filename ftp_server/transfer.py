@@ -35,9 +35,9 @@ class UploadFile:
     is what the client is to be told instead.
     """
 
-    def __init__(self, upload: Upload, name: str) -> None:
+    def __init__(self, upload: Upload) -> None:
         self.upload = upload
-        self.name = name
+        self.name = f"/{upload.path}"
         self.refusal = ""
 
     @property
@@ -113,7 +113,10 @@ class Transfer(DTPHandler):
         return False
 
     def _client_has_gone(self) -> bool:
-        """Tell whether the control connection has ended too: the system of a client that dies closes both."""
+        """Tell whether the control connection has ended too, which means ABOR (RFC 959, section 4.1.1, QUIT).
+
+        The system of a client that dies ends both.
+        """
         control = self.cmd_channel.socket
         try:
             descriptor = socket.socket(fileno=control.fileno())

@@ -56,9 +56,9 @@ class Files:
             # Where the next request begins cannot be told before the rest of this one has come, which may be never.
             response.force_close()
         if request.path != HEALTH:
-            logger.info(
-                "%s %s from %s: %d", request.method, request.path, self._access.address(request), response.status
-            )
+            # Encoded, so that a path may not write a line of its own.
+            path = request.rel_url.raw_path
+            logger.info("%s %s from %s: %d", request.method, path, self._access.address(request), response.status)
         return response
 
     async def drain(self) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from filestore.environment import SettingError
+from ftp_server import settings
 from tests.e2e.launcher import BASE_DIR, free_ports
 from tests.fileservers import PASSWORD, USERNAME, FileServer, cut
 from tests.ftp_server.conftest import Connect, Start
@@ -228,26 +230,41 @@ def refusal(directory: Path, **settings: str) -> str:
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({}, r"OV2XMP_FTP_PASSWORD is not set\. Set OV2XMP_FTP_PASSWORD or"),
-        ({"OV2XMP_FTP_PASSWORD": "ov2xmp"}, "OV2XMP_FTP_PASSWORD is the user name or a default password"),
-        ({"OV2XMP_FTP_PASSIVE_PORTS": "9-1"}, "OV2XMP_FTP_PASSIVE_PORTS must be a range of ports"),
-        ({"OV2XMP_FTP_MASQUERADE_ADDRESS": "::1"}, "OV2XMP_FTP_MASQUERADE_ADDRESS must be an IPv4 address"),
-        ({"OV2XMP_FTP_TLS_CERTIFICATE": "x.pem"}, "OV2XMP_FTP_TLS_KEY and OV2XMP_FTP_TLS_CERTIFICATE must be set"),
-        ({"OV2XMP_FTP_TLS_REQUIRED": "1"}, "OV2XMP_FTP_TLS_REQUIRED demands TLS"),
+        ({"OV2XMP_FTP_PASSWORD": ""}, r"OV2XMP_FTP_PASSWORD is not set\. Set OV2XMP_FTP_PASSWORD or"),
+        ({"OV2XMP_FILES_DIR": "/dev/null/files"}, "OV2XMP_FILES_DIR: cannot write to /dev/null/files"),
+        ({"OV2XMP_BIND": "203.0.113.7"}, r"OV2XMP_FTP_PORT: cannot listen on 203\.0\.113\.7"),
         (
             {"OV2XMP_FTP_TLS_CERTIFICATE": "/none.pem", "OV2XMP_FTP_TLS_KEY": "/none.key"},
-            "OV2XMP_FTP_TLS_CERTIFICATE: cannot read /none.pem",
+            r"OV2XMP_FTP_TLS_CERTIFICATE: cannot read /none\.pem",
         ),
-        ({"OV2XMP_FILES_DIR": "/dev/null/files"}, "OV2XMP_FILES_DIR: cannot write to /dev/null/files"),
-        ({"OV2XMP_BIND": "203.0.113.7"}, "OV2XMP_FTP_PORT: cannot listen on 203.0.113.7"),
-        ({"OV2XMP_LOG_FORMAT": "xml"}, "OV2XMP_LOG_FORMAT must be one of plain, json"),
     ],
 )
-def test_it_does_not_start_with_a_setting_that_is_no_good(
+def test_it_does_not_start_and_says_which_setting_is_no_good(
     tmp_path: Path, settings: dict[str, str], reason: str
 ) -> None:
-    given = settings or {"OV2XMP_FTP_PASSWORD": ""}
-    assert re.search(reason, refusal(tmp_path, **({"OV2XMP_FTP_PASSWORD": PASSWORD} | given)))
+    assert re.search(reason, refusal(tmp_path, **({"OV2XMP_FTP_PASSWORD": PASSWORD} | settings)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("OV2XMP_FTP_PASSWORD", "ov2xmp", "OV2XMP_FTP_PASSWORD is the user name or a default password"),
+        ("OV2XMP_FTP_PASSIVE_PORTS", "9-1", "OV2XMP_FTP_PASSIVE_PORTS must be a range of ports"),
+        ("OV2XMP_FTP_PASSIVE_PORTS", "70000", "OV2XMP_FTP_PASSIVE_PORTS must be a range of ports"),
+        ("OV2XMP_FTP_MASQUERADE_ADDRESS", "::1", "OV2XMP_FTP_MASQUERADE_ADDRESS must be an IPv4 address"),
+        ("OV2XMP_FTP_TLS_CERTIFICATE", "x.pem", "OV2XMP_FTP_TLS_KEY and OV2XMP_FTP_TLS_CERTIFICATE must be set"),
+        ("OV2XMP_FTP_TLS_REQUIRED", "1", "OV2XMP_FTP_TLS_REQUIRED demands TLS"),
+        ("OV2XMP_FTP_MAX_CONNECTIONS", "0", "OV2XMP_FTP_MAX_CONNECTIONS must be at least 1"),
+    ],
+)
+def test_a_setting_that_is_no_good_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
+) -> None:
+    monkeypatch.setenv("OV2XMP_FTP_PASSWORD", PASSWORD)
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingError, match=reason):
+        settings.read()
 
 
 def test_it_does_not_start_where_another_listens(server: FileServer, tmp_path: Path) -> None:
