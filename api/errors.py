@@ -17,7 +17,17 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 from rest_framework_simplejwt.exceptions import DetailDictMixin
 
-from chargers.errors import ChargersError, NoCertificateAuthority, UnknownChargingProfile, UnknownStation
+from chargers.errors import (
+    ChargersError,
+    FileRefused,
+    FileTooLarge,
+    NoCertificateAuthority,
+    StorageFull,
+    StorageReadOnly,
+    UnknownChargingProfile,
+    UnknownFile,
+    UnknownStation,
+)
 from tasks import logcontext
 from tasks.errors import CommandError
 from tasks.schemas import InvalidBody
@@ -108,6 +118,11 @@ def _fixed(status: int, code: str, message: str) -> Callable[[Any], Problem]:
 PROBLEMS: Mapping[type[BaseException], Callable[[Any], Problem]] = {
     NoCertificateAuthority: _own(404),
     UnknownStation: _own(404),
+    UnknownFile: _own(404),
+    FileRefused: lambda error: invalid({error.field: [str(error)]}),
+    FileTooLarge: _own(413),
+    StorageFull: _own(507),
+    StorageReadOnly: _own(503),
     UnknownChargingProfile: _own(404),
     ChargersError: _own(409),
     CommandError: _own(409),

@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from api import identities
 from chargers import models, representation
-from chargers.choices import ChargingProfileKind, ChargingRateUnit, RecurrencyKind
+from chargers.choices import ChargingProfileKind, ChargingRateUnit, FileKind, RecurrencyKind
 from chargers.profiles import MAX_NUMBER
 from tasks.v16 import charging
 
@@ -222,3 +222,20 @@ class ChargingProfile16Input(Input):
         if problems := row.problems():
             raise serializers.ValidationError(charging.flat(problems))
         return attrs
+
+
+class FileQuery(serializers.Serializer):
+    """What a list of files can be narrowed to and sorted by."""
+
+    chargepoint_id = serializers.CharField(source="station", required=False, trim_whitespace=False)
+    kind = serializers.ChoiceField(choices=FileKind.choices, required=False)
+    job = serializers.IntegerField(
+        min_value=1, max_value=MAX_NUMBER, required=False, help_text="number of a log upload or firmware update"
+    )
+    ordering = serializers.ChoiceField(choices=["path", "-path"], required=False, help_text="`path` unless told")
+
+    def validate_chargepoint_id(self, given: str) -> str:
+        return identities.station(given)
+
+    def validate_kind(self, given: str) -> FileKind:
+        return FileKind(given)

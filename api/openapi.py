@@ -50,6 +50,7 @@ TAGS = {
     "local lists": "The id tags that stations know by themselves, to serve drivers while they are offline.",
     "firmware updates": "What stations install.",
     "log uploads": "The logs that stations upload.",
+    "files": "What stations upload and fetch, as it lies on the file server.",
     "certificates": "What stations hold and want signed, and who signs it.",
     "locations": "Where stations are.",
     **{f"commands {version.label}": f"What {version.label} stations can be asked." for version in OcppVersion},

@@ -292,6 +292,25 @@ class JobReport(serializers.Serializer):
     received_at = serializers.DateTimeField(help_text="when it last came")
 
 
+class StoredFile(serializers.Serializer):
+    path = serializers.CharField(help_text="below the root of the file servers, as stations see it")
+    size = serializers.IntegerField(help_text="in bytes")
+    modified = serializers.DateTimeField()
+    url = serializers.CharField(help_text="where it can be downloaded, with an access token")
+
+
+# No docstring, as above.
+class File(StoredFile, Representation):
+    represent = staticmethod(representation.file)
+
+    kind = serializers.ChoiceField(
+        choices=choices.FileKind.choices, help_text="by where it lies, or `firmware` once an update names it"
+    )
+    chargepoint_id = serializers.CharField(allow_null=True, help_text="null where the path does not tell")
+    logupload = serializers.IntegerField(allow_null=True, help_text="the job that asked for it")
+    firmwareupdate = serializers.IntegerField(allow_null=True, help_text="the job that has it fetched, the newest one")
+
+
 # What firmware updates and log uploads have in common; no docstring, as above.
 class Job(serializers.Serializer):
     id = serializers.IntegerField()
@@ -305,6 +324,16 @@ class Job(serializers.Serializer):
     location = serializers.CharField(help_text="the URL that the station was told, without its password")
     path = serializers.CharField(
         help_text="where the file lies on the platform's own file server; empty where it lies elsewhere"
+    )
+    files = StoredFile(
+        many=True,
+        allow_null=True,
+        help_text="what is there, up to 100; null where it lies elsewhere or cannot be seen from here",
+    )
+    flags = serializers.ListField(
+        child=serializers.ChoiceField(choices=choices.JobFlag.choices),
+        help_text="`file_missing`: reported as uploaded, or to be fetched, and not there; "
+        "`file_unreported`: there, and not reported as uploaded",
     )
     retries = serializers.IntegerField(allow_null=True)
     retry_interval = serializers.IntegerField(allow_null=True, help_text="seconds")

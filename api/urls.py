@@ -9,6 +9,7 @@ from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
 from api import commands, keys, representations, resources, tokens
+from api.files import FileResource
 from api.health import Health
 from api.locallists import LocalListResource
 from api.openapi import SchemaView
@@ -79,6 +80,12 @@ urlpatterns = [
         rf"^chargepoint/(?P<chargepoint_id>{ANYTHING})/key/?$",
         post_apart(keys.StationKey.as_view({"post": "create"}), station, "/key"),
         name="chargepoint-key",
+    ),
+    re_path(r"^file/?$", FileResource.as_view(listed), name="file-list"),
+    re_path(
+        rf"^file/(?P<path>{ANYTHING})/?$",
+        FileResource.as_view({"get": "retrieve", "put": "update", "delete": "destroy"}),
+        name="file-detail",
     ),
     re_path(r"^locallist/?$", LocalListResource.as_view(listed), name="locallist-list"),
     re_path(

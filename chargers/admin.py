@@ -10,22 +10,27 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import models, transaction
 from django.db.models import Count, Exists, IntegerField, Model, OuterRef, Q, QuerySet, Subquery, TextField
 from django.db.models.functions import Cast, Coalesce
 from django.forms import JSONField, ModelForm, Textarea
 from django.forms.fields import InvalidJSONInput
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from chargers import filing
 from chargers.changes import Changes, committed
 from chargers.choices import CRITICAL_EVENTS, RegistrationStatus, TransactionFlag
+from chargers.download import download
+from chargers.errors import UnknownFile
 from chargers.models import (
     Certificate,
     ChargePoint,
@@ -895,10 +900,6 @@ class SecurityEventAdmin(ReadOnly):
     fields = (station, "type", "tech_info", "timestamp", "timestamp_raw", "received_at")
 
 
-# By its path on the platform's own server, which is shorter than the whole URL, where it lies there.
-file = prose("location", "file", of=lambda row: row.file_path or row.path or row.location)
-
-
 class JobAdmin(ReadOnly):
     """What firmware updates and log uploads have in common."""
 
@@ -906,6 +907,44 @@ class JobAdmin(ReadOnly):
     search_fields = ("chargepoint__chargepoint_id", "request_id__exact", "asked_by__username")
     search_help_text = "Station, request id or user."
     progress = ("Progress", {"fields": ("status", "status_at", "told")})
+
+    def get_urls(self) -> list[Any]:
+        serve = self.admin_site.admin_view(self.serve)
+        return [path("<int:job_id>/file/<path:name>", serve, name=self.file_view), *super().get_urls()]
+
+    @property
+    def file_view(self) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_file"
+
+    def serve(self, request: HttpRequest, job_id: int, name: str) -> HttpResponseBase:
+        """Download a file of a job, with the session of the admin where REST asks for a token."""
+        job = self.get_object(request, str(job_id))
+        if not self.has_view_permission(request, job):
+            raise PermissionDenied
+        if job is None or not job.owns(name):
+            raise Http404
+        try:
+            return download(request, name)
+        except UnknownFile as error:
+            raise Http404 from error
+
+    @admin.display(description="file", ordering="location")
+    def files(self, row: Job) -> SafeString:
+        """Lead to what is there; else tell where it should be, which is shorter than the whole URL."""
+        found = filing.files_of(row)
+        flags = filing.flags(row, found)
+        lines = [
+            format_html(
+                '<a href="{}">{}</a> ({})',
+                reverse(f"admin:{self.file_view}", args=[row.pk, each.path]),
+                each.path,
+                filesizeformat(each.size),
+            )
+            for each in found or ()
+        ] or [row.file_path or row.location or "-"]
+        lines += [format_html("<strong>{}</strong>", flag.label) for flag in flags]
+        style = "min-width: 8em; overflow-wrap: anywhere"
+        return format_html_join("", '<div style="{}">{}</div>', ((style, line) for line in lines))
 
     @admin.display(description="command")
     def command(self, row: Job) -> SafeString:
@@ -933,7 +972,7 @@ class FirmwareUpdateAdmin(JobAdmin):
         column("status", "status"),
         column("status_at", "since"),
         "signed",
-        file,
+        "files",
         column("firmware_before", "before"),
         column("firmware_after", "after"),
         column("asked_by", "by"),
@@ -941,7 +980,7 @@ class FirmwareUpdateAdmin(JobAdmin):
     list_filter = ("status", "signed", "asked_at")
     fieldsets = (
         (None, {"fields": ("id", station, "request_id", "command", "asked_at", "asked_by", "signed")}),
-        ("What", {"fields": ("location", "path", "retrieve_at", "install_at", "retries", "retry_interval")}),
+        ("What", {"fields": ("location", "files", "retrieve_at", "install_at", "retries", "retry_interval")}),
         JobAdmin.progress,
         ("Version", {"fields": ("firmware_before", "firmware_after")}),
         ("Signature", {"fields": ("signing_certificate", "signature")}),
@@ -956,7 +995,7 @@ class LogUploadAdmin(JobAdmin):
         column("log_type", "log"),
         column("status", "status"),
         column("status_at", "since"),
-        file,
+        "files",
         column("asked_by", "by"),
     )
     list_filter = ("status", "log_type", "asked_at")
@@ -966,7 +1005,7 @@ class LogUploadAdmin(JobAdmin):
         (None, {"fields": ("id", station, "request_id", "command", "asked_at", "asked_by", "log_type")}),
         ("What", {"fields": ("location", "oldest", "latest", "retries", "retry_interval")}),
         JobAdmin.progress,
-        ("File", {"fields": ("file_name", "file_path")}),
+        ("File", {"fields": ("file_name", "files")}),
     )
 
 

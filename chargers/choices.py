@@ -191,6 +191,21 @@ class LogUploadStatus(TextChoices):
     UNKNOWN = "Unknown", "Unknown: the station's word is none of OCPP's"
 
 
+class JobFlag(TextChoices):
+    """What makes a firmware update or a log upload worth a second look."""
+
+    FILE_MISSING = "file_missing", "reported as uploaded, or to be fetched, and not there"
+    FILE_UNREPORTED = "file_unreported", "there, although the station did not report it as uploaded"
+
+
+class FileKind(TextChoices):
+    """What a file on the file server is."""
+
+    LOG = "log"
+    FIRMWARE = "firmware"
+    OTHER = "other"
+
+
 class LogType(TextChoices):
     """Which log a station uploads; the 1.6 GetDiagnostics knows no other than its own."""
 

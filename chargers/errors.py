@@ -5,6 +5,12 @@
     ChargersError
     ├── CertificateRefused
     ├── NoCertificateAuthority
+    ├── FileExists
+    ├── FileRefused
+    ├── FileTooLarge
+    ├── StorageFull
+    ├── StorageReadOnly
+    ├── UnknownFile
     ├── UnknownStation
     ├── UnknownChargingProfile
     └── NotAuthenticated
@@ -50,6 +56,55 @@ class UnknownChargingProfile(ChargersError):
 
     def __init__(self, number: object) -> None:
         super().__init__(f"no charging profile {number!r}")
+
+
+class UnknownFile(ChargersError):
+    """There is no such file in the folder of the file servers, or none that may be shown."""
+
+    code = "FILE_DOES_NOT_EXIST"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"no file {path!r}")
+
+
+class FileExists(ChargersError):
+    """A file is there already; none is ever overwritten."""
+
+    code = "FILE_EXISTS"
+
+    def __init__(self, path: str, reason: str = "") -> None:
+        super().__init__(reason or f"there is a file {path!r} already: delete it first, or choose another path")
+
+
+class FileRefused(ChargersError):
+    """A file cannot be taken; `field` is what is no good about the request."""
+
+    code = "invalid"
+
+    def __init__(self, field: str, reason: str) -> None:
+        self.field = field
+        super().__init__(reason)
+
+
+class FileTooLarge(ChargersError):
+    """A file is larger than the platform takes; `limit` is in bytes."""
+
+    code = "FILE_TOO_LARGE"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the file is larger than {limit} bytes (OV2XMP_FILES_MAX_SIZE)")
+
+
+class StorageFull(ChargersError):
+    """There is no room for a file."""
+
+    code = "STORAGE_FULL"
+
+
+class StorageReadOnly(ChargersError):
+    """This process may not write to the folder of the file servers."""
+
+    code = "STORAGE_READ_ONLY"
 
 
 class NotAuthenticated(ChargersError):

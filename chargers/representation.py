@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 from cryptography import x509
 
-from chargers import pem
+from chargers import filing, pem
+from chargers.folder import StoredFile
 from chargers.models import (
     Certificate,
     ChargePoint,
@@ -312,8 +314,31 @@ def securityevent(row: SecurityEvent) -> Json:
     }
 
 
+def _stored_file(row: StoredFile) -> Json:
+    return {
+        "path": row.path,
+        "size": row.size,
+        "modified": time(row.modified),
+        "url": f"/api/file/{quote(row.path)}",
+    }
+
+
+def file(row: tuple[StoredFile, filing.Belonging]) -> Json:
+    """Represent a file together with whom it belongs to."""
+    stored, belonging = row
+    job = belonging.job
+    return {
+        **_stored_file(stored),
+        "kind": belonging.kind.value,
+        "chargepoint_id": belonging.chargepoint_id,
+        "logupload": job.pk if isinstance(job, LogUpload) else None,
+        "firmwareupdate": job.pk if isinstance(job, FirmwareUpdate) else None,
+    }
+
+
 def _job(row: Job) -> Json:
     """Represent what firmware updates and log uploads, read with who asked for them, have in common."""
+    files = filing.files_of(row)
     return {
         "id": row.pk,
         "chargepoint_id": row.chargepoint_id,
@@ -321,6 +346,8 @@ def _job(row: Job) -> Json:
         "task_id": str(row.command_id) if row.command_id else None,
         "location": row.location,
         "path": row.file_path,
+        "files": None if files is None else [_stored_file(each) for each in files],
+        "flags": [flag.value for flag in filing.flags(row, files)],
         "retries": row.retries,
         "retry_interval": row.retry_interval,
         "asked_at": time(row.asked_at),

@@ -1,6 +1,6 @@
 """Run the whole platform on one machine: ``make run``, or ``python -m ov2xmp.embedded``.
 
-Web, csms, worker and, unless a setting names another, a redis of its own, as children of this
+Web, csms, worker, the file servers and, unless a setting names another, a redis of its own, as children of this
 process. Everything they keep is in the data directory (``OV2XMP_DATA_DIR``, else ``var``). A
 Ctrl-C, a SIGTERM or the end of any of them ends them all.
 """
@@ -32,6 +32,8 @@ from django.db import OperationalError, connections
 from django.db.models import Q
 from redis import RedisError
 
+from filestore import account
+from filestore.environment import SettingError
 from ov2xmp import redis_server
 from ov2xmp.supervisor import Supervisor
 
@@ -40,10 +42,11 @@ ADMIN = "admin"
 STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
     STOP_SIGNALS.append(signal.SIGHUP)
-# Seconds: for the embedded redis to answer, for everything to serve, and between two looks.
+# Seconds: for the embedded redis to answer, for everything to serve, between two looks, and for a look.
 REDIS_START_TIMEOUT = 10.0
 START_TIMEOUT = 90.0
 PROBE_INTERVAL = 0.2
+PROBE_TIMEOUT = 5.0
 # What a process may take to end beyond the time that the csms may drain.
 STOP_GRACE = 10.0
 # Where to reach a server that listens on every address.
@@ -65,6 +68,7 @@ def main() -> int:
         with locked(data_dir):
             load_settings()
             check_ports()
+            prepare_files()
             redis_command = prepare_redis(data_dir)
             prepare_database()
             credentials = create_admin(data_dir / "admin-password")
@@ -134,7 +138,12 @@ def check_ports() -> None:
 
     Raises LaunchError: one is not; names the setting that changes it.
     """
-    ports = {"OV2XMP_WEB_PORT": settings.WEB_PORT, "OV2XMP_CSMS_PORT": settings.CSMS_PORT}
+    ports = {
+        "OV2XMP_WEB_PORT": settings.WEB_PORT,
+        "OV2XMP_CSMS_PORT": settings.CSMS_PORT,
+        "OV2XMP_FTP_PORT": settings.FTP_PORT,
+        "OV2XMP_FILES_PORT": settings.FILES_PORT,
+    }
     if settings.CSMS_TLS_CERTIFICATES:
         ports["OV2XMP_CSMS_TLS_PORT"] = settings.CSMS_TLS_PORT
     with contextlib.ExitStack() as stack:
@@ -148,6 +157,19 @@ def check_ports() -> None:
                 raise LaunchError(
                     f"cannot listen on {settings.BIND} port {port} (OV2XMP_BIND, {name}): {error.strerror}"
                 ) from error
+
+
+def prepare_files() -> None:
+    """Make the folder of the file servers, and sure that these will start.
+
+    Raises LaunchError: the folder cannot be written to, or an account is no good.
+    """
+    try:
+        settings.FILES.open("web")
+        for source in (account.FTP, account.HTTP):
+            account.require_account(source)
+    except SettingError as error:
+        raise LaunchError(str(error)) from error
 
 
 def prepare_redis(data_dir: Path) -> list[str] | None:
@@ -295,6 +317,8 @@ def commands() -> dict[str, list[str]]:
             # There is one worker: none to meet, none to gossip with.
             *("--concurrency", "2", "--without-gossip", "--without-mingle"),
         ],
+        "ftp": module("ftp_server"),
+        "files": module("http_file_server"),
     }
 
 
@@ -331,12 +355,27 @@ async def announce(credentials: str) -> None:
 
 
 def what_is_missing() -> str:
-    """Ask web and csms whether they serve; return what is wrong with one that does not."""
-    return probe("web", settings.WEB_PORT, "/api/health/") or probe("csms", settings.CSMS_PORT, "/healthz")
+    """Ask the servers whether they serve; return what is wrong with one that does not."""
+    return (
+        probe("web", settings.WEB_PORT, "/api/health/")
+        or probe("csms", settings.CSMS_PORT, "/healthz")
+        or probe("files", settings.FILES_PORT, "/healthz")
+        or probe_ftp(settings.FTP_PORT)
+    )
+
+
+def probe_ftp(port: int) -> str:
+    """Wait for the greeting: 220 is "ready for new user" (RFC 959)."""
+    try:
+        with socket.create_connection((LOOPBACK.get(settings.BIND, settings.BIND), port), PROBE_TIMEOUT) as connection:
+            greeting = connection.recv(300)
+    except OSError as error:
+        return f"ftp, whose port {port} does not answer: {error}"
+    return "" if greeting.startswith(b"220") else f"ftp, whose port {port} answers {greeting.decode(errors='replace')}"
 
 
 def probe(name: str, port: int, path: str) -> str:
-    connection = http.client.HTTPConnection(LOOPBACK.get(settings.BIND, settings.BIND), port, timeout=5)
+    connection = http.client.HTTPConnection(LOOPBACK.get(settings.BIND, settings.BIND), port, timeout=PROBE_TIMEOUT)
     try:
         connection.request("GET", path, headers={"Host": allowed_host()})
         response = connection.getresponse()
@@ -361,6 +400,8 @@ def welcome(credentials: str) -> str:
     endpoints = [f"ws://{host}:{settings.CSMS_PORT}"]
     if settings.CSMS_TLS_CERTIFICATES:
         endpoints.append(f"wss://{host}:{settings.CSMS_TLS_PORT}")
+    ftp = f"{settings.FTP_SCHEME}://{host}:{settings.FTP_PORT}/files/, {told(settings.FTP_ACCOUNT, account.FTP)}"
+    files = f"http://{host}:{settings.FILES_PORT}/http/files/, {told(settings.HTTP_ACCOUNT, account.HTTP)}"
     stations = "\n                ".join(f"{endpoint}{settings.OCPP_PATH}/<identity>" for endpoint in endpoints)
     return f"""
 O-V2X-MP is running. Ctrl-C stops it.
@@ -369,9 +410,18 @@ O-V2X-MP is running. Ctrl-C stops it.
   Admin         http://{host}:{settings.WEB_PORT}/admin/
   Live updates  ws://{host}:{settings.WEB_PORT}/ws/updates/all/?token=<access token>
   Stations      {stations}
+  Files         {ftp}
+                {files}
   Log in as     {credentials}
   Data          {settings.DATA_DIR}
 """
+
+
+def told(known: account.Account, source: account.Source) -> str:
+    """Tell about an account of the file servers, whose password is a generated one unless it was set."""
+    path = settings.DATA_DIR / source.secret
+    generated = path.exists() and path.read_text(encoding="utf-8").strip() == known.password
+    return f"user {known.username}, password {f'in {path}' if generated else 'as set'}"
 
 
 if __name__ == "__main__":

@@ -85,6 +85,9 @@ WEB_PORT = env_int("OV2XMP_WEB_PORT", 8000)
 CSMS_PORT = env_int("OV2XMP_CSMS_PORT", 9000)
 FTP_PORT = named_to_django(configuration.ftp_port)()
 FILES_PORT = named_to_django(configuration.files_port)()
+# What stations upload and fetch, in the folder that the file servers share. Sizes are bytes.
+FILES = named_to_django(configuration.read_files)()
+FILES_DIR, FILES_MAX_SIZE, FILES_MIN_FREE = FILES.directory, FILES.max_size, FILES.min_free
 
 
 def public_host() -> str:
@@ -113,7 +116,10 @@ def file_server_url(name: str, default: str, schemes: tuple[str, ...], login: ac
 
 FTP_ACCOUNT = named_to_django(account.read_account)(account.FTP)
 HTTP_ACCOUNT = named_to_django(account.read_account)(account.HTTP)
-FTP_URL = file_server_url("OV2XMP_FTP_URL", f"ftp://{public_host()}:{FTP_PORT}/files", ("ftp", "ftps"), FTP_ACCOUNT)
+FTP_SCHEME = "ftps" if env("OV2XMP_FTP_TLS_CERTIFICATE").strip() else "ftp"
+FTP_URL = file_server_url(
+    "OV2XMP_FTP_URL", f"{FTP_SCHEME}://{public_host()}:{FTP_PORT}/files", ("ftp", "ftps"), FTP_ACCOUNT
+)
 HTTP_UPLOAD_URL = file_server_url(
     "OV2XMP_HTTP_UPLOAD_URL",
     f"http://{public_host()}:{FILES_PORT}/http/upload",
@@ -187,6 +193,8 @@ TEMPLATES = [
 # How many requests work at once, each with a database connection, and how many seconds others wait for their turn.
 WEB_MAX_REQUESTS = env_int("OV2XMP_WEB_MAX_REQUESTS", 20, minimum=1)
 WEB_QUEUE_TIMEOUT = env_number("OV2XMP_WEB_QUEUE_TIMEOUT", 30)
+# How many seconds a client may leave a part of a download unread.
+WEB_SEND_TIMEOUT = env_number("OV2XMP_WEB_SEND_TIMEOUT", 60, minimum=0.1)
 
 # Seconds after which a connection attempt or a statement is given up. Both databases know both.
 DATABASE_TIMEOUT = env_int("OV2XMP_DATABASE_TIMEOUT", 10, minimum=1)
@@ -313,6 +321,8 @@ SPECTACULAR_SETTINGS = {
     # Fields of one name with different choices.
     "ENUM_NAME_OVERRIDES": {
         "ChargingProfilePurposeEnum": "chargers.choices.ChargingProfilePurpose",
+        "JobFlagEnum": "chargers.choices.JobFlag",
+        "FileKindEnum": "chargers.choices.FileKind",
         "ChargingProfilePurpose16Enum": ["ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"],
     },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

@@ -71,6 +71,14 @@ def data_dir(settings: Settings, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def files_dir(settings: Settings, tmp_path: Path) -> Path:
+    """An empty folder of the file servers."""
+    settings.FILES_DIR, settings.FILES_MIN_FREE = tmp_path / "files", 0
+    settings.FILES_DIR.mkdir()
+    return tmp_path / "files"
+
+
+@pytest.fixture
 def handed_over(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that gets the ids of the commands that the worker is given, which it does not relay."""
     ids: list[str] = []

@@ -47,3 +47,13 @@ class FirmwareUpdate(Job):
         indexes = [
             models.Index(fields=["waits_from"], condition=Q(status__in=LIVE), name="firmware_update_live"),
         ]
+
+    @property
+    def misses_file(self) -> bool:
+        """Whether the station has yet to fetch it, or could not."""
+        awaited = self.is_live and self.status not in self.transferred
+        return awaited or self.status in self.transfer_failed
+
+    @property
+    def denies_file(self) -> bool:
+        return False

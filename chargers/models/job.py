@@ -78,6 +78,20 @@ class Job(models.Model):
         """Where the file lies on the platform's own file server; empty where it lies elsewhere."""
         return self.path
 
+    def owns(self, path: str) -> bool:
+        """Tell whether a path on the platform's own file server is that of its file, or lies in its folder."""
+        return bool(self.path) and (path.startswith(self.path) if self.path.endswith("/") else path == self.path)
+
+    @property
+    def misses_file(self) -> bool:
+        """Whether its file must be on the platform's own file server by now."""
+        raise NotImplementedError
+
+    @property
+    def denies_file(self) -> bool:
+        """Whether its file should not be there, by what the station said."""
+        raise NotImplementedError
+
     @property
     def last_word(self) -> str:
         """What the station said last."""

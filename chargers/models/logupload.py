@@ -45,3 +45,12 @@ class LogUpload(Job):
     def file_path(self) -> str:
         """Where the file lies, or its folder while the station has not told its name."""
         return self.path + safe_name(self.file_name) if self.path and self.file_name else self.path
+
+    @property
+    def misses_file(self) -> bool:
+        return self.status == Status.UPLOADED
+
+    @property
+    def denies_file(self) -> bool:
+        """Whether the station has ended it in another way than by uploading, or says no more."""
+        return self.status in self.over - self.transferred or self.status == Status.TIMED_OUT

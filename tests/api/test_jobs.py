@@ -92,6 +92,8 @@ def test_a_log_upload_is_read_by_its_id(viewer: APIClient) -> None:
         "task_id": str(command),
         "location": "ftp://user:********@h/logs/CP001/1/",
         "path": "logs/CP001/1/a_b",
+        "files": None,
+        "flags": [],
         "retries": 1,
         "retry_interval": None,
         "asked_at": noon,
@@ -114,6 +116,71 @@ def test_a_firmware_update_tells_both_versions(viewer: APIClient) -> None:
     assert (answer["firmware_before"], answer["firmware_after"]) == ("1.0", "2.0")
     assert (answer["retrieve_at"], answer["install_at"], answer["task_id"]) == ("2026-03-01T12:00:00Z", None, None)
     assert viewer.get("/api/firmwareupdate/x/").status_code == 404
+
+
+def put(files_dir: Path, path: str, content: bytes = b"12345") -> None:
+    (files_dir / path).parent.mkdir(parents=True, exist_ok=True)
+    (files_dir / path).write_bytes(content)
+
+
+def test_a_log_upload_shows_what_the_station_uploaded_by_whatever_name(viewer: APIClient, files_dir: Path) -> None:
+    job = rows.log_upload(rows.station(), path="logs/CP001/1/", file_name="told.log", status="Uploaded")
+    put(files_dir, "logs/CP001/1/10.log")
+    put(files_dir, "logs/CP001/1/9.log", b"123")
+    put(files_dir, "logs/CP001/1/.half.log")
+    put(files_dir, "logs/CP001/2/other.log")
+    shown = viewer.get(f"/api/logupload/{job.pk}/").json()
+    assert [(each["path"], each["size"]) for each in shown["files"]] == [
+        ("logs/CP001/1/9.log", 3),
+        ("logs/CP001/1/10.log", 5),
+    ]
+    assert viewer.get(shown["files"][0]["url"]).getvalue() == b"123"
+    assert shown["flags"] == []
+
+
+@pytest.mark.parametrize(
+    ("resource", "status", "present", "flags"),
+    [
+        ("logupload", "Uploaded", True, []),
+        ("logupload", "Uploaded", False, ["file_missing"]),
+        ("logupload", "Uploading", False, []),
+        ("logupload", "Uploading", True, []),
+        ("logupload", "UploadFailure", True, ["file_unreported"]),
+        ("logupload", "UploadFailure", False, []),
+        ("logupload", "TimedOut", True, ["file_unreported"]),
+        ("firmwareupdate", "Accepted", False, ["file_missing"]),
+        ("firmwareupdate", "Accepted", True, []),
+        ("firmwareupdate", "DownloadFailed", False, ["file_missing"]),
+        ("firmwareupdate", "Installed", False, []),
+    ],
+)
+def test_a_file_that_is_not_where_it_is_said_to_be_catches_the_eye(
+    viewer: APIClient, files_dir: Path, resource: str, status: str, present: bool, flags: list[str]
+) -> None:
+    if resource == "logupload":
+        job: Any = rows.log_upload(rows.station(), path="logs/CP001/1/", status=status)
+        name = f"{job.path}a.log"
+    else:
+        job = rows.firmware_update(rows.station(), path="firmware/1/firmware.bin", status=status)
+        name = job.path
+    if present:
+        put(files_dir, name)
+    shown = viewer.get(f"/api/{resource}/{job.pk}/").json()
+    assert (shown["flags"], len(shown["files"])) == (flags, int(present))
+
+
+def test_files_that_lie_elsewhere_are_not_missed(viewer: APIClient, files_dir: Path) -> None:
+    job = rows.log_upload(rows.station(), location="ftp://files.example/", path="", status="Uploaded")
+    shown = viewer.get(f"/api/logupload/{job.pk}/").json()
+    assert (shown["files"], shown["flags"]) == (None, [])
+
+
+def test_a_job_with_very_many_files_shows_the_first_hundred(viewer: APIClient, files_dir: Path) -> None:
+    job = rows.log_upload(rows.station(), path="logs/CP001/1/")
+    for number in range(101):
+        put(files_dir, f"logs/CP001/1/{number}")
+    assert len(viewer.get(f"/api/logupload/{job.pk}/").json()["files"]) == 100
+    assert viewer.get("/api/file/", {"job": job.pk}).json()["count"] == 101
 
 
 # Asking

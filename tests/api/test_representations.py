@@ -11,6 +11,9 @@ from api import representations
 from api.representations import Representation
 from api.users import UserRepresentation
 from chargers import representation, selectors
+from chargers.choices import FileKind
+from chargers.filing import Belonging
+from chargers.folder import StoredFile
 from chargers.services import locallists
 from tests import pki
 from tests.api import rows
@@ -56,6 +59,10 @@ def filled() -> dict[str, Any]:
         "SampledValue": representation.samples(reading)[0],
         "StatusNotification": rows.status(station),
         "SecurityEvent": rows.security_event(station),
+        "File": (
+            StoredFile("logs/CP001/1/a.log", 1, rows.NOON),
+            Belonging(FileKind.LOG, rows.log_upload(station), station.pk),
+        ),
         "FirmwareUpdate": rows.firmware_update(station),
         "LogUpload": rows.log_upload(station),
         "Location": rows.location(latitude="1", longitude="2"),

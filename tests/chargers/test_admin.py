@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -21,7 +22,7 @@ from django.utils import timezone
 
 from chargers import models
 from chargers.admin import FlagFilter, ReadOnly
-from chargers.choices import TransactionFlag
+from chargers.choices import JobFlag, TransactionFlag
 from chargers.models import ChargePoint, ChargingProfile, Connector, IdTag, Transaction
 from chargers.services import stations
 from tasks import updates
@@ -582,3 +583,48 @@ def test_the_schedules_of_a_profile_are_laid_out_to_be_read(as_operator: Client)
     assert field.value() == json.dumps(profile.schedules, indent=2)
     refused = as_operator.post(address, {"schedules": "[{"})
     assert refused.context["adminform"].form["schedules"].value() == "[{"
+
+
+# The files of jobs
+
+
+@pytest.fixture
+def log_file(files_dir: Path) -> Path:
+    """The log of the log upload 1."""
+    rows.log_upload(rows.station("CP1"), pk=1, path="logs/CP1/1/", status="Uploaded")
+    path = files_dir / "logs/CP1/1/a <b>.log"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"what happened")
+    return path
+
+
+@pytest.mark.parametrize("page", ["changelist", "change"])
+def test_an_operator_clicks_on_a_log_to_download_it(as_viewer: Client, log_file: Path, page: str) -> None:
+    shown = as_viewer.get(url(models.LogUpload, page, *([1] if page == "change" else [])))
+    (address,) = re.findall(
+        r'<a href="(/admin/chargers/logupload/1/file/[^"]*)">logs/CP1/1/a &lt;b&gt;', shown.content.decode()
+    )
+    answer = as_viewer.get(address)
+    assert (answer.status_code, answer.getvalue()) == (200, b"what happened")
+    assert answer["Content-Disposition"].startswith("attachment")
+
+
+def test_what_was_uploaded_and_is_not_there_catches_the_eye(as_viewer: Client, log_file: Path) -> None:
+    label = JobFlag.FILE_MISSING.label.encode()
+    assert label not in as_viewer.get(url(models.LogUpload, "changelist")).content
+    log_file.unlink()
+    assert label in as_viewer.get(url(models.LogUpload, "changelist")).content
+
+
+def test_a_job_gives_out_its_own_files_to_those_who_may_see_it(
+    as_viewer: Client, roleless_user: User, log_file: Path
+) -> None:
+    own = reverse("admin:chargers_logupload_file", args=[1, "logs/CP1/1/a <b>.log"])
+    other = log_file.parent.parent / "2"
+    other.mkdir()
+    (other / "b.log").touch()
+    for name in ("logs/CP1/2/b.log", "logs/CP1/1/../2/b.log", "logs/CP1/1/missing", "logs/CP1/1/"):
+        assert as_viewer.get(f"/admin/chargers/logupload/1/file/{name}").status_code == 404
+    assert as_viewer.get("/admin/chargers/logupload/2/file/logs/CP1/2/b.log").status_code == 404
+    assert login(roleless_user).get(own).status_code == 403
+    assert Client().get(own).status_code == 302

@@ -55,12 +55,14 @@ class Platform:
 
     def __init__(self, data_dir: Path, environment: dict[str, str], command: Sequence[str] = LAUNCHER) -> None:
         self.data_dir = data_dir
-        web_port, csms_port, tls_port = free_ports(3)
+        web_port, csms_port, tls_port, ftp_port, files_port = free_ports(5)
         settings = {
             "OV2XMP_DATA_DIR": str(data_dir),
             "OV2XMP_WEB_PORT": str(web_port),
             "OV2XMP_CSMS_PORT": str(csms_port),
             "OV2XMP_CSMS_TLS_PORT": str(tls_port),
+            "OV2XMP_FTP_PORT": str(ftp_port),
+            "OV2XMP_FILES_PORT": str(files_port),
             **environment,
         }
         self.web = f"http://127.0.0.1:{settings['OV2XMP_WEB_PORT']}"
@@ -69,6 +71,8 @@ class Platform:
         self.ocpp = f"ws://127.0.0.1:{settings['OV2XMP_CSMS_PORT']}/ws/ocpp"
         # Only where the environment names a certificate.
         self.ocpp_tls = f"wss://127.0.0.1:{settings['OV2XMP_CSMS_TLS_PORT']}/ws/ocpp"
+        self.ftp_port = int(settings["OV2XMP_FTP_PORT"])
+        self.files_http = f"http://127.0.0.1:{settings['OV2XMP_FILES_PORT']}"
         # What the tests run with is not what the platform runs with.
         inherited = {
             name: value

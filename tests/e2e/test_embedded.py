@@ -1,5 +1,6 @@
 """`make run`: start, serve, say where, stop, and never get in the way of another copy."""
 
+import ftplib
 import signal
 import socket
 import stat
@@ -37,6 +38,11 @@ def test_the_first_start_says_where_everything_is(platform: Platform) -> None:
     assert f"{platform.web}/admin/\n" in text
     assert f"{platform.live}/all/?token=" in text
     assert f"{platform.ocpp}/<identity>\n" in text
+    assert (
+        f" ftp://127.0.0.1:{platform.ftp_port}/files/, user ov2xmp, password in {platform.data_dir}/ftp-password\n"
+        in text
+    )
+    assert f" {platform.files_http}/http/files/, user ov2xmp, password in {platform.data_dir}/http-password\n" in text
     assert f"user admin, password {platform.admin_password} (kept in {platform.data_dir}/admin-password)" in text
 
 
@@ -45,6 +51,20 @@ def test_every_part_answers(platform: Platform) -> None:
     assert status(f"{platform.web}/api/") == 200
     assert status(f"{platform.web}/admin/login/") == 200
     assert status(f"{platform.ocpp_http}/healthz") == 200
+    assert status(f"{platform.files_http}/healthz") == 200
+    assert not closed(f"ftp://127.0.0.1:{platform.ftp_port}")
+
+
+def test_the_file_servers_let_nobody_in_without_the_account(platform: Platform) -> None:
+    assert status(f"{platform.files_http}/http/files/") == 401
+    password = (platform.data_dir / "ftp-password").read_text("utf-8")
+    with ftplib.FTP() as ftp:
+        ftp.connect("127.0.0.1", platform.ftp_port)
+        with pytest.raises(ftplib.error_perm, match="530"):
+            ftp.retrlines("LIST")
+        ftp.login("ov2xmp", password)
+    for name in ("ftp-password", "http-password"):
+        assert (platform.data_dir / name).read_text("utf-8") not in platform.text()
 
 
 def test_the_printed_password_logs_in(platform: Platform) -> None:
@@ -94,6 +114,8 @@ def test_a_signal_stops_every_process(start_platform: StartPlatform, number: sig
     assert platform.stop(number) == 0
     assert closed(platform.web)
     assert closed(platform.ocpp_http)
+    assert closed(platform.files_http)
+    assert closed(f"ftp://127.0.0.1:{platform.ftp_port}")
     assert "Traceback" not in platform.text()
 
 
@@ -117,7 +139,7 @@ def test_killing_the_launcher_leaves_no_process(start_platform: StartPlatform) -
     wait_until(lambda: not running(processes), 40, lambda: f"{processes} end")
 
 
-@pytest.mark.parametrize("name", ["csms", "daphne", "celery"])
+@pytest.mark.parametrize("name", ["csms", "daphne", "celery", "ftp_server"])
 def test_the_end_of_one_process_is_the_end_of_all(start_platform: StartPlatform, name: str) -> None:
     platform = start_platform()
     platform.wait_until_ready()
@@ -126,7 +148,7 @@ def test_the_end_of_one_process_is_the_end_of_all(start_platform: StartPlatform,
     platform.child(f"-m {name}").kill()
 
     assert platform.wait_until_ended() == 1
-    service = {"csms": "csms", "daphne": "web", "celery": "worker"}[name]
+    service = {"csms": "csms", "daphne": "web", "celery": "worker", "ftp_server": "ftp"}[name]
     assert f"ov2xmp: {service} ended by SIGKILL, so the platform stopped." in platform.text()
     assert not running(processes)
 
@@ -142,7 +164,7 @@ def test_a_second_copy_on_the_same_data_dir_is_refused(start_platform: StartPlat
     assert status(f"{first.web}/api/health/") == 200
 
 
-@pytest.mark.parametrize("setting", ["OV2XMP_WEB_PORT", "OV2XMP_CSMS_PORT"])
+@pytest.mark.parametrize("setting", ["OV2XMP_WEB_PORT", "OV2XMP_CSMS_PORT", "OV2XMP_FTP_PORT"])
 def test_a_busy_port_is_named_with_its_setting(start_platform: StartPlatform, setting: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

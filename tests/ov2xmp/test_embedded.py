@@ -1,12 +1,15 @@
+import dataclasses
 import os
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from django.contrib.auth import get_user_model
 from pytest_django import Settings
 
+from filestore.account import Account
 from ov2xmp import embedded, redis_server
 from ov2xmp.embedded import LaunchError
 
@@ -56,13 +59,65 @@ def test_one_port_for_two_services_is_refused(settings: Settings) -> None:
 
 
 def test_the_port_with_tls_is_looked_at_only_where_there_is_one(settings: Settings) -> None:
-    settings.BIND, settings.WEB_PORT, settings.CSMS_PORT = "127.0.0.1", 0, 0
+    settings.BIND = "127.0.0.1"
+    settings.WEB_PORT = settings.CSMS_PORT = settings.FTP_PORT = settings.FILES_PORT = 0
     with socket.create_server(("127.0.0.1", 0)) as listener:
         settings.CSMS_TLS_PORT = listener.getsockname()[1]
         embedded.check_ports()
         settings.CSMS_TLS_CERTIFICATES = ["server.pem"]
         with pytest.raises(LaunchError, match="Set OV2XMP_CSMS_TLS_PORT to another one"):
             embedded.check_ports()
+
+
+@pytest.mark.parametrize("name", ["FTP_PORT", "FILES_PORT"])
+def test_the_ports_of_the_file_servers_must_be_free(settings: Settings, name: str) -> None:
+    settings.BIND = "127.0.0.1"
+    settings.WEB_PORT = settings.CSMS_PORT = settings.FTP_PORT = settings.FILES_PORT = 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        setattr(settings, name, listener.getsockname()[1])
+        with pytest.raises(LaunchError, match=f"Set OV2XMP_{name} to another one"):
+            embedded.check_ports()
+
+
+@pytest.mark.parametrize("server", ["FTP", "HTTP"])
+def test_a_file_server_with_a_password_that_everybody_knows_is_not_started(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: str
+) -> None:
+    settings.FILES = dataclasses.replace(settings.FILES, directory=tmp_path / "files")
+    monkeypatch.setenv("OV2XMP_DATA_DIR", str(tmp_path))
+    embedded.prepare_files()
+    monkeypatch.setenv(f"OV2XMP_{server}_PASSWORD", "password")
+    with pytest.raises(LaunchError, match=f"OV2XMP_{server}_PASSWORD"):
+        embedded.prepare_files()
+
+
+def test_a_folder_of_files_that_cannot_be_made_is_named(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings.FILES = dataclasses.replace(settings.FILES, directory=tmp_path / "file" / "files")
+    with pytest.raises(LaunchError, match="OV2XMP_FILES_DIR"):
+        embedded.prepare_files()
+
+
+@pytest.mark.parametrize(
+    ("greeting", "complaint"),
+    [(b"220 ready\r\n", ""), (b"421 too many connections\r\n", "answers 421"), (b"", "answers")],
+)
+def test_the_ftp_server_is_there_once_it_greets(settings: Settings, greeting: bytes, complaint: str) -> None:
+    settings.BIND = "127.0.0.1"
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+
+        def greet() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(greeting)
+
+        greeted = pool.submit(greet)
+        port = listener.getsockname()[1]
+        told = embedded.probe_ftp(port)
+        greeted.result()
+    assert complaint in told
+    assert bool(told) == bool(complaint)
+    assert "does not answer" in embedded.probe_ftp(port)
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "not a host"])
@@ -194,6 +249,21 @@ def test_the_welcome_names_urls_that_a_browser_can_open(settings: Settings, addr
     settings.BIND, settings.WEB_PORT = address, 8000
 
     assert f" http://{host}:8000/api/\n" in embedded.welcome("user admin")
+
+
+def test_the_welcome_says_where_files_are_and_where_the_passwords(settings: Settings, tmp_path: Path) -> None:
+    settings.BIND, settings.DATA_DIR = "127.0.0.1", tmp_path
+    settings.FTP_PORT, settings.FILES_PORT = 2121, 8080
+    settings.FTP_ACCOUNT, settings.HTTP_ACCOUNT = Account("ov2xmp", "generated"), Account("me", "set by hand")
+    (tmp_path / "ftp-password").write_text("generated\n")
+    (tmp_path / "http-password").write_text("of another time\n")
+
+    text = embedded.welcome("user admin")
+
+    assert f" ftp://127.0.0.1:2121/files/, user ov2xmp, password in {tmp_path}/ftp-password\n" in text
+    assert " http://127.0.0.1:8080/http/files/, user me, password as set\n" in text
+    assert "generated" not in text
+    assert "by hand" not in text
 
 
 def test_the_welcome_names_the_port_with_tls_where_there_is_one(settings: Settings) -> None:

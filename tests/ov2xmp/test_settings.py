@@ -241,6 +241,7 @@ def test_redis_is_the_embedded_one_unless_named(
             {"OV2XMP_BIND": "0.0.0.0", "OV2XMP_PUBLIC_HOST": "csms.example", "OV2XMP_FTP_PORT": "21"},
             "ftp://ov2xmp:pw@csms.example:21/files",
         ),
+        ({"OV2XMP_FTP_TLS_CERTIFICATE": "/etc/ftp.pem"}, "ftps://ov2xmp:pw@127.0.0.1:2121/files"),
         ({"OV2XMP_FTP_URL": "ftps://csms.example/"}, "ftps://ov2xmp:pw@csms.example/"),
         ({"OV2XMP_FTP_URL": "ftp://me:other@csms.example/"}, "ftp://me:other@csms.example/"),
         (
@@ -272,6 +273,12 @@ def test_the_passwords_of_the_file_servers_are_made_in_the_data_dir(load: Load, 
     assert made == kept
     assert len(set(kept)) == 2
     assert all(20 <= len(password) <= 40 for password in kept)
+
+
+def test_files_lie_in_the_data_dir_unless_said_otherwise(load: Load, tmp_path: Path) -> None:
+    assert load("FILES_DIR", OV2XMP_DATA_DIR=str(tmp_path)).stdout.strip() == f"{tmp_path}/files"
+    elsewhere = load("FILES_DIR", OV2XMP_DATA_DIR=str(tmp_path), OV2XMP_FILES_DIR="/srv/files")
+    assert elsewhere.stdout.strip() == "/srv/files"
 
 
 def test_without_a_data_dir_no_password_is_made(load: Load) -> None:

@@ -1,8 +1,8 @@
 """A small fleet for a platform without stations: ``make demo``, or ``python -m tests.simulator.demo``.
 
 Some connectors are busy from the start, the others wait for an operator's RemoteStartTransaction.
-The stations react to every command of OCPP 1.6: to a ReserveNow, its holder comes after a while. By
-themselves they now and then report a security event, keep a connector that a driver has reserved on
+The stations react to every command of OCPP 1.6: to a ReserveNow, its holder comes after a while; logs
+are uploaded and firmware is fetched where the command says. By themselves they now and then report a security event, keep a connector that a driver has reserved on
 the spot, or get along with less power for some minutes. Ctrl-C ends the charging sessions properly.
 """
 
@@ -24,7 +24,9 @@ import httpx
 import websockets
 
 from tests.simulator.station import Answer, Call, CallError, Disconnected, Payload, dumps
+from tests.simulator.transfer import Transfer, TransferFailed
 from tests.simulator.v16 import Connector, Station16, timestamp
+from tests.simulator.v16.files import without_account
 from tests.simulator.vehicle import Vehicle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,6 +121,7 @@ class DemoStation(Station16):
             autonomous=True,
             max_power=kind.power,
             transfer_time=3,
+            transfer=Transfer(),
             **options,
         )
         self.kind = kind
@@ -249,8 +252,14 @@ class DemoStation(Station16):
         """Leave it to `live`, which waits for the end of the connection."""
 
     def answered(self, call: Call, answer: Answer) -> None:
-        self.say(f"{call.action} {dumps(call.payload)}: {outcome(answer)}")
+        self.say(f"{call.action} {without_account(dumps(call.payload))}: {outcome(answer)}")
         super().answered(call, answer)
+
+    def transferred(self, what: str, size: int) -> None:
+        self.say(f"transferred: {what}, {size} bytes")
+
+    def transfer_failed(self, error: TransferFailed) -> None:
+        self.say(f"not transferred: {error}")
 
     def session_refused(self, connector: Connector, id_tag: str) -> None:
         self.say(f"{id_tag} may not charge", connector)

@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -102,6 +103,20 @@ async def test_a_station_that_saves_power_offers_less_for_a_while(monkeypatch: p
         assert samples["Power.Offered"] == samples["Power.Active.Import"] == "5500"
         await saving
         assert station.limit_of(station.connectors[1]) is None
+
+
+async def test_a_station_says_what_became_of_its_log_and_no_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    async with living(monkeypatch, "DEMO-AC-2") as (csms, _):
+        await csms.ask("GetDiagnostics", {"location": f"ftp://user:hunter2@127.0.0.1:{port}/"})
+        await csms.until_call("DiagnosticsStatusNotification", status="UploadFailed")
+    printed = capsys.readouterr().out
+    assert f'GetDiagnostics {{"location":"ftp://127.0.0.1:{port}/"}}' in printed
+    assert "not transferred: ftp: " in printed
+    assert "hunter2" not in printed
 
 
 async def test_a_station_does_things_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """Firmware updates and log uploads of a simulated station (OCPP 1.6 sections 5.9, 5.19; whitepaper L01, N01)."""
 
+import socket
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from tests.simulator.authority import Authority, name_of, pem
 from tests.simulator.fake_csms import Csms
 from tests.simulator.station import Payload
+from tests.simulator.transfer import NotAllowed, NotSupported, Transfer, TransferFailed
 from tests.simulator.v16 import Station16, timestamp
 
 LOCATION = "ftp://files.example/firmware.bin"
@@ -161,6 +164,92 @@ async def test_a_new_log_cancels_the_upload_that_goes_on(csms: Csms, slow: Stati
     answer = await csms.ask("GetLog", {**request, "requestId": 10})
     assert answer["status"] == "AcceptedCanceled"
     assert (await csms.until_call(LOG))["requestId"] == 10
+
+
+# Files that really go over a wire
+
+
+@dataclass(frozen=True)
+class Wire(Transfer):
+    """A wire that breaks some times, or for ever."""
+
+    breaks: int = 0
+    error: TransferFailed = field(default_factory=lambda: TransferFailed("cut"))
+    attempts: list[str] = field(default_factory=list)
+
+    def try_once(self, location: str) -> None:
+        self.attempts.append(location)
+        if len(self.attempts) <= self.breaks:
+            raise self.error
+
+    async def upload(self, location: str, name: str, content: bytes) -> None:
+        self.try_once(location)
+
+    async def download(self, location: str) -> bytes:
+        self.try_once(location)
+        return b"image"
+
+
+SECRET = "ftp://user:hunter2@files.example/"
+
+
+async def test_a_log_that_is_uploaded_tells_what_happened_and_no_password(csms: Csms, living: Station16) -> None:
+    living.transfer = Wire()
+    await csms.ask("GetDiagnostics", {"location": SECRET})
+    assert await statuses(csms, DIAGNOSTICS, 2) == ["Uploading", "Uploaded"]
+    assert living.transfer.attempts == [SECRET]
+    content = living.uploaded["CP-diagnostics.log"].decode()
+    assert '"location": "ftp://files.example/"' in content
+    assert "hunter2" not in content
+
+
+async def test_a_transfer_is_tried_as_often_as_the_command_says(csms: Csms, living: Station16) -> None:
+    living.transfer = Wire(breaks=2)
+    await csms.ask("UpdateFirmware", {"location": SECRET, "retrieveDate": soon(), "retries": 2, "retryInterval": 0})
+    assert await statuses(csms, FIRMWARE, 2) == ["Downloading", "Downloaded"]
+    assert (len(living.transfer.attempts), living.firmware) == (3, b"image")
+
+
+async def test_a_transfer_that_fails_is_told_and_nothing_follows(
+    csms: Csms, living: Station16, maker: Authority
+) -> None:
+    living.transfer = Wire(breaks=9)
+    await csms.ask("GetDiagnostics", {"location": SECRET, "retries": 1})
+    assert await statuses(csms, DIAGNOSTICS, 2) == ["Uploading", "UploadFailed"]
+    await csms.ask("UpdateFirmware", {"location": SECRET, "retrieveDate": soon()})
+    assert await statuses(csms, FIRMWARE, 2) == ["Downloading", "DownloadFailed"]
+    await csms.ask("SignedUpdateFirmware", signed_update(maker, installDateTime=soon(100)))
+    assert await statuses(csms, SIGNED, 2) == ["Downloading", "DownloadFailed"]
+    assert (len(living.transfer.attempts), living.firmware, living.uploaded) == (4, None, {})
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (TransferFailed("cut"), "UploadFailure"),
+        (NotAllowed("530"), "PermissionDenied"),
+        (NotSupported("sftp"), "NotSupportedOperation"),
+    ],
+)
+async def test_a_log_says_why_it_does_not_come(
+    csms: Csms, living: Station16, error: TransferFailed, status: str
+) -> None:
+    living.transfer = Wire(breaks=1, error=error)
+    await csms.ask("GetLog", {"logType": "SecurityLog", "requestId": 9, "log": {"remoteLocation": SECRET}})
+    assert await statuses(csms, LOG, 2) == ["Uploading", status]
+
+
+async def test_a_protocol_that_the_station_does_not_know_is_refused() -> None:
+    with pytest.raises(NotSupported, match="sftp"):
+        await Transfer().upload("sftp://files.example/", "a.log", b"")
+
+
+async def test_a_server_that_is_away_is_a_failed_transfer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    for scheme in ("ftp", "ftps", "http", "https"):
+        with pytest.raises(TransferFailed, match=f"^{scheme}: "):
+            await Transfer().download(f"{scheme}://user:hunter2@127.0.0.1:{port}/x")
 
 
 # What a trigger tells of them
