@@ -104,6 +104,8 @@ class EmbeddedAuthority:
         try:
             _write(draft / "root.pem", pem.write(_root(key)).encode(), mode=0o644)
             _write(draft / "root.key", _private_pem(key), mode=0o600)
+            # The root is for all to read: a proxy verifies by it, perhaps as another user.
+            draft.chmod(0o755)
             draft.rename(self.directory)
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
@@ -176,6 +178,8 @@ def _write(path: Path, content: bytes, mode: int) -> None:
     """Write a file to the disk, so that no power cut leaves an empty one behind."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(handle, "wb") as file:
+        # Whatever the umask takes away.
+        os.fchmod(handle, mode)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -17,7 +17,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
 from chargers.errors import CertificateRefused
-from chargers.values import CertificateFacts, CertificateHash
+from chargers.values import CertificateFacts, CertificateHash, ClientCertificate
 
 # A00.FR.502 and A00.FR.503, in bits.
 MIN_RSA_BITS = 2048
@@ -60,7 +60,7 @@ def check_request(text: str, *, names: Collection[str], organization: str = "") 
     `organization` is the operator's name, checked unless it is empty. Raises CertificateRefused.
     """
     request = read_request(text)
-    _check_key(request)
+    check_key(request)
     _check_common_name(_values(request.subject, NameOID.COMMON_NAME), names)
     organizations = _values(request.subject, NameOID.ORGANIZATION_NAME)
     if organization and organization.casefold() not in (each.casefold() for each in organizations):
@@ -69,8 +69,9 @@ def check_request(text: str, *, names: Collection[str], organization: str = "") 
     return request
 
 
-def _check_key(request: x509.CertificateSigningRequest) -> None:
-    key = request.public_key()
+def check_key(paper: x509.CertificateSigningRequest | x509.Certificate) -> None:
+    """Hold the kind and the length of a key against A00.FR.501 to A00.FR.503. Raises CertificateRefused."""
+    key = paper.public_key()
     if isinstance(key, rsa.RSAPublicKey):
         kind, minimum = "RSA", MIN_RSA_BITS
     elif isinstance(key, ec.EllipticCurvePublicKey):
@@ -137,6 +138,15 @@ def facts(certificate: x509.Certificate) -> CertificateFacts:
         serial_number=_hexadecimal(certificate.serial_number),
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
+        fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
+    )
+
+
+def client_certificate(certificate: x509.Certificate) -> ClientCertificate:
+    return ClientCertificate(
+        common_names=tuple(_values(certificate.subject, NameOID.COMMON_NAME)),
+        organizations=tuple(_values(certificate.subject, NameOID.ORGANIZATION_NAME)),
+        serial_number=_hexadecimal(certificate.serial_number),
         fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
     )
 

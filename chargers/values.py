@@ -91,7 +91,10 @@ class ClientCertificate:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """A station that asks to connect, and what it proves its identity with: a key, TLS and a certificate."""
+    """A station that asks to connect, and what it proves its identity with: a key, TLS and a certificate.
+
+    `certificate_flaw` says why the certificate that came through a proxy is no proof, and none at all.
+    """
 
     identity: str
     password: bytes | None
@@ -99,6 +102,7 @@ class Lookup:
     address: str | None = None
     tls: bool = False
     certificate: ClientCertificate | None = None
+    certificate_flaw: str = ""
 
 
 @dataclass(frozen=True, slots=True)

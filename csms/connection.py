@@ -32,6 +32,7 @@ from csms.versions.base import CallFailed, Context, Handler, Payload, Step, Vers
 from tasks import commands, schemas
 from tasks.actions import BY_NAME
 from tasks.models import Command, CommandStatus
+from tasks.proxies import Origin
 
 logger = logging.getLogger(__name__)
 
@@ -55,22 +56,23 @@ class StationSocket(ServerConnection):
         # What the handshake found out, for the handler.
         self.profile: StationProfile | None = None
         self.version: Version | None = None
+        self.origin = Origin(None, secure=False)
         self.chosen_subprotocol = ""
 
     @property
     def peer(self) -> str | None:
-        """The address the station connects from."""
+        """The address at the other end of the connection, be it the station's or a proxy's."""
         address = self.remote_address
         return str(address[0]) if isinstance(address, tuple) and address else None
 
     @property
     def tls(self) -> bool:
-        """Whether the station connects over TLS."""
+        """Whether the connection itself has TLS, behind a proxy or not."""
         return self.transport.get_extra_info("ssl_object") is not None
 
     @property
     def certificate(self) -> ClientCertificate | None:
-        """The certificate that the station has shown and that was verified."""
+        """The certificate that was shown on this connection and verified."""
         return tls.client_certificate(self.transport)
 
     async def handshake(self, *args: Any, **kwargs: Any) -> None:
@@ -193,8 +195,9 @@ class Connection:
         return self.profile.chargepoint_id
 
     @property
-    def peer(self) -> str | None:
-        return self._socket.peer
+    def address(self) -> str | None:
+        """The address the station connects from."""
+        return self._socket.origin.address
 
     @property
     def last_frame_at(self) -> float:

@@ -23,7 +23,7 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from chargers.errors import ConnectionTooWeak, UnknownStation, WrongCredentials
+from chargers.errors import CertificateRefused, ConnectionTooWeak, UnknownStation, WrongCredentials
 from chargers.models.station import IDENTITY_LENGTH, identity_key
 from chargers.services import stations
 from chargers.values import Connected, DeviationNote, Disconnected, Lookup, NodeReport
@@ -31,12 +31,13 @@ from csms import metrics, tls
 from csms.connection import Connection, StationSocket
 from csms.errors import IntakeUnavailable
 from csms.intake import Intake
+from csms.proxied import ProxiedCertificates
 from csms.relay import Relay
 from csms.repairs import Note
 from csms.versions.base import Version
 from csms.versions.v16 import VERSION as V16
 from csms.versions.v201 import VERSION as V201
-from tasks import commands
+from tasks import commands, proxies
 from tasks.models import CommandStatus
 
 logger = logging.getLogger(__name__)
@@ -115,6 +116,7 @@ class OcppServer:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._host, self._port, self._tls_port = host, port, tls_port
         self._tls = tls.ServerContext() if tls_port is not None else None
+        self._proxied = ProxiedCertificates() if settings.TRUSTED_PROXIES else None
         self._relay = Relay(self.node_id, self._deliver, self._close_taken_over)
         self.intake = Intake(self._relay.publish)
         self.reader = Intake(self._relay.publish, only_reads=True)
@@ -228,19 +230,19 @@ class OcppServer:
         if misnamed and settings.OCPP_VALIDATION == "strict":
             # The key of somebody else, so none of this station (A00.FR.204).
             password = None
-        lookup = Lookup(
-            identity, password, datetime.now(UTC), websocket.peer, tls=websocket.tls, certificate=websocket.certificate
-        )
+        lookup = self._lookup(websocket, request.headers, identity, password)
         try:
             (websocket.profile,) = await self.intake.submit((stations.lookup, lookup))
         except UnknownStation as error:
-            logger.warning("unknown station %r from %s refused", identity, websocket.peer)
+            logger.warning("unknown station %r from %s refused", identity, lookup.address)
             return _refusal(http.HTTPStatus.NOT_FOUND, str(error)), "unknown station"
         except ConnectionTooWeak as error:
-            logger.warning("station %r from %s refused: %s", identity, websocket.peer, error.reason)
+            unheard = not websocket.origin.forwarded and proxies.sent(request.headers.get_all)
+            hint = "; it sent headers of a proxy, which it is not (OV2XMP_TRUSTED_PROXIES)" if unheard else ""
+            logger.warning("station %r from %s refused: %s%s", identity, lookup.address, error.reason, hint)
             return _refusal(http.HTTPStatus.FORBIDDEN, str(error)), "connection too weak"
         except WrongCredentials as error:
-            logger.warning("station %r from %s refused: %s", identity, websocket.peer, error.reason)
+            logger.warning("station %r from %s refused: %s", identity, lookup.address, error.reason)
             refusal = _refusal(http.HTTPStatus.UNAUTHORIZED, str(error))
             refusal.headers["WWW-Authenticate"] = 'Basic realm="O-V2X-MP", charset="UTF-8"'
             return refusal, "wrong credentials"
@@ -254,6 +256,29 @@ class OcppServer:
             self.count_deviation(websocket.profile.chargepoint_id, Note("user-name-differs", username))
         websocket.version = self._choose_version(websocket, request.headers)
         return None, "accepted" if websocket.version else "no common version"
+
+    def _lookup(self, websocket: StationSocket, headers: Headers, identity: str, password: bytes | None) -> Lookup:
+        """Gather what a station proves its identity with, on its own connection or through a trusted proxy."""
+        websocket.origin = origin = proxies.origin(websocket.peer, websocket.tls, headers.get_all)
+        certificate, flaw = None, ""
+        if not origin.forwarded:
+            certificate = websocket.certificate
+        elif self._proxied is not None:
+            try:
+                certificate = self._proxied.read(origin.certificate, origin.chain)
+            except CertificateRefused as error:
+                flaw = str(error)
+        if certificate is not None and not origin.secure:
+            certificate, flaw = None, f"{proxies.CLIENT_CERT} came without TLS ({proxies.PROTO})"
+        return Lookup(
+            identity,
+            password,
+            datetime.now(UTC),
+            origin.address,
+            tls=origin.secure,
+            certificate=certificate,
+            certificate_flaw=flaw,
+        )
 
     def _choose_version(self, websocket: StationSocket, headers: Headers) -> Version | None:
         """Choose the version by our order; a station that names none speaks the one on record, else 1.6 (TR-02).
@@ -318,7 +343,7 @@ class OcppServer:
             logger.info(
                 "%s connected from %s, %s, security profile %d",
                 station,
-                connection.peer,
+                connection.address,
                 connection.version.name,
                 connection.profile.security_profile,
             )
@@ -346,7 +371,7 @@ class OcppServer:
         now = datetime.now(UTC)
         version = connection.version.name
         profile = connection.profile.security_profile
-        value = Connected(connection.station, connection.id, self.node_id, version, connection.peer, now, profile)
+        value = Connected(connection.station, connection.id, self.node_id, version, connection.address, now, profile)
         try:
             (held,) = await self.intake.submit((stations.connect, value))
         except IntakeUnavailable:

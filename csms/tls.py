@@ -98,8 +98,8 @@ def _context() -> ssl.SSLContext:
     context.set_ciphers(CIPHERS)
     for certificate, key in zip(settings.CSMS_TLS_CERTIFICATES, settings.CSMS_TLS_KEYS, strict=True):
         _load_certificate(context, certificate, key)
-    if bundle := _client_ca():
-        _check_readable(CLIENT_CA, bundle)
+    if bundle := client_ca():
+        check_readable(CLIENT_CA, bundle)
         # Profile 2 has no client certificate and shares the port with profile 3 (A00.FR.006).
         context.verify_mode = ssl.CERT_OPTIONAL
         # The operator may trust an intermediate authority and not all that its root signs.
@@ -113,8 +113,8 @@ def _context() -> ssl.SSLContext:
 
 def _load_certificate(context: ssl.SSLContext, certificate: str, key: str) -> None:
     """Add a certificate; one for each kind of key may be there (note to A00.FR.317)."""
-    _check_readable(CERTIFICATE, certificate)
-    _check_readable(KEY, key)
+    check_readable(CERTIFICATE, certificate)
+    check_readable(KEY, key)
     try:
         # An encrypted key fails with this password, where it would ask for one without.
         context.load_cert_chain(certificate, key, password="")
@@ -124,7 +124,7 @@ def _load_certificate(context: ssl.SSLContext, certificate: str, key: str) -> No
         ) from error
 
 
-def _check_readable(variable: str, path: str) -> None:
+def check_readable(variable: str, path: str) -> None:
     try:
         with open(path, "rb"):
             pass
@@ -132,7 +132,7 @@ def _check_readable(variable: str, path: str) -> None:
         raise ImproperlyConfigured(f"{variable}: cannot read {path}: {error.strerror}") from error
 
 
-def _client_ca() -> str:
+def client_ca() -> str:
     """Return what client certificates are verified against; nothing while there is nothing."""
     if not settings.CSMS_TLS_CLIENT_CA and authority.root_file().exists():
         return str(authority.root_file())
@@ -141,11 +141,11 @@ def _client_ca() -> str:
 
 def _stamps() -> list[tuple[int, int, int] | None]:
     """Return what changes with the files."""
-    paths = (*settings.CSMS_TLS_CERTIFICATES, *settings.CSMS_TLS_KEYS, _client_ca())
-    return [_stamp(path) for path in paths]
+    paths = (*settings.CSMS_TLS_CERTIFICATES, *settings.CSMS_TLS_KEYS, client_ca())
+    return [stamp(path) for path in paths]
 
 
-def _stamp(path: str) -> tuple[int, int, int] | None:
+def stamp(path: str) -> tuple[int, int, int] | None:
     try:
         status = os.stat(path)
     except OSError:

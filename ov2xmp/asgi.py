@@ -1,4 +1,4 @@
-"""ASGI entry point: HTTP to Django, ``/ws/updates/`` to the live updates."""
+"""ASGI entry point: HTTP to Django, ``/ws/updates/`` to the live updates, both as seen through trusted proxies."""
 
 import os
 
@@ -9,7 +9,8 @@ from django.core.asgi import get_asgi_application
 
 http = get_asgi_application()
 
-# The consumers need Django set up, which the line above did.
+# They need Django set up, which the line above did.
+from tasks.proxies import ProxyHeaders
 from tasks.routing import websocket_application
 
-application = ProtocolTypeRouter({"http": http, "websocket": websocket_application})
+application = ProxyHeaders(ProtocolTypeRouter({"http": http, "websocket": websocket_application}))

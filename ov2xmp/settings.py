@@ -10,6 +10,7 @@ import os
 import secrets
 import tempfile
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -58,6 +59,22 @@ def env_int(name: str, default: int, minimum: int = 0) -> int:
 
 def env_list(name: str, default: str = "") -> list[str]:
     return [item.strip() for item in env(name, default).split(",") if item.strip()]
+
+
+def env_networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Read addresses and networks. One that is everybody, or that no peer is ever seen with, is refused."""
+    networks = []
+    for item in env_list(name):
+        try:
+            network = ip_network(item)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name} must list addresses and networks: {error}") from error
+        if network.prefixlen == 0:
+            raise ImproperlyConfigured(f"{name} must name certain addresses, and {item} is every one")
+        if getattr(network.network_address, "ipv4_mapped", None):
+            raise ImproperlyConfigured(f"{name} must have {item} as the IPv4 address that it is")
+        networks.append(network)
+    return tuple(networks)
 
 
 def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
@@ -115,6 +132,9 @@ if not SECRET_KEY:
 
 ALLOWED_HOSTS = env_list("OV2XMP_DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1")
 CSRF_TRUSTED_ORIGINS = env_list("OV2XMP_CSRF_TRUSTED_ORIGINS")
+
+# Peers whose X-Forwarded-* and Client-Cert headers are believed.
+TRUSTED_PROXIES = env_networks("OV2XMP_TRUSTED_PROXIES")
 
 BIND = env("OV2XMP_BIND", "127.0.0.1")
 WEB_PORT = env_int("OV2XMP_WEB_PORT", 8000)
@@ -206,6 +226,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "api.slots.Slots",
+    "api.cookies.SecureCookies",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -392,8 +413,11 @@ OCPP_VALIDATION = env_choice("OV2XMP_OCPP_VALIDATION", "tolerant", ("tolerant", 
 OCPP_REPAIR_JSON = env_bool("OV2XMP_OCPP_REPAIR_JSON")
 OCPP_PATH = env("OV2XMP_OCPP_PATH", "/ws/ocpp")
 OCPP_MIN_SECURITY_PROFILE = int(env_choice("OV2XMP_OCPP_MIN_SECURITY_PROFILE", "0", ("0", "1", "2", "3")))
-if OCPP_MIN_SECURITY_PROFILE > 1 and not CSMS_TLS_CERTIFICATES:
-    raise ImproperlyConfigured("OV2XMP_OCPP_MIN_SECURITY_PROFILE demands TLS: set OV2XMP_CSMS_TLS_CERTIFICATE.")
+if OCPP_MIN_SECURITY_PROFILE > 1 and not (CSMS_TLS_CERTIFICATES or TRUSTED_PROXIES):
+    raise ImproperlyConfigured(
+        "OV2XMP_OCPP_MIN_SECURITY_PROFILE demands TLS: set OV2XMP_CSMS_TLS_CERTIFICATE, "
+        "or OV2XMP_TRUSTED_PROXIES where a proxy ends it."
+    )
 OCPP_PING_INTERVAL = env_number("OV2XMP_OCPP_PING_INTERVAL", 60)
 OCPP_PING_TIMEOUT = env_number("OV2XMP_OCPP_PING_TIMEOUT", 60, minimum=0.1)
 OCPP_HANDSHAKE_TIMEOUT = env_number("OV2XMP_OCPP_HANDSHAKE_TIMEOUT", 20, minimum=0.1)

@@ -25,15 +25,19 @@ class Papers(NamedTuple):
 
 
 class Authority:
-    """A certificate authority that keeps everything in a directory; `root` is its own certificate."""
+    """A certificate authority that keeps everything in a directory; `root` is its own certificate.
 
-    def __init__(self, directory: Path, name: str = "Root of the tests") -> None:
+    It is a root, or one whose certificate comes from `issuer`.
+    """
+
+    def __init__(self, directory: Path, name: str = "Root of the tests", *, issuer: "Authority | None" = None) -> None:
         self._directory = directory
         self._name = pki.name(name)
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._count = 0
-        usage = x509.BasicConstraints(ca=True, path_length=0)
-        self.root = self._write("root", self._signed(self._name, self._key, timedelta(days=1), usage), self._key)
+        usage = x509.BasicConstraints(ca=True, path_length=0 if issuer else 1)
+        own = (issuer or self)._signed(self._name, self._key, timedelta(days=1), usage)
+        self.root = self._write("root", own, self._key)
 
     def server(self, *, key: CertificateIssuerPrivateKeyTypes | None = None, lifetime: float = 1) -> Papers:
         """Return papers for a server on this machine."""

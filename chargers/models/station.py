@@ -100,8 +100,14 @@ class ChargePoint(models.Model):
         needs_key = profile in (SecurityProfile.BASIC, SecurityProfile.TLS_BASIC) and not self._state.adding
         if needs_key and not self.key_hash:
             return "The station has no key yet, so it could never connect."
+        # What a proxy does for TLS, and which certificates it verifies, is not known here.
+        if settings.TRUSTED_PROXIES:
+            return ""
         if profile >= SecurityProfile.TLS_BASIC and not settings.CSMS_TLS_CERTIFICATES:
-            return "This platform has no TLS port (OV2XMP_CSMS_TLS_CERTIFICATE), so the station could never connect."
+            return (
+                "This platform has no TLS port (OV2XMP_CSMS_TLS_CERTIFICATE) and no proxy that ends TLS for it "
+                "(OV2XMP_TRUSTED_PROXIES), so the station could never connect."
+            )
         if profile == SecurityProfile.TLS_CERTIFICATE and not (
             settings.CSMS_TLS_CLIENT_CA or authority.root_file().exists()
         ):

@@ -161,6 +161,9 @@ def _prove(station: ChargePoint, value: Lookup) -> SecurityProfile | NotAuthenti
 
     Without a demand a key may be left out, and must not be wrong.
     """
+    if value.certificate_flaw:
+        # As in a TLS handshake, whatever is demanded.
+        return ConnectionTooWeak(station.chargepoint_id, value.certificate_flaw)
     demanded = max(station.security_profile, settings.OCPP_MIN_SECURITY_PROFILE)
     foreign = _why_foreign(station, value.certificate)
     if not foreign:

@@ -1,8 +1,10 @@
 """The embedded authority: its root is made once, and what it signs is what stations and servers verify."""
 
+import os
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -13,10 +15,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.x509 import ExtendedKeyUsageOID
 from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store
+from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
 from chargers import authority, pem
 from chargers.authority import EmbeddedAuthority
+from ov2xmp.settings import BASE_DIR
 from tests import pki
 
 OPENSSL = shutil.which("openssl")
@@ -44,11 +48,44 @@ def test_the_root_is_kept(data_dir: Path) -> None:
     assert sorted(path.name for path in data_dir.rglob("*")) == ["ca", "root.key", "root.pem"]
 
 
-def test_the_roots_key_is_closed_to_others(data_dir: Path) -> None:
+def test_the_root_is_open_to_others_and_its_key_is_not(data_dir: Path) -> None:
     EmbeddedAuthority().root()
 
-    assert stat.S_IMODE((data_dir / "ca").stat().st_mode) == 0o700
-    assert stat.S_IMODE((data_dir / "ca" / "root.key").stat().st_mode) == 0o600
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in data_dir.rglob("*")}
+    assert modes == {"ca": 0o755, "root.pem": 0o644, "root.key": 0o600}
+
+
+def make_authority(data_dir: Path) -> subprocess.Popen[str]:
+    """Run the command in a process of its own, as a deployment does before its proxy starts."""
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "makeauthority"],
+        cwd=BASE_DIR,
+        env={**os.environ, "OV2XMP_DATA_DIR": str(data_dir)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        umask=0o077,
+    )
+
+
+def test_processes_that_make_the_authority_at_once_make_one(data_dir: Path) -> None:
+    outcomes = [process.communicate(timeout=60) for process in [make_authority(data_dir) for _ in range(3)]]
+
+    assert all(f"{data_dir}/ca/root.pem" in output and not error for output, error in outcomes), outcomes
+    assert [path.name for path in data_dir.iterdir() if path.is_dir()] == ["ca"]
+    assert sorted(path.name for path in (data_dir / "ca").iterdir()) == ["root.key", "root.pem"]
+    assert stat.S_IMODE(authority.root_file().stat().st_mode) == 0o644
+    root = EmbeddedAuthority().root()
+    (data_dir / "ca" / "root.key").unlink()
+    call_command("makeauthority")
+    assert pem.read_certificate(authority.root_file().read_text(encoding="ascii")) == root
+
+
+def test_an_authority_that_cannot_be_made_is_an_error_that_names_its_file(settings: Settings) -> None:
+    settings.DATA_DIR = Path("/dev/null/data")
+
+    with pytest.raises(CommandError, match=r"/dev/null/data/ca/root\.pem cannot be made: .*Not a directory"):
+        call_command("makeauthority")
 
 
 def test_the_root_bears_the_operators_name(settings: Settings) -> None:

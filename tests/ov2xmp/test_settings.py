@@ -54,6 +54,11 @@ def test_a_switch_is_read(monkeypatch: pytest.MonkeyPatch, value: str, expected:
         (lambda name: settings.env_number(name, 1, minimum=0.1), "0", "must be at least 0.1, not 0"),
         (lambda name: settings.env_int(name, 1), "1.5", "must be a whole number, not 1.5"),
         (lambda name: settings.env_choice(name, "a", ("a", "b")), "c", "must be one of a, b, not 'c'"),
+        (settings.env_networks, "10.0.0.1, proxy", "must list addresses and networks: 'proxy' does not appear"),
+        (settings.env_networks, "10.0.0.1/8", "must list addresses and networks: 10.0.0.1/8 has host bits set"),
+        (settings.env_networks, "0.0.0.0/0", "must name certain addresses, and 0.0.0.0/0 is every one"),
+        (settings.env_networks, "::/0", "must name certain addresses, and ::/0 is every one"),
+        (settings.env_networks, "::ffff:10.0.0.1", "must have ::ffff:10.0.0.1 as the IPv4 address that it is"),
     ],
 )
 def test_a_value_that_cannot_be_read_is_named(
@@ -75,6 +80,12 @@ def test_a_list_is_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(NAME, "localhost, 127.0.0.1,,")
 
     assert settings.env_list(NAME) == ["localhost", "127.0.0.1"]
+
+
+def test_networks_of_both_kinds_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NAME, "172.20.0.5, 10.0.0.0/8,fd00::/8 ,::1,")
+
+    assert list(map(str, settings.env_networks(NAME))) == ["172.20.0.5/32", "10.0.0.0/8", "fd00::/8", "::1/128"]
 
 
 def test_a_secret_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -151,6 +162,7 @@ def test_the_defaults_serve_this_machine_only(load: Load, tmp_path: Path) -> Non
         ({"OV2XMP_CSMS_TLS_CERTIFICATE": "a.pem, b.pem", "OV2XMP_CSMS_TLS_KEY": "a.key"}, "OV2XMP_CSMS_TLS_KEY must"),
         ({"OV2XMP_CSMS_TLS_KEY": "a.key"}, "OV2XMP_CSMS_TLS_KEY must name one file for each"),
         ({"OV2XMP_OCPP_MIN_SECURITY_PROFILE": "2"}, "demands TLS: set OV2XMP_CSMS_TLS_CERTIFICATE"),
+        ({"OV2XMP_OCPP_MIN_SECURITY_PROFILE": "3"}, "or OV2XMP_TRUSTED_PROXIES where a proxy ends it"),
         ({"OV2XMP_OCPP_MIN_SECURITY_PROFILE": "4"}, "OV2XMP_OCPP_MIN_SECURITY_PROFILE must be one of 0, 1, 2, 3"),
     ],
 )
@@ -161,6 +173,12 @@ def test_settings_of_tls_that_do_not_fit_together_are_refused(
 
     assert refused.returncode == 1
     assert reason in refused.stderr
+
+
+def test_tls_may_be_demanded_where_a_proxy_ends_it(load: Load) -> None:
+    variables = {"OV2XMP_OCPP_MIN_SECURITY_PROFILE": "2", "OV2XMP_TRUSTED_PROXIES": "172.20.0.5"}
+
+    assert load("OCPP_MIN_SECURITY_PROFILE", OV2XMP_SECRET_KEY="key", **variables).stdout.strip() == "2"
 
 
 def test_sqlite_lies_in_the_data_dir(load: Load, tmp_path: Path) -> None:
