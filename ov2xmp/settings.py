@@ -7,58 +7,47 @@ name. ``docs/settings.md`` explains each variable.
 
 import hashlib
 import os
-import secrets
 import tempfile
+from collections.abc import Callable
 from datetime import timedelta
+from functools import wraps
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 from urllib.parse import quote, urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from filestore import configuration, environment
+from filestore.account import Account, read_account
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
-def env(name: str, default: str = "") -> str:
-    """Read a text variable, or the content of the file that ``<name>_FILE`` names."""
-    if path := os.environ.get(f"{name}_FILE"):
+Given = ParamSpec("Given")
+Value = TypeVar("Value")
+
+
+def named_to_django(read: Callable[Given, Value]) -> Callable[Given, Value]:
+    """Make a reader of a setting fail with the error that Django's commands show without a stack trace."""
+
+    @wraps(read)
+    def reader(*arguments: Given.args, **options: Given.kwargs) -> Value:
         try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ImproperlyConfigured(f"{name}_FILE: cannot read {path}: {error.strerror}") from error
-    return os.environ.get(name, default)
+            return read(*arguments, **options)
+        except environment.SettingError as error:
+            raise ImproperlyConfigured(str(error)) from error
+
+    return reader
 
 
-def env_bool(name: str, default: bool = False) -> bool:
-    value = env(name).strip().lower()
-    if value in ("", "0", "false", "no", "off"):
-        return False if value else default
-    if value in ("1", "true", "yes", "on"):
-        return True
-    raise ImproperlyConfigured(f"{name} must be 0 or 1, not {value!r}")
-
-
-def env_number(name: str, default: float, minimum: float = 0) -> float:
-    value = env(name)
-    try:
-        number = float(value) if value else default
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} must be a number, not {value!r}") from error
-    if number < minimum:
-        raise ImproperlyConfigured(f"{name} must be at least {minimum:g}, not {value}")
-    return number
-
-
-def env_int(name: str, default: int, minimum: int = 0) -> int:
-    number = env_number(name, default, minimum)
-    if number != int(number):
-        raise ImproperlyConfigured(f"{name} must be a whole number, not {number}")
-    return int(number)
-
-
-def env_list(name: str, default: str = "") -> list[str]:
-    return [item.strip() for item in env(name, default).split(",") if item.strip()]
+env = named_to_django(environment.env)
+env_bool = named_to_django(environment.env_bool)
+env_number = named_to_django(environment.env_number)
+env_int = named_to_django(environment.env_int)
+env_list = named_to_django(environment.env_list)
+env_choice = named_to_django(environment.env_choice)
 
 
 def env_networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -77,33 +66,6 @@ def env_networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(networks)
 
 
-def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
-    value = env(name, default).strip()
-    if value not in choices:
-        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}")
-    return value
-
-
-def read_or_create_secret(path: Path, size: int = 48) -> str:
-    """Return the secret kept in `path`, made of `size` bytes on first use and readable by its owner only.
-
-    Several processes start at once, so the file appears whole or not at all: whoever links its
-    finished temporary file first wins, the others read that one.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        handle, name = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(secrets.token_urlsafe(size))
-        try:
-            os.link(name, path)
-        except FileExistsError:
-            pass
-        finally:
-            os.unlink(name)
-    return path.read_text(encoding="utf-8").strip()
-
-
 def embedded_redis_socket(data_dir: Path) -> Path:
     """Say where the embedded redis listens: in the data dir, unless that path is too long or too odd.
 
@@ -119,7 +81,7 @@ def embedded_redis_socket(data_dir: Path) -> Path:
 
 
 DEBUG = env_bool("OV2XMP_DEBUG")
-DATA_DIR = Path(env("OV2XMP_DATA_DIR") or BASE_DIR / "var").resolve()
+DATA_DIR = named_to_django(environment.data_dir)()
 
 SECRET_KEY = env("OV2XMP_SECRET_KEY")
 if not SECRET_KEY:
@@ -128,7 +90,7 @@ if not SECRET_KEY:
             "Set OV2XMP_SECRET_KEY or OV2XMP_SECRET_KEY_FILE, or name a data directory in "
             "OV2XMP_DATA_DIR where a generated key is kept."
         )
-    SECRET_KEY = read_or_create_secret(DATA_DIR / "secret-key")
+    SECRET_KEY = environment.read_or_create_secret(DATA_DIR / "secret-key")
 
 ALLOWED_HOSTS = env_list("OV2XMP_DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1")
 CSRF_TRUSTED_ORIGINS = env_list("OV2XMP_CSRF_TRUSTED_ORIGINS")
@@ -136,11 +98,11 @@ CSRF_TRUSTED_ORIGINS = env_list("OV2XMP_CSRF_TRUSTED_ORIGINS")
 # Peers whose X-Forwarded-* and Client-Cert headers are believed.
 TRUSTED_PROXIES = env_networks("OV2XMP_TRUSTED_PROXIES")
 
-BIND = env("OV2XMP_BIND", "127.0.0.1")
+BIND = named_to_django(configuration.bind)()
 WEB_PORT = env_int("OV2XMP_WEB_PORT", 8000)
 CSMS_PORT = env_int("OV2XMP_CSMS_PORT", 9000)
-FTP_PORT = env_int("OV2XMP_FTP_PORT", 2121)
-FILES_PORT = env_int("OV2XMP_FILES_PORT", 8080)
+FTP_PORT = named_to_django(configuration.ftp_port)()
+FILES_PORT = named_to_django(configuration.files_port)()
 
 
 def public_host() -> str:
@@ -151,14 +113,7 @@ def public_host() -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def account_password(name: str, file: str) -> str:
-    """Read the password of an account; short, as it goes into URLs. None is made where no data dir is named."""
-    if password := env(name):
-        return password
-    return read_or_create_secret(DATA_DIR / file, 18) if DEBUG or env("OV2XMP_DATA_DIR") else ""
-
-
-def file_server_url(name: str, default: str, schemes: tuple[str, ...], username: str, password: str) -> str:
+def file_server_url(name: str, default: str, schemes: tuple[str, ...], account: Account) -> str:
     """Read the base URL of a file server as stations see it, and put the account in where it names none."""
     url = env(name) or default
     try:
@@ -168,32 +123,28 @@ def file_server_url(name: str, default: str, schemes: tuple[str, ...], username:
         sound = False
     if not sound or " " in url or parts.query or parts.fragment:
         raise ImproperlyConfigured(f"{name} must be a URL that begins with {' or '.join(schemes)} and names a host")
-    if "@" in parts.netloc or not (username and password):
+    if "@" in parts.netloc or not (account.username and account.password):
         return url
-    account = f"{quote(username, safe='')}:{quote(password, safe='')}"
-    return parts._replace(netloc=f"{account}@{parts.netloc}").geturl()
+    userinfo = f"{quote(account.username, safe='')}:{quote(account.password, safe='')}"
+    return parts._replace(netloc=f"{userinfo}@{parts.netloc}").geturl()
 
 
-FTP_USERNAME = env("OV2XMP_FTP_USERNAME", "ov2xmp")
-FTP_PASSWORD = account_password("OV2XMP_FTP_PASSWORD", "ftp-password")
-HTTP_USERNAME = env("OV2XMP_HTTP_USERNAME", "ov2xmp")
-HTTP_PASSWORD = account_password("OV2XMP_HTTP_PASSWORD", "http-password")
+FTP_ACCOUNT = named_to_django(read_account)("OV2XMP_FTP", BASE_DIR / "ftp_server", "ftp-password")
+HTTP_ACCOUNT = named_to_django(read_account)("OV2XMP_HTTP", BASE_DIR / "http_file_server", "http-password")
 FTP_URL = file_server_url(
-    "OV2XMP_FTP_URL", f"ftp://{public_host()}:{FTP_PORT}/files", ("ftp", "ftps"), FTP_USERNAME, FTP_PASSWORD
+    "OV2XMP_FTP_URL", f"ftp://{public_host()}:{FTP_PORT}/files", ("ftp", "ftps"), FTP_ACCOUNT
 )
 HTTP_UPLOAD_URL = file_server_url(
     "OV2XMP_HTTP_UPLOAD_URL",
     f"http://{public_host()}:{FILES_PORT}/http/upload",
     ("http", "https"),
-    HTTP_USERNAME,
-    HTTP_PASSWORD,
+    HTTP_ACCOUNT,
 )
 HTTP_FILES_URL = file_server_url(
     "OV2XMP_HTTP_FILES_URL",
     f"http://{public_host()}:{FILES_PORT}/http/files",
     ("http", "https"),
-    HTTP_USERNAME,
-    HTTP_PASSWORD,
+    HTTP_ACCOUNT,
 )
 
 # TLS for stations, on a port of its own. The PEM files are the csms's to read.

@@ -5,6 +5,7 @@ from chargers import paths
 from chargers.choices import LogType
 from chargers.choices import LogUploadStatus as Status
 from chargers.models.job import Job
+from filestore.names import safe_name
 
 FAILED = frozenset(
     {Status.UPLOAD_FAILURE, Status.BAD_MESSAGE, Status.NOT_SUPPORTED_OPERATION, Status.PERMISSION_DENIED}
@@ -44,4 +45,4 @@ class LogUpload(Job):
     @property
     def file_path(self) -> str:
         """Where the file lies, or its folder while the station has not told its name."""
-        return self.path + paths.safe_name(self.file_name) if self.path and self.file_name else self.path
+        return self.path + safe_name(self.file_name) if self.path and self.file_name else self.path
