@@ -131,9 +131,7 @@ def file_server_url(name: str, default: str, schemes: tuple[str, ...], account: 
 
 FTP_ACCOUNT = named_to_django(read_account)("OV2XMP_FTP", BASE_DIR / "ftp_server", "ftp-password")
 HTTP_ACCOUNT = named_to_django(read_account)("OV2XMP_HTTP", BASE_DIR / "http_file_server", "http-password")
-FTP_URL = file_server_url(
-    "OV2XMP_FTP_URL", f"ftp://{public_host()}:{FTP_PORT}/files", ("ftp", "ftps"), FTP_ACCOUNT
-)
+FTP_URL = file_server_url("OV2XMP_FTP_URL", f"ftp://{public_host()}:{FTP_PORT}/files", ("ftp", "ftps"), FTP_ACCOUNT)
 HTTP_UPLOAD_URL = file_server_url(
     "OV2XMP_HTTP_UPLOAD_URL",
     f"http://{public_host()}:{FILES_PORT}/http/upload",
