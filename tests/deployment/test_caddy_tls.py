@@ -4,7 +4,6 @@ import base64
 import json
 import socket
 import ssl
-import subprocess
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,11 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from csms.tls import CIPHERS
 from tests import pki
 from tests.certificates import LOCALHOST, Authority, Papers
-from tests.e2e.edge import NAME, Caddy
-from tests.e2e.launcher import wait_until
+from tests.e2e.edge import NAME, Caddy, running
 from tests.e2e.stand_ins import echo
 
-START_TIMEOUT = 20.0
 # Those with forward secrecy; the rest of A00.FR.317 Caddy does not know.
 SUITES = [suite for suite in CIPHERS.split(":") if suite.startswith("ECDHE")]
 
@@ -31,7 +28,7 @@ Start = Callable[..., Caddy]
 
 
 @contextmanager
-def running(directory: Path, client_authority: Authority, **settings: str) -> Iterator[Caddy]:
+def front(directory: Path, client_authority: Authority, **settings: str) -> Iterator[Caddy]:
     """Run Caddy in front of a stand-in for everything."""
     with echo() as upstream:
         host, port = upstream.split(":")
@@ -47,29 +44,13 @@ def running(directory: Path, client_authority: Authority, **settings: str) -> It
                 **settings,
             },
         )
-        log = directory / "log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(caddy.command, env=caddy.settings, stdout=output, stderr=output)
-        try:
-            wait_until(lambda: serves(process, caddy), START_TIMEOUT, lambda: log.read_text("utf-8"))
+        with running(caddy.command, caddy.settings, caddy.page, directory / "log"):
             yield caddy
-        finally:
-            process.terminate()
-            process.wait(START_TIMEOUT)
-
-
-def serves(process: subprocess.Popen[bytes], caddy: Caddy) -> bool:
-    assert process.poll() is None, "Caddy has ended"
-    try:
-        httpx.get(caddy.page, verify=False, trust_env=False)
-    except httpx.HTTPError:
-        return False
-    return True
 
 
 @pytest.fixture(scope="module")
 def caddy(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Caddy]:
-    with running(tmp_path_factory.mktemp("caddy"), authority) as caddy:
+    with front(tmp_path_factory.mktemp("caddy"), authority) as caddy:
         yield caddy
 
 
@@ -77,7 +58,7 @@ def caddy(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Ite
 def start(tmp_path: Path, authority: Authority) -> Iterator[Start]:
     """Yield a function that starts a Caddy of the test's own."""
     with ExitStack() as stack:
-        yield lambda **settings: stack.enter_context(running(tmp_path, authority, **settings))
+        yield lambda **settings: stack.enter_context(front(tmp_path, authority, **settings))
 
 
 def trusting(caddy: Caddy, suite: str = "", version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2) -> ssl.SSLContext:

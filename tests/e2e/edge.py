@@ -1,16 +1,23 @@
 """The platform behind Caddy, which runs the project's own Caddyfiles."""
 
+import json
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from tests.e2e.launcher import BASE_DIR, free_ports
+import httpx
+
+from tests.e2e.launcher import BASE_DIR, free_ports, wait_until
 from tests.e2e.parts import Parts
 
 NAME = "localhost"
 CADDY = str(Path(sys.executable).with_name("caddy"))
 RELOAD_TIMEOUT = 20
+START_TIMEOUT = 20
 
 
 class Caddy:
@@ -42,6 +49,12 @@ class Caddy:
     def command(self) -> tuple[str, ...]:
         return (CADDY, "run", "--config", self.config, "--adapter", "caddyfile")
 
+    def adapted(self) -> dict[str, Any]:
+        """Return the configuration as Caddy understands it."""
+        command = (CADDY, "adapt", "--config", self.config, "--adapter", "caddyfile")
+        done = subprocess.run(command, env=self.settings, check=True, timeout=RELOAD_TIMEOUT, capture_output=True)
+        return json.loads(done.stdout)  # type: ignore[no-any-return]
+
     @property
     def page(self) -> str:
         """A page that Caddy answers alone, once it has its certificate."""
@@ -56,6 +69,38 @@ class Caddy:
         command = (CADDY, "reload", "--config", self.config, "--adapter", "caddyfile", "--address", self.admin)
         environment = self.settings | settings
         subprocess.run(command, env=environment, check=True, timeout=RELOAD_TIMEOUT, capture_output=True)
+
+
+@contextmanager
+def running(command: Sequence[str], settings: dict[str, str], page: str, log: Path) -> Iterator[None]:
+    """Run a Caddy by itself, until the block ends; it is entered once `page` answers."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=settings, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        wait_until(lambda: _answers(process, page), START_TIMEOUT, lambda: log.read_text("utf-8"))
+        yield
+    finally:
+        process.terminate()
+        process.wait(START_TIMEOUT)
+
+
+def _answers(process: subprocess.Popen[bytes], page: str) -> bool:
+    assert process.poll() is None, "Caddy has ended"
+    try:
+        httpx.get(page, verify=False, trust_env=False)
+    except httpx.HTTPError:
+        return False
+    return True
+
+
+def members(node: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    """Walk through every member of every object in a configuration."""
+    if isinstance(node, dict):
+        yield from ((node, name) for name in node)
+        node = list(node.values())
+    if isinstance(node, list):
+        for each in node:
+            yield from members(each)
 
 
 def add_caddy(parts: Parts, caddyfile: str, **settings: str) -> Caddy:

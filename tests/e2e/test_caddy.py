@@ -1,8 +1,9 @@
 """The platform through the real Caddy, as operators, frontends and stations meet it in production."""
 
 import asyncio
+import base64
 import json
-import ssl
+import re
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -18,14 +19,16 @@ import websockets
 
 from tests.certificates import Authority
 from tests.csms.raw import exchange
-from tests.e2e.edge import Caddy, add_caddy
+from tests.e2e.edge import CADDY, Caddy, add_caddy, members, running
 from tests.e2e.frontend import Listener
+from tests.e2e.launcher import free_ports
 from tests.e2e.parts import PASSWORD, Parts, python
 from tests.e2e.stand_ins import echo, name_server
 from tests.e2e.storage import own_storage
 from tests.simulator.v16 import Station16
 
 REPLICA = "127.0.0.2"
+ACCOUNT = ("ov2xmp", "a password of stations")
 TOOLS = ("filebrowser", "pgadmin4", "portainer", "kibana")
 
 
@@ -35,6 +38,7 @@ class Edge:
 
     parts: Parts
     caddy: Caddy
+    files: Path
 
     def station(self, identity: str, url: str = "", **options: Any) -> Station16:
         """Return a station that connects through Caddy, with TLS unless `url` says otherwise."""
@@ -61,6 +65,12 @@ def edge(redis_url: str, authority: Authority) -> Iterator[Edge]:
             "OV2XMP_REDIS_URL": redis_url,
             "OV2XMP_REDIS_PREFIX": f"test-{uuid4().hex[:8]}",
             "OV2XMP_TRUSTED_PROXIES": "127.0.0.1",
+            "OV2XMP_CSMS_TLS_CLIENT_CA": authority.root.certificate,
+            "OV2XMP_FILES_PORT": str(free_ports(1)[0]),
+            "OV2XMP_FILES_DIR": str(directory / "files"),
+            "OV2XMP_HTTP_USERNAME": ACCOUNT[0],
+            "OV2XMP_HTTP_PASSWORD": ACCOUNT[1],
+            "OV2XMP_FILES_LOGIN_DELAY": "0",
             **storage,
         }
         parts = Parts(directory, **settings)
@@ -68,6 +78,9 @@ def edge(redis_url: str, authority: Authority) -> Iterator[Edge]:
         parts.commands["replica"] = python("csms")
         parts.settings_of["replica"] = {"OV2XMP_BIND": REPLICA}
         parts.pages["replica"] = f"http://{REPLICA}:{csms_port}/healthz"
+        parts.commands["files"] = python("http_file_server")
+        files = f"127.0.0.1:{settings['OV2XMP_FILES_PORT']}"
+        parts.pages["files"] = f"http://{files}/healthz"
         caddy = add_caddy(
             parts,
             "caddyfile-prod",
@@ -77,6 +90,8 @@ def edge(redis_url: str, authority: Authority) -> Iterator[Edge]:
             OV2XMP_CADDY_CSMS_HOST="csms.test",
             OV2XMP_CADDY_CSMS_PORT=csms_port,
             OV2XMP_CADDY_CSMS_RESOLVERS=f"resolvers {names}",
+            OV2XMP_CADDY_FILES=files,
+            OV2XMP_FILES_DIR=settings["OV2XMP_FILES_DIR"],
             OV2XMP_CADDY_FRONTEND=stand_in,
             OV2XMP_CADDY_FILEBROWSER=stand_in,
             OV2XMP_CADDY_PGADMIN=stand_in,
@@ -86,8 +101,8 @@ def edge(redis_url: str, authority: Authority) -> Iterator[Edge]:
         )
         stack.callback(parts.kill_all)
         parts.prepare()
-        parts.start("web", "csms", "replica", "worker", "caddy")
-        yield Edge(parts, caddy)
+        parts.start("web", "csms", "replica", "worker", "files", "caddy")
+        yield Edge(parts, caddy, Path(settings["OV2XMP_FILES_DIR"]))
 
 
 @pytest.fixture
@@ -96,13 +111,21 @@ async def anybody(edge: Edge) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-@pytest.fixture
-async def operator(edge: Edge, anybody: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
-    """The administrator, logged in through Caddy."""
-    answer = await anybody.post("/api/token/", json={"username": "admin", "password": PASSWORD})
+@pytest.fixture(scope="module")
+def token(edge: Edge) -> str:
+    """The administrator's access token, got through Caddy."""
+    credentials = {"username": "admin", "password": PASSWORD}
+    context = edge.caddy.trusting()
+    answer = httpx.post(f"{edge.caddy.https}/api/token/", json=credentials, verify=context, trust_env=False, timeout=20)
     assert answer.status_code == 200, answer.text
-    anybody.headers["Authorization"] = f"Bearer {answer.json()['access']}"
-    yield anybody
+    return str(answer.json()["access"])
+
+
+@pytest.fixture
+async def operator(anybody: httpx.AsyncClient, token: str) -> httpx.AsyncClient:
+    """The administrator, logged in."""
+    anybody.headers["Authorization"] = f"Bearer {token}"
+    return anybody
 
 
 async def clear_cache(operator: httpx.AsyncClient, identity: str) -> dict[str, Any]:
@@ -112,8 +135,7 @@ async def clear_cache(operator: httpx.AsyncClient, identity: str) -> dict[str, A
 
 
 @asynccontextmanager
-async def listening(edge: Edge, operator: httpx.AsyncClient, identity: str) -> AsyncIterator[Listener]:
-    token = operator.headers["Authorization"].removeprefix("Bearer ")
+async def listening(edge: Edge, token: str, identity: str) -> AsyncIterator[Listener]:
     address = f"{edge.caddy.wss}/ws/updates/all/?token={token}&chargepoint_id={quote(identity)}"
     async with websockets.connect(address, ssl=edge.caddy.trusting(), proxy=None) as socket:
         await (await socket.ping())
@@ -122,12 +144,12 @@ async def listening(edge: Edge, operator: httpx.AsyncClient, identity: str) -> A
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 async def test_a_station_is_driven_and_watched_through_caddy(
-    edge: Edge, operator: httpx.AsyncClient, scheme: str
+    edge: Edge, operator: httpx.AsyncClient, token: str, scheme: str
 ) -> None:
     identity = f"C1/{scheme} 1"
     async with (
         edge.station(identity, getattr(edge.caddy, scheme)) as station,
-        listening(edge, operator, identity) as listener,
+        listening(edge, token, identity) as listener,
     ):
         assert (await station.boot())["status"] == "Accepted"
         assert await clear_cache(operator, identity) == {"status": "Accepted"}
@@ -136,12 +158,12 @@ async def test_a_station_is_driven_and_watched_through_caddy(
 
 
 async def test_stations_and_frontends_stay_connected_while_the_configuration_is_reloaded(
-    edge: Edge, operator: httpx.AsyncClient
+    edge: Edge, operator: httpx.AsyncClient, token: str
 ) -> None:
     async with (
         edge.station("C2", edge.caddy.ws) as plain,
         edge.station("C3") as secure,
-        listening(edge, operator, "C2") as listener,
+        listening(edge, token, "C2") as listener,
     ):
         await plain.boot()
         await secure.boot()
@@ -168,7 +190,6 @@ async def test_stations_go_to_all_replicas_and_those_of_a_dead_one_to_the_others
         stations = [await stack.enter_async_context(edge.station(f"C4-{number}")) for number in range(6)]
         assert await connections() == {"csms": 3, "replica": 3}
         edge.parts.kill("replica")
-        closed = asyncio.Event()
         lost = []
         for station in stations:
             try:
@@ -181,7 +202,6 @@ async def test_stations_go_to_all_replicas_and_those_of_a_dead_one_to_the_others
             await station.boot()
             assert await clear_cache(operator, station.identity) == {"status": "Accepted"}
         await asyncio.to_thread(edge.parts.start, "replica")
-        del closed
 
 
 STATIONS_PATHS = ["/ws/ocpp/C5", "/http/upload/x.bin", "/http/files/", "/http/files/x.bin"]
@@ -193,9 +213,9 @@ async def test_plain_http_is_for_stations_only(edge: Edge) -> None:
         for path in STATIONS_PATHS:
             assert not (await client.get(path)).is_redirect, path
         for path in OTHER_PATHS:
-            answer = await client.post(path, params={"a": "b c"})
+            answer = await client.post(path, params={"a": "b"})
             assert answer.status_code == 308
-            assert answer.headers["Location"] == f"{edge.caddy.https}/{path.removeprefix('/')}?a=b%20c"
+            assert answer.headers["Location"] == f"{edge.caddy.https}/{path.removeprefix('/')}?a=b"
 
 
 async def test_what_only_a_proxy_may_say_does_not_come_from_outside(anybody: httpx.AsyncClient) -> None:
@@ -228,7 +248,12 @@ async def test_the_platforms_paths_do_not_lead_to_the_frontend_and_all_others_do
 
 
 async def test_the_pages_of_the_csms_itself_are_not_there(edge: Edge) -> None:
-    for path in ("/ws/ocpp/metrics", "/ws/ocpp//healthz", "/ws/ocpp/%2e%2e/%2e%2e/metrics", "/ws/ocpp/..%2f..%2fmetrics"):
+    for path in (
+        "/ws/ocpp/metrics",
+        "/ws/ocpp//healthz",
+        "/ws/ocpp/%2e%2e/%2e%2e/metrics",
+        "/ws/ocpp/..%2f..%2fmetrics",
+    ):
         async with exchange(edge.caddy.http_port, path, without=("Sec-WebSocket-Key",)) as reply:
             assert reply.status != 200, path
 
@@ -261,12 +286,13 @@ async def test_tools_get_their_paths_as_they_need_them_and_a_missing_one_hinders
     assert (await anybody.get("/kibana/")).status_code == 502
 
 
-async def test_the_log_has_no_secrets(edge: Edge, operator: httpx.AsyncClient) -> None:
-    async with listening(edge, operator, "C8"):
+async def test_the_log_has_no_secrets(edge: Edge, operator: httpx.AsyncClient, token: str) -> None:
+    async with listening(edge, token, "C8"):
         pass
-    token = operator.headers["Authorization"].removeprefix("Bearer ")
     await operator.get("/anywhere", params={"password": "open-sesame", "q": "found-me"})
-    await operator.get("/elsewhere", headers={"Referer": "https://x.example/?token=open-sesame", "X-Auth": "open-sesame"})
+    await operator.get(
+        "/elsewhere", headers={"Referer": "https://x.example/?token=open-sesame", "X-Auth": "open-sesame"}
+    )
     async with edge.station("C8", password="open-sesame-1234") as station:
         await station.heartbeat()
     await operator.get("/the-end")
@@ -287,3 +313,202 @@ async def test_who_asks_for_too_much_is_told_so_as_the_api_does(operator: httpx.
         413,
         {"code": "PROXY_413", "message": "Request Entity Too Large", "details": {}},
     )
+
+
+async def test_a_station_uploads_and_fetches_files_over_plain_http_and_tls(edge: Edge) -> None:
+    content = uuid4().bytes * 100_000
+    for number, base in enumerate((edge.caddy.http, edge.caddy.https)):
+        async with edge.client(auth=ACCOUNT) as client:
+            client.base_url = base
+            stored = await client.put(f"/http/upload/logs/C9/{number}/log.bin", content=content)
+            assert stored.status_code == 201, stored.text
+            posted = await client.post(f"/http/upload/logs/C9/{number}/", files={"file": ("form.bin", content)})
+            assert posted.status_code == 201, posted.text
+            assert (edge.files / f"logs/C9/{number}/log.bin").read_bytes() == content
+            path = f"/http/files/logs/C9/{number}/log.bin"
+            fetched = await client.get(path)
+            assert (fetched.status_code, fetched.content) == (200, content)
+            assert "Content-Encoding" not in fetched.headers
+            part = await client.get(path, headers={"Range": "bytes=16-31", "If-Range": fetched.headers["ETag"]})
+            assert (part.status_code, part.content) == (206, content[16:32])
+            assert part.headers["Content-Range"] == f"bytes 16-31/{len(content)}"
+            assert (await client.head(path)).headers["Content-Length"] == str(len(content))
+
+
+async def test_files_are_for_the_account_only(edge: Edge, anybody: httpx.AsyncClient) -> None:
+    (edge.files / "firmware.bin").write_bytes(b"firmware")
+    for path in ("/http/files/", "/http/files/firmware.bin", "/http/files/nothing"):
+        for auth in (None, (ACCOUNT[0], "wrong")):
+            answer = await anybody.get(path, auth=auth)
+            assert answer.status_code == 401
+            assert answer.headers["WWW-Authenticate"].startswith("Basic")
+    assert (await anybody.put("/http/upload/x.bin", content=b"x")).status_code == 401
+    assert (await anybody.get("/http/files/firmware.bin", auth=ACCOUNT)).content == b"firmware"
+
+
+async def test_the_list_of_files_hides_what_is_not_complete(edge: Edge) -> None:
+    folder = edge.files / "logs/C10"
+    folder.mkdir(parents=True)
+    for name in ("seen.log", ".hidden.part", "index.html"):
+        (folder / name).write_text("<script>alert(1)</script>")
+    async with edge.client(auth=ACCOUNT) as client:
+        page = await client.get("/http/files/logs/C10/")
+        assert page.headers["Content-Type"].startswith("text/html")
+        assert "seen.log" in page.text
+        assert ".hidden.part" not in page.text
+        assert (await client.get("/http/files/logs/C10/.hidden.part")).status_code == 404
+        # What a station has put there cannot act as a page of the platform.
+        assert "alert" not in page.text
+        found = await client.get("/http/files/logs/C10/index.html")
+        assert "sandbox" in found.headers["Content-Security-Policy"]
+        assert found.headers["X-Content-Type-Options"] == "nosniff"
+        for odd in ("/http/files/../../secret-key", "/http/files/%2e%2e/secret-key", "/http/files/..%2fsecret-key"):
+            answer = await client.get(odd)
+            assert PASSWORD not in answer.text
+            assert answer.status_code in (200, 400, 404)
+            assert answer.status_code != 200 or "path" in answer.json()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_station_that_may_not_upload_does_not_send_its_file(edge: Edge, scheme: str) -> None:
+    port, tls = (edge.caddy.http_port, None) if scheme == "http" else (edge.caddy.https_port, edge.caddy.trusting())
+    reader, writer = await asyncio.open_connection("localhost", port, ssl=tls)
+    head = (
+        b"PUT /http/upload/large.bin HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\nExpect: 100-continue\r\n"
+    )
+    try:
+        writer.write(head + b"\r\n")
+        async with asyncio.timeout(10):
+            answer = await reader.readuntil(b"\r\n")
+        assert answer.startswith(b"HTTP/1.1 401 ")
+    finally:
+        writer.transport.abort()
+
+
+async def test_a_refused_station_that_sends_its_file_at_once_hears_why(edge: Edge) -> None:
+    async with edge.client(auth=(ACCOUNT[0], "wrong")) as client:
+        for base in (edge.caddy.http, edge.caddy.https):
+            client.base_url = base
+            answer = await client.put("/http/upload/large.bin", content=bytes(9_000_000))
+            assert (answer.status_code, answer.json()["code"]) == (401, "authentication_failed")
+            # The next request needs a connection of its own, and knows it.
+            assert (await client.get("/http/files/", auth=ACCOUNT)).status_code == 200
+
+
+async def test_a_station_that_waits_is_asked_for_its_file(edge: Edge) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", edge.caddy.http_port)
+    basic = base64.b64encode(":".join(ACCOUNT).encode()).decode()
+    head = (
+        "PUT /http/upload/asked.bin HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+        f"Expect: 100-continue\r\nAuthorization: Basic {basic}\r\n\r\n"
+    )
+    try:
+        writer.write(head.encode())
+        async with asyncio.timeout(10):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
+            writer.write(b"asked")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 201 ")
+    finally:
+        writer.transport.abort()
+    assert (edge.files / "asked.bin").read_bytes() == b"asked"
+
+
+async def test_an_upload_is_passed_on_while_it_comes(edge: Edge) -> None:
+    arrived = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"x" * 1_000_000
+        async with asyncio.timeout(10):
+            # Nothing is held back in Caddy until the rest is there.
+            while not any(path.stat().st_size for path in edge.files.rglob(".*") if path.is_file()):
+                await asyncio.sleep(0.01)
+        arrived.set()
+        yield b"y"
+
+    async with edge.client(auth=ACCOUNT) as client:
+        assert (await client.put("/http/upload/slow.bin", content=slowly())).status_code == 201
+    assert arrived.is_set()
+
+
+async def test_the_security_profile_is_what_caddy_tells_of_the_connection(
+    edge: Edge, operator: httpx.AsyncClient, authority: Authority
+) -> None:
+    certified = edge.caddy.trusting()
+    certified.load_cert_chain(*authority.station("C11"))
+    mtls = edge.caddy.mtls
+    made = await operator.post("/api/chargepoint/", json={"chargepoint_id": "C11"})
+    key = made.json()["key"]
+    ways = {
+        1: [(edge.caddy.ws, {"password": key})],
+        2: [(edge.caddy.wss, {"password": key}), (mtls, {"password": key})],
+        3: [(mtls, {"ssl": certified})],
+    }
+    for profile in ways:
+        changed = await operator.patch("/api/chargepoint/C11/", json={"security_profile": profile})
+        assert changed.status_code == 200, changed.text
+        for offered, connections in ways.items():
+            for url, options in connections:
+                if offered >= profile:
+                    async with edge.station("C11", url, **options) as station:
+                        await station.heartbeat()
+                else:
+                    with pytest.raises(websockets.InvalidStatus):
+                        await edge.station("C11", url, **options).connect()
+    shown = (await operator.get("/api/chargepoint/C11/")).json()
+    assert shown["ip_address"] == "127.0.0.1"
+
+
+async def test_an_operator_logs_in_to_the_admin_and_is_led_to_tls_addresses(
+    edge: Edge, operator: httpx.AsyncClient
+) -> None:
+    for name in ("A", "B"):
+        await operator.post("/api/location/", json={"name": name})
+    page = await operator.get("/api/location/", params={"limit": 1})
+    assert page.json()["next"].startswith(f"{edge.caddy.https}/api/location/")
+    form = await operator.get("/admin/login/?next=/admin/")
+    token = form.text.split('name="csrfmiddlewaretoken" value="')[1].split('"')[0]
+    answer = await operator.post(
+        "/admin/login/?next=/admin/",
+        data={"username": "admin", "password": PASSWORD, "csrfmiddlewaretoken": token},
+        headers={"Origin": edge.caddy.https, "Referer": f"{edge.caddy.https}/admin/login/"},
+    )
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
+    assert all("Secure" in cookie for cookie in answer.headers.get_list("Set-Cookie"))
+    assert (await operator.get("/admin/")).status_code == 200
+
+
+async def test_browsers_are_told_to_stay_with_tls_and_not_what_serves_them(
+    edge: Edge, anybody: httpx.AsyncClient
+) -> None:
+    async with httpx.AsyncClient(base_url=edge.caddy.http, trust_env=False) as plain:
+        for client in (anybody, plain):
+            for path in ("/api/", "/http/files/", "/nowhere", "/kibana/"):
+                headers = (await client.get(path)).headers
+                assert not {"Server", "Via"} & {name.title() for name in headers}
+                assert ("Strict-Transport-Security" in headers) is (client is anybody), path
+
+
+async def test_an_idle_station_is_cut_by_no_timeout_of_caddys(
+    edge: Edge, operator: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    # Caddy's configuration has timeouts of other things: here all of them are so short that they would be met.
+    config = edge.caddy.adapted()
+    for node, name in members(config):
+        if name.endswith("_timeout"):
+            node[name] = "300ms"
+    http_port, https_port, mtls_port, admin_port = free_ports(4)
+    text = json.dumps(config).replace(edge.caddy.admin, f"127.0.0.1:{admin_port}")
+    for old, new in zip(
+        (edge.caddy.http_port, edge.caddy.https_port, edge.caddy.mtls_port),
+        (http_port, https_port, mtls_port),
+        strict=True,
+    ):
+        text = re.sub(rf"\b{old}\b", str(new), text)
+    (tmp_path / "caddy.json").write_text(text)
+    page = f"http://localhost:{http_port}/http/files"
+    with running((CADDY, "run", "--config", str(tmp_path / "caddy.json")), edge.caddy.settings, page, tmp_path / "log"):
+        async with edge.station("C12", f"ws://localhost:{http_port}") as station:
+            await station.boot()
+            await asyncio.sleep(1.5)
+            assert await clear_cache(operator, "C12") == {"status": "Accepted"}
+            await station.heartbeat()
