@@ -59,6 +59,7 @@ TAG = "04A1B2C3D4E5F6"
 RESOURCES: dict[tuple[str, str], Payload] = {
     ("a station", "create"): {"chargepoint_id": STATION},
     ("a station", "partial_update"): {"registration_status": "Accepted"},
+    ("a station's key", "create"): {"force": False},
     ("a connector", "partial_update"): {"standard": "IEC_62196_T2", "format": "SOCKET", "power_type": "AC_3_PHASE"},
     ("an id tag", "create"): {"idToken": TAG, "friendly_name": "Blue card"},
     ("an id tag", "partial_update"): {"revoked": False},

@@ -283,6 +283,7 @@ class SecurityEvent(Representation):
     timestamp = serializers.DateTimeField()
     timestamp_raw = serializers.CharField(help_text="what the station sent, where it could not be taken as it is")
     received_at = serializers.DateTimeField()
+    count = serializers.IntegerField(help_text="how often within the hour, for attempts to connect that were refused")
 
 
 class JobReport(serializers.Serializer):

@@ -3,7 +3,9 @@
 from typing import Any
 
 from rest_framework_simplejwt import views
+from rest_framework_simplejwt.serializers import TokenObtainPairSerializer
 
+from api import logins
 from api.openapi import INVALID, Schema, error
 
 
@@ -18,10 +20,23 @@ class TokenSchema(Schema):
         return {400: INVALID, 401: error("no_active_account", "Wrong username or password, or no valid token.")}
 
 
+class LoginSerializer(TokenObtainPairSerializer):
+    def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
+        with logins.limited(self.context["request"], attrs[self.username_field]):
+            return super().validate(attrs)
+
+
+class LoginSchema(TokenSchema):
+    def errors(self) -> dict[int, Any]:
+        wait = error("throttled", "Too many failed logins; `Retry-After` has the seconds.", {"wait": 300})
+        return {**super().errors(), 429: wait}
+
+
 class Login(views.TokenObtainPairView):
     """Paste the `access` token into *Authorize*, above on the right, to use everything else here."""
 
-    schema = TokenSchema()
+    schema = LoginSchema()
+    serializer_class = LoginSerializer
     tag = "tokens"
     summaries = {"post": "Log in"}
 

@@ -1,10 +1,14 @@
 """Everything under ``/api/``. A trailing slash may be left out everywhere."""
 
+import functools
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
-from api import commands, representations, resources, tokens
+from api import commands, keys, representations, resources, tokens
 from api.health import Health
 from api.locallists import LocalListResource
 from api.openapi import SchemaView
@@ -17,6 +21,18 @@ class Router(SimpleRouter):
     def __init__(self) -> None:
         super().__init__()
         self.trailing_slash = "/?"
+
+
+def post_apart(view: Any, others: Any, suffix: str) -> Any:
+    """Serve POST with a view of its own where an identity may end with what its path ends with."""
+
+    @functools.wraps(view)
+    def serve(request: HttpRequest, chargepoint_id: str) -> HttpResponse:
+        if request.method == "POST":
+            return view(request, chargepoint_id=chargepoint_id)
+        return others(request, chargepoint_id=f"{chargepoint_id}{suffix}")
+
+    return serve
 
 
 router = Router()
@@ -37,6 +53,7 @@ router.register("task", resources.CommandResource, "task")
 router.register("user", UserResource, "user")
 
 listed = {"get": "list"}
+station = resources.StationResource.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"})
 
 urlpatterns = [
     path("", SpectacularSwaggerView.as_view(url_name="schema"), name="swagger"),
@@ -57,6 +74,11 @@ urlpatterns = [
         rf"^statusnotification/(?P<chargepoint_id>{ANYTHING})/?$",
         resources.StatusResource.as_view(listed),
         name="statusnotification",
+    ),
+    re_path(
+        rf"^chargepoint/(?P<chargepoint_id>{ANYTHING})/key/?$",
+        post_apart(keys.StationKey.as_view({"post": "create"}), station, "/key"),
+        name="chargepoint-key",
     ),
     re_path(r"^locallist/?$", LocalListResource.as_view(listed), name="locallist-list"),
     re_path(

@@ -479,8 +479,12 @@ class StationAdmin(Editable):
         chosen = list(queryset)
         context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "New keys", "stations": chosen}
         if "confirmed" in request.POST:
+            changes, by = Changes(), request.user.get_username()
             with transaction.atomic():
-                context["keys"] = [(row, stations.new_key(row)) for row in chosen]
+                context["keys"] = [
+                    (row, stations.renew_key(row, by=by, at=timezone.now(), changes=changes)) for row in chosen
+                ]
+                transaction.on_commit(lambda: committed.send(type(self), changes=changes))
             for row in chosen:
                 self.log_change(request, row, "Gave a new key.")
         return TemplateResponse(request, "admin/chargers/chargepoint/keys.html", context)
@@ -875,7 +879,15 @@ class LimitationAdmin(ReadOnly):
 
 @admin.register(SecurityEvent)
 class SecurityEventAdmin(ReadOnly):
-    list_display = ("timestamp", station, "type", marked("critical", "critical"), prose("tech_info"), "received_at")
+    list_display = (
+        "timestamp",
+        station,
+        "type",
+        marked("critical", "critical"),
+        prose("tech_info"),
+        "count",
+        "received_at",
+    )
     list_filter = (CriticalFilter, "timestamp")
     search_fields = ("chargepoint__chargepoint_id__exact", "type")
     search_help_text = "Station's identity in full, or part of the event's type."

@@ -308,6 +308,7 @@ def securityevent(row: SecurityEvent) -> Json:
         "timestamp": time(row.timestamp),
         "timestamp_raw": row.timestamp_raw,
         "received_at": time(row.received_at),
+        "count": row.count,
     }
 
 

@@ -125,6 +125,7 @@ class Refusal:
     reason: str
     address: str | None
     at: datetime
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,6 +440,7 @@ class SecurityEventReport:
     at: datetime
     received_at: datetime
     at_raw: str = ""
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from prometheus_client import Counter, Gauge, Histogram, generate_latest
 
 CONNECTIONS = Gauge("ocpp_connections", "Stations connected to this node")
 HANDSHAKES = Counter("ocpp_handshakes_total", "Connection attempts by how they ended", ["result"])
+SLOWED = Counter("ocpp_handshakes_slowed_total", "Refusals that were held back because many had failed before")
 TAKEOVERS = Counter("ocpp_takeovers_total", "Connections closed because their station connected anew")
 DEAD_PEERS = Counter("ocpp_dead_peers_total", "Connections closed because nothing came any more")
 

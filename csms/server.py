@@ -23,11 +23,18 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from chargers.errors import CertificateRefused, ConnectionTooWeak, UnknownStation, WrongCredentials
+from chargers.errors import (
+    CertificateRefused,
+    ConnectionTooWeak,
+    NotAuthenticated,
+    UnknownStation,
+    WrongCredentials,
+)
 from chargers.models.station import IDENTITY_LENGTH, identity_key
 from chargers.services import stations
-from chargers.values import Connected, DeviationNote, Disconnected, Lookup, NodeReport
+from chargers.values import Connected, DeviationNote, Disconnected, Lookup, NodeReport, Refusal
 from csms import metrics, tls
+from csms.attempts import MOST_LOGGED, Attempts, Failure
 from csms.connection import Connection, StationSocket
 from csms.errors import IntakeUnavailable
 from csms.intake import Intake
@@ -45,8 +52,16 @@ logger = logging.getLogger(__name__)
 # In the order in which we choose: what a station may be told decides, not how new its version is.
 VERSIONS: dict[str, Version] = {version.name.value: version for version in (V16, V201)}
 
+# How a station that is turned away is answered and counted.
+REFUSALS: dict[type[Exception], tuple[http.HTTPStatus, str]] = {
+    UnknownStation: (http.HTTPStatus.NOT_FOUND, "unknown station"),
+    ConnectionTooWeak: (http.HTTPStatus.FORBIDDEN, "connection too weak"),
+    WrongCredentials: (http.HTTPStatus.UNAUTHORIZED, "wrong credentials"),
+}
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 TICK_SECONDS = 1.0
+UNSEEN = "too many attempts have failed, and more are refused without a look"
 
 
 class BadIdentity(Exception):
@@ -117,6 +132,7 @@ class OcppServer:
         self._host, self._port, self._tls_port = host, port, tls_port
         self._tls = tls.ServerContext() if tls_port is not None else None
         self._proxied = ProxiedCertificates() if settings.TRUSTED_PROXIES else None
+        self.attempts = Attempts()
         self._relay = Relay(self.node_id, self._deliver, self._close_taken_over)
         self.intake = Intake(self._relay.publish)
         self.reader = Intake(self._relay.publish, only_reads=True)
@@ -231,23 +247,19 @@ class OcppServer:
             # The key of somebody else, so none of this station (A00.FR.204).
             password = None
         lookup = self._lookup(websocket, request.headers, identity, password)
+        pair = self.attempts.pair(lookup.address, identity)
+        if seconds := await self.attempts.turn(pair):
+            refusal = _refusal(http.HTTPStatus.TOO_MANY_REQUESTS, "too many failed attempts")
+            refusal.headers["Retry-After"] = str(seconds)
+            return refusal, "too many attempts"
         try:
-            (websocket.profile,) = await self.intake.submit((stations.lookup, lookup))
-        except UnknownStation as error:
-            logger.warning("unknown station %r from %s refused", identity, lookup.address)
-            return _refusal(http.HTTPStatus.NOT_FOUND, str(error)), "unknown station"
-        except ConnectionTooWeak as error:
-            unheard = not websocket.origin.forwarded and proxies.sent(request.headers.get_all)
-            hint = "; it sent headers of a proxy, which it is not (OV2XMP_TRUSTED_PROXIES)" if unheard else ""
-            logger.warning("station %r from %s refused: %s%s", identity, lookup.address, error.reason, hint)
-            return _refusal(http.HTTPStatus.FORBIDDEN, str(error)), "connection too weak"
-        except WrongCredentials as error:
-            logger.warning("station %r from %s refused: %s", identity, lookup.address, error.reason)
-            refusal = _refusal(http.HTTPStatus.UNAUTHORIZED, str(error))
-            refusal.headers["WWW-Authenticate"] = 'Basic realm="O-V2X-MP", charset="UTF-8"'
-            return refusal, "wrong credentials"
+            with self.attempts.under_way(pair):
+                (websocket.profile,) = await self.intake.submit((stations.lookup, lookup))
+        except (UnknownStation, NotAuthenticated) as error:
+            return await self._refuse(websocket, request.headers, lookup, error)
         except IntakeUnavailable:
             return _refusal(http.HTTPStatus.SERVICE_UNAVAILABLE, "the platform cannot tell stations now"), "unavailable"
+        self.attempts.passed(pair)
         if complete_upgrade(request.headers):
             metrics.DEVIATIONS.labels("upgrade-header-missing").inc()
             self.count_deviation(websocket.profile.chargepoint_id, Note("upgrade-header-missing", request.path))
@@ -256,6 +268,46 @@ class OcppServer:
             self.count_deviation(websocket.profile.chargepoint_id, Note("user-name-differs", username))
         websocket.version = self._choose_version(websocket, request.headers)
         return None, "accepted" if websocket.version else "no common version"
+
+    async def _refuse(
+        self, websocket: StationSocket, headers: Headers, lookup: Lookup, error: UnknownStation | NotAuthenticated
+    ) -> tuple[Response, str]:
+        """Turn a station away, the more slowly the more attempts of it or from its address have failed."""
+        status, result = REFUSALS[type(error)]
+        unknown = isinstance(error, UnknownStation)
+        guess = bool(unknown or lookup.password or lookup.certificate or lookup.certificate_flaw)
+        failure = self.attempts.failed(self.attempts.pair(lookup.address, lookup.identity), guess=guess)
+        self._log_refusal(websocket, headers, lookup, error, failure)
+        if failure.delay and await self.attempts.hold(failure.delay):
+            metrics.SLOWED.inc()
+        refusal = _refusal(status, str(error))
+        if status is http.HTTPStatus.UNAUTHORIZED:
+            refusal.headers["WWW-Authenticate"] = 'Basic realm="O-V2X-MP", charset="UTF-8"'
+        return refusal, result
+
+    def _log_refusal(
+        self,
+        websocket: StationSocket,
+        headers: Headers,
+        lookup: Lookup,
+        error: UnknownStation | NotAuthenticated,
+        failure: Failure,
+    ) -> None:
+        identity, address = lookup.identity, lookup.address
+        if failure.to_log <= MOST_LOGGED:
+            reason = "it is unknown" if isinstance(error, UnknownStation) else error.reason
+            unheard = not websocket.origin.forwarded and proxies.sent(headers.get_all)
+            hint = "; it sent headers of a proxy, which it is not (OV2XMP_TRUSTED_PROXIES)" if unheard else ""
+            logger.warning("station %r from %s refused: %s%s", identity, address, reason, hint)
+            if failure.shut_out:
+                logger.warning(
+                    "station %r from %s is refused without a look, for up to %d seconds",
+                    identity,
+                    address,
+                    failure.shut_out,
+                )
+        elif failure.to_log == MOST_LOGGED + 1:
+            logger.warning("more stations from %s are refused; they are counted, and not logged for now", address)
 
     def _lookup(self, websocket: StationSocket, headers: Headers, identity: str, password: bytes | None) -> Lookup:
         """Gather what a station proves its identity with, on its own connection or through a trusted proxy."""
@@ -513,15 +565,21 @@ class OcppServer:
             for (station, kind), count in counted.items()
         ]
         self._deviation_examples.clear()
+        unseen, self.attempts.unseen = self.attempts.unseen, Counter()
+        refusals = [
+            (stations.note_refusals, Refusal(pair.station, UNSEEN, pair.address, now, count))
+            for pair, count in unseen.items()
+        ]
         ends, self._unstored_ends = self._unstored_ends, []
         try:
             # The ends first: what is held is counted after them.
             *_, held = await self.intake.submit(
-                *[(stations.disconnect, end) for end in ends], *notes, (stations.report_node, report)
+                *[(stations.disconnect, end) for end in ends], *notes, *refusals, (stations.report_node, report)
             )
         except IntakeUnavailable:
             self._unstored_ends += ends
             self._deviations.update(counted)
+            self.attempts.unseen.update(unseen)
             for note in notes:
                 self._deviation_examples.setdefault((note[1].station, note[1].kind), note[1].example)
             raise
@@ -551,6 +609,7 @@ class OcppServer:
     async def _drain(self) -> None:
         """Stop in order: no new stations, running handlers finish, stations are told to come back (1012)."""
         self._draining = True
+        self.attempts.release()
         for task in (self._watcher, self._reporter):
             task.cancel()
         for server in self._servers:

@@ -4,9 +4,12 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from api.logins import AdminLogin
+
 admin.site.site_header = admin.site.site_title = "O-V2X-MP"
 admin.site.index_title = "Platform"
 admin.site.site_url = "/api/"
+admin.site.login_form = AdminLogin
 
 urlpatterns = [
     path("admin/", admin.site.urls),

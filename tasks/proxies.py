@@ -6,7 +6,7 @@ TLS that the proxy has ended Client-Cert and Client-Cert-Chain (RFC 9440).
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from django.conf import settings
@@ -59,6 +59,11 @@ def read_address(text: str) -> Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
+def network(address: str) -> str:
+    """Return what stands for a client where attempts are counted: of IPv6 it has a whole network (/64)."""
+    return str(IPv6Network((address, 64), strict=False)) if ":" in address else address
+
+
 def trusts(address: Address | None) -> bool:
     """Tell whether what comes from an address may tell who is behind it."""
     return address is not None and any(address in network for network in settings.TRUSTED_PROXIES)
@@ -70,10 +75,13 @@ def origin(peer: str | None, secure: bool, field: Field) -> Origin:
     `peer` is the address at the other end of the connection, `secure` says whether that has TLS,
     and `field` returns all values of a header, in their order.
     """
+    if not settings.TRUSTED_PROXIES and (peer is None or ":" not in peer):
+        # Most handshakes are as plain as that.
+        return Origin(peer, secure)
     address = read_address(peer) if peer else None
     told = str(address) if address else peer
     # Without a header it is a client on a trusted address: a health check, or a station in the same network.
-    if not settings.TRUSTED_PROXIES or not trusts(address) or not sent(field):
+    if not trusts(address) or not sent(field):
         return Origin(told, secure)
     client = _client(_values(field(FOR))) or address
     schemes = {scheme.casefold() for scheme in _values(field(PROTO))}

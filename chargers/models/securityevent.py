@@ -16,6 +16,7 @@ class SecurityEvent(models.Model):
         blank=True, help_text="what the station sent, where it could not be taken as it is"
     )
     received_at = models.DateTimeField(db_index=True)
+    count = models.PositiveIntegerField(default=1, db_default=1, help_text="how often within the hour after it")
 
     class Meta:
         ordering = ["-id"]

@@ -1,7 +1,10 @@
 """Security events: what stations report, and what the platform notices itself."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+
+from django.db.models import F
 
 from chargers.changes import Changes
 from chargers.models import SecurityEvent
@@ -24,6 +27,7 @@ def record(values: Sequence[SecurityEventReport], changes: Changes) -> list[None
             timestamp=value.at,
             timestamp_raw=value.at_raw,
             received_at=value.received_at,
+            count=value.count,
         )
         for value in values
     )
@@ -33,17 +37,24 @@ def record(values: Sequence[SecurityEventReport], changes: Changes) -> list[None
 
 
 def record_refusals(values: Sequence[Refusal], changes: Changes) -> None:
-    """Keep that stations were not let in, an hour apart for the same station and reason."""
+    """Keep that stations were not let in: an event for each station and reason an hour, which counts how often."""
     since = min(value.at for value in values) - REFUSED_AGAIN_AFTER
+    counts: Counter[tuple[str, str]] = Counter()
+    for value in values:
+        counts[value.station, value.reason] += value.count
     kept = SecurityEvent.objects.filter(
         chargepoint__in={value.station for value in values}, type=REFUSED, received_at__gt=since
     )
-    told = {(station, info.partition(": ")[2]) for station, info in kept.values_list("chargepoint_id", "tech_info")}
+    for key, station, info in kept.order_by("-pk").values_list("pk", "chargepoint_id", "tech_info"):
+        if again := counts.pop((station, info.partition(": ")[2]), 0):
+            SecurityEvent.objects.filter(pk=key).update(count=F("count") + again)
+            changes.note(TOPIC, key)
     news = []
     for value in values:
-        if (value.station, value.reason) not in told:
-            told.add((value.station, value.reason))
+        if count := counts.pop((value.station, value.reason), 0):
             info = f"{value.address or 'unknown address'}: {value.reason}"
-            news.append(SecurityEventReport(value.station, REFUSED, info, at=value.at, received_at=value.at))
+            news.append(
+                SecurityEventReport(value.station, REFUSED, info, at=value.at, received_at=value.at, count=count)
+            )
     if news:
         record(news, changes)

@@ -5,6 +5,7 @@ import hmac
 import logging
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -28,6 +29,7 @@ from chargers.values import (
     Lookup,
     NodeReport,
     Refusal,
+    SecurityEventReport,
     StationProfile,
 )
 
@@ -37,6 +39,8 @@ TOPIC = "chargepoint"
 
 # 20 random bytes as hexadecimal text: what AuthorizationKey holds (OCPP-J 1.6 section 6.2.2).
 KEY_BYTES = 20
+# The name in 2.0.1 (part 2 appendix 1) for a change of what authenticates.
+KEY_RENEWED = "ReconfigurationOfSecurityParameters"
 EXAMPLE_LENGTH = 500
 BOOT_FIELDS = ("registration_status", "firmware_version")
 FORGET_NODES_AFTER = timedelta(days=1)
@@ -47,6 +51,15 @@ def new_key(station: ChargePoint) -> str:
     key = secrets.token_hex(KEY_BYTES)
     station.key_hash, station.proposed_key_hash, station.key_change_id = hash_key(key.encode()), "", None
     station.save(update_fields=["key_hash", "proposed_key_hash", "key_change_id"])
+    return key
+
+
+def renew_key(station: ChargePoint, *, by: str, at: datetime, changes: Changes) -> str:
+    """Give a station another key, and keep who did it; see `new_key`."""
+    key = new_key(station)
+    logger.info("%s made a new key for station %s", by, station)
+    security.record([SecurityEventReport(station.pk, KEY_RENEWED, f"a new key was made by {by}", at, at)], changes)
+    changes.note(TOPIC, station.pk)
     return key
 
 
@@ -131,6 +144,16 @@ def lookup(values: Sequence[Lookup], changes: Changes) -> list[StationProfile | 
     if refused:
         security.record_refusals(refused, changes)
     return answers
+
+
+def note_refusals(values: Sequence[Refusal], changes: Changes) -> list[None]:
+    """Keep that stations were refused without a look; `station` is the identity that was told."""
+    rows = ChargePoint.objects.filter(lookup_key__in={identity_key(value.station) for value in values})
+    known = dict(rows.values_list("lookup_key", "pk"))
+    found = [replace(value, station=known[key]) for value in values if (key := identity_key(value.station)) in known]
+    if found:
+        security.record_refusals(found, changes)
+    return [None] * len(values)
 
 
 def _admit(value: Lookup, found: dict[str, ChargePoint], changes: Changes) -> StationProfile | ChargersError:

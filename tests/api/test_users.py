@@ -7,7 +7,7 @@ from rest_framework.test import APIClient
 from tasks.roles import Role, role_of
 from tests.api import rows
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_settings")]
 
 PASSWORD = "correct horse battery"
 

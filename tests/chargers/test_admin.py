@@ -421,15 +421,20 @@ def test_registration_status_is_set_for_many_at_once(as_operator: Client, told: 
     assert LogEntry.objects.get().object_id == "A"
 
 
-def test_new_keys_are_given_after_a_question_and_shown_once(as_operator: Client) -> None:
+def test_new_keys_are_given_after_a_question_and_shown_once(as_operator: Client, told: Callable[..., News]) -> None:
     station = rows.station(STRANGE)
+    stations.propose_key(station, b"x" * 40, uuid4())
     form = {"action": "give_new_keys", "_selected_action": [STRANGE]}
     question = as_operator.post(url(ChargePoint, "changelist"), form)
-    assert STRANGE in question.content.decode()
+    assert f"{STRANGE}: it may have taken a key" in question.content.decode()
     station.refresh_from_db()
     assert not station.key_hash
 
-    answer = as_operator.post(url(ChargePoint, "changelist"), {**form, "confirmed": "1"})
+    answers = []
+    news = told(lambda: answers.append(as_operator.post(url(ChargePoint, "changelist"), {**form, "confirmed": "1"})))
+    assert {topic for topic, _, _ in news} == {"chargepoint", "securityevent"}
+    assert models.SecurityEvent.objects.get().tech_info == "a new key was made by operating_user"
+    (answer,) = answers
     [(_, key)] = answer.context["keys"]
     assert key in answer.content.decode()
     assert "no-store" in answer["Cache-Control"]

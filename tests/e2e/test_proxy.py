@@ -1,6 +1,7 @@
 """The web process behind a real Caddy that ends TLS for it."""
 
 import json
+import secrets
 from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -46,9 +47,9 @@ def edge(tmp_path_factory: pytest.TempPathFactory, authority: Authority, redis_u
             "OV2XMP_TRUSTED_PROXIES": "127.0.0.1",
             "OV2XMP_DJANGO_ALLOWED_HOSTS": f"{HOST},127.0.0.1",
             "OV2XMP_REDIS_URL": redis_url,
-            "OV2XMP_REDIS_PREFIX": directory.name,
+            "OV2XMP_REDIS_PREFIX": f"proxy-{secrets.token_hex(4)}",
         }
-        parts = Parts(directory, **environment, **storage)
+        parts = Parts(directory, **{**environment, **storage})
         parts.prepare()
         papers = authority.server()
         sites = SITES.format(
