@@ -1,21 +1,39 @@
 """The account that stations share on a file server."""
 
+import contextlib
 import hashlib
 import hmac
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from filestore.environment import SettingError, data_dir, env, env_bool, read_or_create_secret
+from filestore.environment import BASE_DIR, SettingError, data_dir, env, env_bool, read_or_create_secret
 
 USERNAME = "ov2xmp"
-CONFIG = "config.json"
 # Bytes of a generated password: short, as it goes into URLs.
 PASSWORD_SIZE = 18
 # What example files, manuals and lists of default accounts have.
 DEFAULT_PASSWORDS = frozenset(
-    "12345 123456 1234567 12345678 123456789 admin changeit changeme default example ftp ftpuser guest http "
-    "letmein ov2xmp pass password password1 qwerty root secret station test user".split()
+    {"12345", "123456", "1234567", "12345678", "123456789", "admin", "anonymous", "changeit", "changeme", "default"}
+    | {"example", "ftp", "ftpuser", "guest", "http", "letmein", "ov2xmp", "pass", "passw0rd", "password", "password1"}
+    | {"qwerty", "root", "secret", "station", "test", "user"}
+)
+
+
+class Source(NamedTuple):
+    """Where the account of a server is found: two settings, and two files that stand in for them."""
+
+    username: str
+    password: str
+    config: Path
+    secret: str
+
+
+FTP = Source("OV2XMP_FTP_USERNAME", "OV2XMP_FTP_PASSWORD", BASE_DIR / "ftp_server" / "config.json", "ftp-password")
+HTTP = Source(
+    "OV2XMP_HTTP_USERNAME", "OV2XMP_HTTP_PASSWORD", BASE_DIR / "http_file_server" / "config.json", "http-password"
 )
 
 
@@ -32,12 +50,16 @@ class Account:
         Old clients send names and passwords in Latin-1 where others send UTF-8.
         """
         matching = False
-        for encoding in ("utf-8", "latin-1"):
-            known = (self.username.encode(encoding, "replace"), self.password.encode(encoding, "replace"))
-            same_name = hmac.compare_digest(_digest(known[0]), _digest(username))
-            same_password = hmac.compare_digest(_digest(known[1]), _digest(password))
+        for known_username, known_password in self._spellings():
+            same_name = hmac.compare_digest(_digest(known_username), _digest(username))
+            same_password = hmac.compare_digest(_digest(known_password), _digest(password))
             matching |= same_name & same_password
         return matching
+
+    def _spellings(self) -> Iterator[tuple[bytes, bytes]]:
+        for encoding in ("utf-8", "latin-1"):
+            with contextlib.suppress(UnicodeEncodeError):
+                yield self.username.encode(encoding), self.password.encode(encoding)
 
 
 def _digest(secret: bytes) -> bytes:
@@ -45,40 +67,39 @@ def _digest(secret: bytes) -> bytes:
     return hashlib.sha256(secret).digest()
 
 
-def read_account(prefix: str, folder: Path, secret_name: str) -> Account:
+def read_account(source: Source) -> Account:
     """Return the account of a file server; its name or password is empty where none is set.
 
-    ``<prefix>_USERNAME`` and ``<prefix>_PASSWORD`` count first, then ``config.json`` in the server's
-    `folder`. A password that is nowhere is kept in `secret_name` of the data directory, made on
-    first use; none is made where no data directory is named.
+    The settings count first, then ``config.json`` in the server's folder. A password that is nowhere
+    is kept in the data directory, made on first use; none is made where no data directory is named.
 
     Raises SettingError: a file cannot be read.
     """
-    kept = _read_config(folder / CONFIG)
-    username = env(f"{prefix}_USERNAME", kept.get("username", USERNAME))
-    password = env(f"{prefix}_PASSWORD") or kept.get("password", "")
+    kept = _read_config(source.config)
+    username = env(source.username, kept.get("username", USERNAME))
+    password = env(source.password) or kept.get("password", "")
     if not password and (env("OV2XMP_DATA_DIR") or env_bool("OV2XMP_DEBUG")):
-        path = data_dir() / secret_name
+        path = data_dir() / source.secret
         try:
             password = read_or_create_secret(path, PASSWORD_SIZE)
         except OSError as error:
-            raise SettingError(f"{prefix}_PASSWORD: cannot keep one in {path}: {error.strerror}") from error
+            raise SettingError(f"{source.password}: cannot keep one in {path}: {error.strerror}") from error
     return Account(username, password)
 
 
-def require_account(prefix: str, folder: Path, secret_name: str) -> Account:
+def require_account(source: Source) -> Account:
     """Return the account that a server checks logins against.
 
     Raises SettingError: there is none, or its password is one that everybody knows.
     """
-    account = read_account(prefix, folder, secret_name)
-    ways = f"Set {prefix}_PASSWORD or {prefix}_PASSWORD_FILE, or put it into {folder / CONFIG}."
+    account = read_account(source)
+    ways = f"Set {source.password} or {source.password}_FILE, or put it into {source.config}."
     if not account.username:
-        raise SettingError(f"{prefix}_USERNAME is empty, and nobody may log in without a name.")
+        raise SettingError(f"{source.username} is empty, and nobody may log in without a name.")
     if not account.password:
-        raise SettingError(f"{prefix}_PASSWORD is not set. {ways}")
+        raise SettingError(f"{source.password} is not set. {ways}")
     if account.password.casefold() in DEFAULT_PASSWORDS | {account.username.casefold()}:
-        raise SettingError(f"{prefix}_PASSWORD is the user name or a default password that everybody knows. {ways}")
+        raise SettingError(f"{source.password} is the user name or a default password that everybody knows. {ways}")
     return account
 
 

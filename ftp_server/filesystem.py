@@ -23,6 +23,8 @@ class StationFiles(AbstractedFS):
     """What pyftpdlib asks of a file system; its paths are absolute ones below the folder's root."""
 
     folder: Folder
+    # Whether what has come of an interrupted upload is kept.
+    resumable: bool
 
     def __init__(self, root: str, cmd_channel: Any) -> None:
         super().__init__(root, cmd_channel)
@@ -132,7 +134,7 @@ class StationFiles(AbstractedFS):
                 return self.folder.resume(names)
             except NotResumable:
                 pass
-        return self.folder.begin(names, resumable=True)
+        return self.folder.begin(names, resumable=self.resumable)
 
     def interrupted_size(self, path: str) -> int | None:
         """Return what has come of an interrupted upload, for a client that wants to go on with it."""

@@ -19,7 +19,7 @@ from ftp_server.transfer import PassivePorts, TlsTransfer, Transfer
 logger = logging.getLogger(__name__)
 
 # Seconds between two looks at whether to end, and between two at what interrupted uploads have left.
-TICK = 0.5
+TICK = 0.1
 SWEEP_INTERVAL = 300
 # Seconds that a client may take to open the data connection that it asked for.
 CONNECT_TIMEOUT = 30
@@ -48,7 +48,7 @@ def _session(settings: Settings, folder: Folder) -> Any:
     """Return the class of sessions; pyftpdlib takes its settings from class attributes."""
     permissions = PERMISSIONS + (CHANGES if settings.allow_changes else "")
     attributes = {
-        "abstracted_fs": type("Files", (StationFiles,), {"folder": folder}),
+        "abstracted_fs": type("Files", (StationFiles,), {"folder": folder, "resumable": settings.resume_timeout > 0}),
         "authorizer": Authorizer(settings.account, settings.logins, str(folder.root), permissions),
         "passive_dtp": type("Passive", (PassivePorts,), {"timeout": CONNECT_TIMEOUT}),
         "passive_ports": settings.passive_ports,
@@ -109,6 +109,6 @@ def _drain(server: FTPServer, timeout: float) -> None:
         for session in sessions:
             if not session.transferring and not session.leaving:
                 session.leave()
-        ioloop.loop(TICK / 5, blocking=False)
+        ioloop.loop(TICK, blocking=False)
     with contextlib.suppress(OSError):
         ioloop.loop(0, blocking=False)

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 # pyftpdlib's letters: change folder, list, read, append, write, make folders; and delete, rename.
 PERMISSIONS = "elrawm"
 CHANGES = "df"
+TRANSFERS = frozenset({"APPE", "LIST", "MLSD", "NLST", "RETR", "STOR", "STOU"})
 TLS_HANDSHAKE = b"\x16"
 
 
@@ -72,6 +73,7 @@ class Session(FTPHandler):
     dtp_handler = Transfer
     passive_dtp = PassivePorts
     leaving = False
+    _restart_position: int
 
     @property
     def _current_type(self) -> str:
@@ -89,10 +91,30 @@ class Session(FTPHandler):
             return data.decode("latin-1")
 
     def pre_process_command(self, line: str, cmd: str, arg: str) -> None:
+        if cmd in TRANSFERS and self.authenticated and not self._data_connection_is_possible():
+            self.respond("425 Use PASV, EPSV, PORT or EPRT first.")
+            return
         try:
             super().pre_process_command(line, cmd, arg)
         except FileError as error:
             self.respond(reply(error))
+
+    def _data_connection_is_possible(self) -> bool:
+        """Tell whether there is a data connection, or will be one: a transfer would wait for ever without."""
+        ways = (self.data_channel, self._dtp_acceptor, self._dtp_connector)
+        return any(way is not None for way in ways)
+
+    def give_up_waiting(self, told: str) -> None:
+        """End a transfer that waits for a data connection which will not come."""
+        if self.data_channel is not None:
+            return
+        waiting = [queue for queue in (self._in_dtp_queue, self._out_dtp_queue) if queue is not None]
+        for file in (self._in_dtp_queue and self._in_dtp_queue[0], self._out_dtp_queue and self._out_dtp_queue[2]):
+            if file is not None:
+                file.close()
+        self._in_dtp_queue = self._out_dtp_queue = None
+        if waiting:
+            self.respond_w_warning(told)
 
     def _make_epasv(self, extmode: bool = False) -> None:
         try:
@@ -157,9 +179,7 @@ class Session(FTPHandler):
     def on_login(self, username: str) -> None:
         logger.info("Login from %s", self.remote_ip)
 
-    def log_transfer(
-        self, cmd: str, filename: str, receive: bool, completed: bool, elapsed: float, bytes: int
-    ) -> None:
+    def log_transfer(self, cmd: str, filename: str, receive: bool, completed: bool, elapsed: float, bytes: int) -> None:
         path = filename if receive else self.fs.fs2ftp(filename)
         what = f"{cmd} {path} {'complete' if completed else 'incomplete'}"
         logger.info("%s from %s: %d bytes in %g seconds", what, self.remote_ip, bytes, elapsed)

@@ -3,13 +3,10 @@
 import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from pathlib import Path
 
 from filestore import configuration
-from filestore.account import Account, require_account
+from filestore.account import FTP, Account, require_account
 from filestore.environment import SettingError, env, env_bool, env_int, env_number
-
-FOLDER = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ def read() -> Settings:
     return Settings(
         bind=configuration.bind(),
         port=configuration.ftp_port(),
-        account=require_account("OV2XMP_FTP", FOLDER, "ftp-password"),
+        account=require_account(FTP),
         files=configuration.read_files(),
         logins=configuration.read_logins(),
         passive_ports=_passive_ports(),

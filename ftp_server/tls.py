@@ -51,14 +51,14 @@ class Certificate:
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         # Else OpenSSL asks for the password of an encrypted key on the terminal.
         context.set_passwd_cb(lambda *_: b"")
-        for (setting, path), load in zip(
-            self._files(), (context.use_certificate_chain_file, context.use_privatekey_file), strict=True
-        ):
-            try:
-                load(path)
-            except SSL.Error as error:
-                raise SettingError(
-                    f"{setting}: {path} cannot be used; it must be PEM, not encrypted, and key and certificate "
-                    "must belong together"
-                ) from error
+        try:
+            setting, path = self._files()[0]
+            context.use_certificate_chain_file(path)
+            setting, path = self._files()[1]
+            context.use_privatekey_file(path)
+        except SSL.Error as error:
+            raise SettingError(
+                f"{setting}: {path} cannot be used; it must be PEM, not encrypted, and key and certificate "
+                "must belong together"
+            ) from error
         return context

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import sys
 from typing import Any
 
 from pyftpdlib.handlers import DTPHandler
@@ -89,7 +90,7 @@ class Transfer(DTPHandler):
         """End a transfer because the client has closed its side, which it does at the end of a file, or with its death."""
         if self._closed or not isinstance(self.file_obj, UploadFile):
             super().handle_close()
-        elif not self.receive or self._client_has_gone():
+        elif not self.receive or _is_broken(sys.exception()) or self._client_has_gone():
             self._resp = ("426 Transfer aborted.", logger.debug)
             self.close()
         elif self.file_obj.finish():
@@ -124,6 +125,15 @@ class Transfer(DTPHandler):
         super().close()
 
 
+def _is_broken(error: BaseException | None) -> bool:
+    """Tell whether a connection was lost, by the error that pyftpdlib handles when it calls handle_close().
+
+    A client that ends TLS without saying so is none of that: some do at the end of each file.
+    """
+    code = error.args[0] if error is not None and error.args else 0
+    return isinstance(code, int) and code > 0
+
+
 class TlsTransfer(TLS_DTPHandler, Transfer):
     """A data connection that TLS may protect."""
 
@@ -146,3 +156,13 @@ class PassivePorts(PassiveDTP):
         except OSError:
             self._taken = address[1] != 0
             raise
+
+    def handle_accepted(self, connection: socket.socket, address: tuple[str, int]) -> None:
+        super().handle_accepted(connection, address)
+        if self._closed:
+            self.cmd_channel.give_up_waiting("425 The data connection was lost.")
+
+    def handle_timeout(self) -> None:
+        """Let a transfer go whose client never opened its data connection."""
+        self.close()
+        self.cmd_channel.give_up_waiting("425 No data connection was opened.")

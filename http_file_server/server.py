@@ -5,6 +5,7 @@ import json
 import logging
 import signal
 import socket
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -65,7 +66,7 @@ class Files:
         """Tell whether an upload could be stored."""
         try:
             await in_thread(self._folder.prepare)
-            await in_thread(lambda: self._folder.check_size(0))
+            await in_thread(partial(self._folder.check_size, 0))
         except OSError as error:
             raise Problem(503, "unavailable", f"The folder of files cannot be written to: {error.strerror}") from error
         except FileError as error:
@@ -76,13 +77,13 @@ class Files:
         names, _ = paths.segments(request)
         path = self._folder.locate(names)
         if path.is_dir():
-            return web.json_response(await in_thread(lambda: downloads.listing(self._folder, path)))
+            return web.json_response(await in_thread(partial(downloads.listing, self._folder, path)))
         return downloads.send(request, path)
 
     async def _write(self, request: web.BaseRequest) -> web.StreamResponse:
         names, is_folder = paths.segments(request)
         try:
-            await in_thread(lambda: self._receiver.check(request))
+            await in_thread(partial(self._receiver.check, request))
             await _invite_body(request)
         except (FileError, Problem) as error:
             problem = error if isinstance(error, Problem) else errors.of_file(error)

@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from filestore import configuration
-from filestore.account import Account, require_account
+from filestore.account import HTTP, Account, require_account
 from filestore.environment import env_int, env_number
 from filestore.proxies import Network, read_trusted
-
-FOLDER = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ def read() -> Settings:
     return Settings(
         bind=configuration.bind(),
         port=configuration.files_port(),
-        account=require_account("OV2XMP_HTTP", FOLDER, "http-password"),
+        account=require_account(HTTP),
         files=configuration.read_files(),
         logins=configuration.read_logins(),
         trusted_proxies=read_trusted(),

@@ -5,6 +5,7 @@ import mimetypes
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from aiohttp import BodyPartReader, MultipartReader, content_disposition_filename, parse_content_disposition, web
@@ -59,7 +60,7 @@ class Receiver:
                 await in_thread(upload.discard)
 
     async def _receive_body(self, request: web.BaseRequest, path: list[str], uploads: list[Upload]) -> None:
-        uploads.append(await in_thread(lambda: self._folder.begin(path)))
+        uploads.append(await in_thread(partial(self._folder.begin, path)))
         async with _writing(uploads[-1]) as write:
             while data := await self._wait(request.content.readany()):
                 await write(data)
@@ -74,7 +75,7 @@ class Receiver:
                 break
             if isinstance(part, BodyPartReader) and part.filename is not None:
                 place = _in_form(path, is_folder, part.filename)
-                uploads.append(await in_thread(lambda place=place: self._folder.begin(place)))
+                uploads.append(await in_thread(partial(self._folder.begin, place)))
                 async with _writing(uploads[-1]) as write:
                     while data := await self._wait(part.read_chunk(CHUNK)):
                         async for decoded in _decoded(part, data):
@@ -138,7 +139,7 @@ async def _writing(upload: Upload) -> AsyncIterator[Callable[[bytes], Awaitable[
     async def flush() -> None:
         data = bytes(gathered)
         gathered.clear()
-        await in_thread(lambda: upload.write(data))
+        await in_thread(partial(upload.write, data))
 
     yield write
     await flush()

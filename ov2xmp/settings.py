@@ -19,11 +19,9 @@ from urllib.parse import quote, urlsplit
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from filestore import configuration, environment
-from filestore.account import Account, read_account
+from filestore import account, configuration, environment
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-
+BASE_DIR = environment.BASE_DIR
 
 Given = ParamSpec("Given")
 Value = TypeVar("Value")
@@ -113,7 +111,7 @@ def public_host() -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def file_server_url(name: str, default: str, schemes: tuple[str, ...], account: Account) -> str:
+def file_server_url(name: str, default: str, schemes: tuple[str, ...], login: account.Account) -> str:
     """Read the base URL of a file server as stations see it, and put the account in where it names none."""
     url = env(name) or default
     try:
@@ -123,14 +121,14 @@ def file_server_url(name: str, default: str, schemes: tuple[str, ...], account: 
         sound = False
     if not sound or " " in url or parts.query or parts.fragment:
         raise ImproperlyConfigured(f"{name} must be a URL that begins with {' or '.join(schemes)} and names a host")
-    if "@" in parts.netloc or not (account.username and account.password):
+    if "@" in parts.netloc or not (login.username and login.password):
         return url
-    userinfo = f"{quote(account.username, safe='')}:{quote(account.password, safe='')}"
+    userinfo = f"{quote(login.username, safe='')}:{quote(login.password, safe='')}"
     return parts._replace(netloc=f"{userinfo}@{parts.netloc}").geturl()
 
 
-FTP_ACCOUNT = named_to_django(read_account)("OV2XMP_FTP", BASE_DIR / "ftp_server", "ftp-password")
-HTTP_ACCOUNT = named_to_django(read_account)("OV2XMP_HTTP", BASE_DIR / "http_file_server", "http-password")
+FTP_ACCOUNT = named_to_django(account.read_account)(account.FTP)
+HTTP_ACCOUNT = named_to_django(account.read_account)(account.HTTP)
 FTP_URL = file_server_url("OV2XMP_FTP_URL", f"ftp://{public_host()}:{FTP_PORT}/files", ("ftp", "ftps"), FTP_ACCOUNT)
 HTTP_UPLOAD_URL = file_server_url(
     "OV2XMP_HTTP_UPLOAD_URL",

@@ -15,7 +15,12 @@ DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
 LINK = re.compile(r"\[[^\]]*\]\((?!https?://|#)([^)#\s]+)")
 # A path, and what is sent there.
 REQUEST = re.compile(r"""^\$ api "?([^\s"?]+)\S*(?: -X \w+)?(?: -d '(.*?)')?""", re.DOTALL | re.MULTILINE)
-VARIABLE = re.compile(r'env(?:_\w+)?\(\s*"(OV2XMP_\w+)"')
+VARIABLE = re.compile(r'"(OV2XMP_\w+)"')
+READERS = [
+    path
+    for package in ("ov2xmp", "filestore", "ftp_server", "http_file_server")
+    for path in ROOT.glob(f"{package}/*.py")
+]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -35,7 +40,7 @@ def test_every_request_of_the_walkthrough_has_an_address_and_every_command_a_bod
 
 
 def test_every_setting_is_explained() -> None:
-    variables = set(VARIABLE.findall((ROOT / "ov2xmp/settings.py").read_text("utf-8")))
+    variables = {name for path in READERS for name in VARIABLE.findall(path.read_text("utf-8"))}
     assert variables, "no setting was found at all"
     explained = (ROOT / "docs/settings.md").read_text("utf-8")
     # Variables of one family share a line: `OV2XMP_POSTGRES_DB`, `_USER`, …
@@ -52,6 +57,6 @@ def test_every_setting_is_explained() -> None:
 
 
 def test_every_explained_setting_exists() -> None:
-    text = "".join(path.read_text("utf-8") for path in [*ROOT.glob("ov2xmp/*.py"), *ROOT.glob("tests/**/*.py")])
+    text = "".join(path.read_text("utf-8") for path in [*READERS, *ROOT.glob("tests/**/*.py")])
     explained = set(re.findall(r"`(OV2XMP_\w+)`", (ROOT / "docs/settings.md").read_text("utf-8")))
     assert {name for name in explained if name not in text} <= {"OV2XMP_SECRET_KEY_FILE"}

@@ -1,7 +1,6 @@
 from django.db import models
 from django.db.models import Q
 
-from chargers import paths
 from chargers.choices import LogType
 from chargers.choices import LogUploadStatus as Status
 from chargers.models.job import Job

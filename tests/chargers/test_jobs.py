@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 import pytest
 from pytest_django.fixtures import Settings
 
-from chargers import paths
 from chargers.changes import Changes
 from chargers.choices import FirmwareUpdateStatus, LimitationKind, LogUploadStatus
 from chargers.models import ChargePoint, FirmwareUpdate, Limitation, LogUpload
@@ -166,25 +165,6 @@ def test_firmware_is_found_on_the_platforms_file_server(given: str, path: str) -
     assert url == job.path.replace("%", "%25").replace(" ", "%20").replace("é", "%C3%A9").replace("?", "%3F").replace(
         "#", "%23"
     )
-
-
-@pytest.mark.parametrize(
-    ("name", "safe"),
-    [
-        ("diagnostics.zip", "diagnostics.zip"),
-        ("diagnostics-2024-02-07T16:51:50.808ZblrG7o", "diagnostics-2024-02-07T16_51_50.808ZblrG7o"),
-        ("/etc/passwd", "_etc_passwd"),
-        ("../../x", "_.._x"),
-        ("..", "_"),
-        (".hidden", "hidden"),
-        ("C:\\logs\\a b.txt", "C_logs_a_b.txt"),
-        ("a\x00\n\u202eb", "a_b"),
-        ("", "_"),
-        ("x" * 300, "x" * 100),
-    ],
-)
-def test_a_name_is_made_safe_for_a_path(name: str, safe: str) -> None:
-    assert paths.safe_name(name) == safe
 
 
 # Answers and reports

@@ -3,7 +3,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -101,26 +100,6 @@ def test_a_secret_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(ImproperlyConfigured, match=f"{NAME}_FILE: cannot read {tmp_path}/missing"):
         settings.env(NAME)
-
-
-def test_a_generated_secret_is_kept_and_closed_to_others(tmp_path: Path) -> None:
-    path = tmp_path / "var" / "secret-key"
-
-    secret = settings.read_or_create_secret(path)
-
-    assert len(secret) >= 50
-    assert settings.read_or_create_secret(path) == secret
-    assert path.stat().st_mode & 0o077 == 0
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_processes_that_start_together_agree_on_the_secret(tmp_path: Path) -> None:
-    path = tmp_path / "secret-key"
-
-    with ThreadPoolExecutor(16) as pool:
-        read = set(pool.map(lambda _: settings.read_or_create_secret(path), range(64)))
-
-    assert len(read) == 1
 
 
 def test_redis_listens_in_the_data_dir(tmp_path: Path) -> None:
@@ -265,7 +244,7 @@ def test_files_over_http_have_a_url_for_each_direction(load: Load, tmp_path: Pat
 
 
 def test_the_passwords_of_the_file_servers_are_made_in_the_data_dir(load: Load, tmp_path: Path) -> None:
-    made = load("FTP_PASSWORD, settings.HTTP_PASSWORD", OV2XMP_DATA_DIR=str(tmp_path)).stdout.split()
+    made = load("FTP_ACCOUNT.password, settings.HTTP_ACCOUNT.password", OV2XMP_DATA_DIR=str(tmp_path)).stdout.split()
     kept = [(tmp_path / name).read_text(encoding="utf-8") for name in ("ftp-password", "http-password")]
     assert made == kept
     assert len(set(kept)) == 2
