@@ -1,7 +1,6 @@
 """Caddyfile-dev, with a server behind it that tells what arrives."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -36,11 +35,3 @@ def test_everything_is_there_on_plain_http_and_on_tls(caddy: Caddy) -> None:
             assert client.get("/http/files/firmware.bin").content == b"firmware"
             # A browser that has heard it once would not open other servers of this machine any more.
             assert "Strict-Transport-Security" not in client.get("/").headers
-
-
-def test_a_server_that_is_not_started_is_told_of_in_the_shape_of_the_api(tmp_path: Path) -> None:
-    caddy = Caddy(tmp_path, "caddyfile-dev", OV2XMP_CADDY_WEB="127.0.0.1:9", OV2XMP_CADDY_FILES="127.0.0.1:9")
-    with running(caddy.command, caddy.settings, caddy.page, tmp_path / "log"):
-        answer = httpx.get(f"{caddy.http}/api/", trust_env=False, timeout=20)
-        assert answer.status_code == 502
-        assert answer.json() == {"code": "PROXY_502", "message": "Bad Gateway", "details": {}}

@@ -1,5 +1,6 @@
 """The Caddyfiles as files: style, placeholders, and what they never do. How they behave is in tests/e2e/test_caddy.py."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -44,3 +45,14 @@ def test_no_timeout_applies_to_a_connection_that_is_idle(name: str, tmp_path: Pa
     assert found.keys() <= TIMEOUTS
     # Of connections to servers behind that are kept for the next request; a WebSocket is none of them.
     assert found["idle_timeout"].keys() <= {"idle_timeout"}
+
+
+def test_file_browser_answers_where_caddy_looks_for_it() -> None:
+    config = json.loads((BASE_DIR / "filebrowser/filebrowser.json").read_text("utf-8"))
+    text = (BASE_DIR / "caddy/caddyfile-base").read_text("utf-8")
+    assert f"import tool {config['baseURL'].removeprefix('/')} {{" in text
+    defaults = dict(PLACEHOLDER.findall(text))
+    assert defaults["OV2XMP_CADDY_FILEBROWSER"] == f"ov2xmp-filebrowser:{config['port']}"
+    assert defaults["OV2XMP_FILES_DIR"] == config["root"]
+    # The first account comes from the environment.
+    assert not {"username", "password", "noauth"} & config.keys()

@@ -41,6 +41,8 @@ class Edge:
     parts: Parts
     caddy: Caddy
     files: Path
+    # What the name of the csms is looked up as.
+    addresses: list[str]
 
     def station(self, identity: str, url: str = "", **options: Any) -> Station16:
         """Return a station that connects through Caddy, with TLS unless `url` says otherwise."""
@@ -62,7 +64,8 @@ def edge(redis_url: str, authority: Authority) -> Iterator[Edge]:
         storage = stack.enter_context(own_storage())
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ov2xmp-tests-")))
         stand_in = stack.enter_context(echo())
-        names = stack.enter_context(name_server(["127.0.0.1", REPLICA]))
+        addresses = ["127.0.0.1"]
+        names = stack.enter_context(name_server(addresses))
         settings = {
             "OV2XMP_REDIS_URL": redis_url,
             "OV2XMP_REDIS_PREFIX": f"test-{uuid4().hex[:8]}",
@@ -104,7 +107,7 @@ def edge(redis_url: str, authority: Authority) -> Iterator[Edge]:
         stack.callback(parts.kill_all)
         parts.prepare()
         parts.start("web", "csms", "replica", "worker", "files", "caddy")
-        yield Edge(parts, caddy, Path(settings["OV2XMP_FILES_DIR"]))
+        yield Edge(parts, caddy, Path(settings["OV2XMP_FILES_DIR"]), addresses)
 
 
 @pytest.fixture
@@ -180,17 +183,24 @@ async def test_stations_and_frontends_stay_connected_while_the_configuration_is_
         await secure.heartbeat()
 
 
-async def test_stations_go_to_all_replicas_and_those_of_a_dead_one_to_the_others(
+async def test_a_replica_that_is_added_gets_stations_and_those_of_a_dead_one_go_to_the_others(
     edge: Edge, operator: httpx.AsyncClient
 ) -> None:
-    async def connections() -> dict[str, int]:
-        async with httpx.AsyncClient(trust_env=False) as client:
-            answers = {name: await client.get(edge.parts.pages[name]) for name in ("csms", "replica")}
-        return {name: answer.json()["connections"] for name, answer in answers.items()}
-
     async with AsyncExitStack() as stack:
-        stations = [await stack.enter_async_context(edge.station(f"C4-{number}")) for number in range(6)]
-        assert await connections() == {"csms": 3, "replica": 3}
+
+        async def connect(number: int) -> Station16:
+            return await stack.enter_async_context(edge.station(f"C4-{number}"))
+
+        stations = [await connect(number) for number in range(3)]
+        assert await connections(edge) == {"csms": 3, "replica": 0}
+        edge.addresses.append(REPLICA)
+        async with asyncio.timeout(15):
+            while (await connections(edge))["replica"] < 2:
+                # Caddy looks the replicas up every other second; who comes then goes where there is more room.
+                await asyncio.sleep(0.2)
+                stations.append(await connect(len(stations)))
+        before = await connections(edge)
+
         edge.parts.kill("replica")
         lost = []
         for station in stations:
@@ -198,12 +208,20 @@ async def test_stations_go_to_all_replicas_and_those_of_a_dead_one_to_the_others
                 await station.heartbeat()
             except ConnectionError:
                 lost.append(station)
-        assert len(lost) == 3
+        assert len(lost) == before["replica"]
         for station in lost:
             await station.connect()
             await station.boot()
             assert await clear_cache(operator, station.identity) == {"status": "Accepted"}
+        assert (await connections(edge, "csms"))["csms"] == len(stations)
         await asyncio.to_thread(edge.parts.start, "replica")
+
+
+async def connections(edge: Edge, *names: str) -> dict[str, int]:
+    """Ask the csms replicas how many stations each has."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answers = {name: await client.get(edge.parts.pages[name]) for name in names or ("csms", "replica")}
+    return {name: answer.json()["connections"] for name, answer in answers.items()}
 
 
 STATIONS_PATHS = ["/ws/ocpp/C5", "/http/upload/x.bin", "/http/files/", "/http/files/x.bin"]
