@@ -41,6 +41,7 @@ def front(directory: Path, client_authority: Authority, **settings: str) -> Iter
                 "OV2XMP_CADDY_CSMS_HOST": host,
                 "OV2XMP_CADDY_CSMS_PORT": port,
                 "OV2XMP_CADDY_FRONTEND": upstream,
+                "OV2XMP_CADDY_FILEBROWSER": upstream,
                 **settings,
             },
         )
@@ -183,3 +184,16 @@ def test_the_port_for_certificates_is_for_stations_only(caddy: Caddy) -> None:
     with httpx.Client(verify=caddy.trusting(), trust_env=False) as client:
         for path in ("/", "/api/", "/http/files/", "/ws/updates/all/", "/metrics"):
             assert client.get(f"https://{NAME}:{caddy.mtls_port}{path}").status_code == 404
+
+
+def test_a_load_balancer_is_believed_when_it_is_named_and_tools_are_for_whom_they_are_meant(
+    caddy: Caddy, start: Start
+) -> None:
+    narrowed = {"OV2XMP_CADDY_TRUSTED_PROXIES": LOCALHOST, "OV2XMP_CADDY_TOOLS_FROM": "203.0.113.0/24"}
+    for each, balanced in ((start(**narrowed), True), (caddy, False)):
+        with httpx.Client(base_url=each.https, verify=each.trusting(), trust_env=False) as client:
+            told = client.get("/", headers={"X-Forwarded-For": "203.0.113.9"}).json()["headers"]
+            assert told["x-forwarded-for"] == ["203.0.113.9, 127.0.0.1" if balanced else LOCALHOST]
+            for address, status in {"203.0.113.9": 200, "198.51.100.9": 403 if balanced else 200}.items():
+                answer = client.get("/filebrowser/", headers={"X-Forwarded-For": address})
+                assert answer.status_code == status

@@ -376,6 +376,8 @@ async def test_the_list_of_files_hides_what_is_not_complete(edge: Edge) -> None:
         assert page.headers["Content-Type"].startswith("text/html")
         assert "seen.log" in page.text
         assert ".hidden.part" not in page.text
+        listed = await client.get("/http/files/logs/C10/", headers={"Accept": "application/json"})
+        assert {each["name"] for each in listed.json()} == {"seen.log", "index.html"}
         assert (await client.get("/http/files/logs/C10/.hidden.part")).status_code == 404
         # What a station has put there cannot act as a page of the platform.
         assert "alert" not in page.text
