@@ -284,6 +284,18 @@ async def test_a_handshake_that_lacks_its_upgrade_headers_is_completed(edge: Edg
         assert "server" not in reply.headers
 
 
+async def test_nobody_can_make_a_replica_count_as_gone(edge: Edge, anybody: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"x"
+
+    for content in (b"x", chunks()):
+        # The csms itself would hang up on it.
+        assert (await anybody.request("GET", "/ws/ocpp/C13", content=content)).status_code == 426
+    assert (await anybody.post("/ws/ocpp/C13", content=b"x")).status_code == 405
+    async with asyncio.timeout(5), edge.station("C13") as station:
+        await station.heartbeat()
+
+
 @pytest.mark.parametrize("path", ["//ws/ocpp//C7", "/ws/ocpp/C7/", "/ws/ocpp/C7/C7", "/WS/OCPP/C7"])
 async def test_odd_connection_urls_lead_to_the_station_they_mean(
     edge: Edge, operator: httpx.AsyncClient, path: str
