@@ -71,6 +71,8 @@ def proxy_settings(settings: Settings, authority: Authority) -> Settings:
     settings.TRUSTED_PROXIES = (ip_network("127.0.0.1"),)
     settings.CSMS_TLS_CLIENT_CA = authority.root.certificate
     settings.CPO_NAME = "Operator"
+    # Many attempts here must fail, and none is to wait.
+    settings.OCPP_ATTEMPT_DELAY = 0
     return settings
 
 
