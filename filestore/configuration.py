@@ -13,6 +13,12 @@ def bind() -> str:
     return env("OV2XMP_BIND", "127.0.0.1")
 
 
+def loopback() -> str:
+    """Return the address at which this machine reaches its own servers."""
+    every = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, not bound to
+    return every.get(bind(), bind())
+
+
 def ftp_port() -> int:
     return env_int("OV2XMP_FTP_PORT", 2121)
 

@@ -11,10 +11,11 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from filestore.errors import FileError, InTheWay, Missing, NoSpace, NotResumable, TooLarge
+from filestore.errors import InTheWay, Missing, NoSpace, NotResumable, TooLarge
 from filestore.names import candidates, safe_name
 
 UPLOADS = ".uploads"
@@ -61,7 +62,7 @@ class Folder:
         """
         for names in (segments, [safe_name(each) for each in segments]):
             path = self.root.joinpath(*names)
-            if self.shows(names) and self._holds(path) and path.exists():
+            if self.shows(names) and self._holds(path) and (path.is_file() or path.is_dir()):
                 return path
         raise Missing(f"There is no file or folder {'/'.join(segments)!r}.")
 
@@ -86,7 +87,7 @@ class Folder:
         """
         if size > self.max_size:
             raise TooLarge(f"An upload may have {self.max_size} bytes at most.")
-        disk = os.statvfs(self._uploads)
+        disk = os.statvfs(self.root)
         if disk.f_bavail * disk.f_frsize - size < self.min_free:
             raise NoSpace("The disk is full.")
 
@@ -101,6 +102,8 @@ class Folder:
         self.check_way(path)
         self.check_size(0)
         with _disk_errors():
+            # Somebody may have tidied up since the start.
+            self._uploads.mkdir(exist_ok=True)
             opened = self._open(self._part(path), create=True) if resumable else None
             while opened is None:
                 opened = self._open(self._uploads / f"{self._kind}-{secrets.token_hex(16)}", create=True)
@@ -192,7 +195,6 @@ class Folder:
         swept = 0
         for temporary in self._uploads.glob(f"{self._kind}-*"):
             try:
-                # Renaming and deleting tells a file that is in use from one that is not only by its lock.
                 if time.time() - temporary.stat().st_mtime < max(keep, SWEEP_GRACE):
                     continue
                 opened = self._open(temporary, create=False)
@@ -219,8 +221,8 @@ class Folder:
         except BlockingIOError:
             os.close(handle)
             return None
-        if os.fstat(handle).st_nlink == 0:
-            # Swept, or finished, between the opening and the lock.
+        if not _is_at(handle, temporary):
+            # Swept, or finished, between the opening and the lock; what was opened is another's file by now.
             os.close(handle)
             return self._open(temporary, create=create)
         return handle, temporary
@@ -236,6 +238,11 @@ class Upload:
         self._temporary = temporary
         self._handle = handle
         self._checked = self._synced = size
+
+    @property
+    def path(self) -> str:
+        """Where the file will be, as far as that is free."""
+        return "/".join(self._path)
 
     @property
     def closed(self) -> bool:
@@ -271,7 +278,8 @@ class Upload:
             target = next(
                 target for name in candidates(self._path[-1]) if _place(self._temporary, target := parent / name)
             )
-            _sync_folder(parent)
+            for level in range(len(self._path)):
+                _sync_folder(self.folder.root.joinpath(*self._path[:level]))
         self._close()
         return self.folder.tell(target)
 
@@ -294,15 +302,23 @@ class Upload:
             self._handle = -1
 
 
-class _disk_errors:
-    """Turns the system's ways to say that a disk is full into NoSpace."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError) and not isinstance(error, FileError) and error.errno in _FULL:
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Turn the system's ways to say that a disk is full into NoSpace."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
             raise NoSpace("The disk is full.") from error
+        raise
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Tell whether an open file still has the name that it was opened by."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _place(temporary: Path, target: Path) -> bool:

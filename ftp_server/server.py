@@ -21,8 +21,6 @@ logger = logging.getLogger(__name__)
 # Seconds between two looks at whether to end, and between two at what interrupted uploads have left.
 TICK = 0.1
 SWEEP_INTERVAL = 300
-# Seconds that a client may take to open the data connection that it asked for.
-CONNECT_TIMEOUT = 30
 
 
 def build(settings: Settings) -> FTPServer:
@@ -50,7 +48,7 @@ def _session(settings: Settings, folder: Folder) -> Any:
     attributes = {
         "abstracted_fs": type("Files", (StationFiles,), {"folder": folder, "resumable": settings.resume_timeout > 0}),
         "authorizer": Authorizer(settings.account, settings.logins, str(folder.root), permissions),
-        "passive_dtp": type("Passive", (PassivePorts,), {"timeout": CONNECT_TIMEOUT}),
+        "passive_dtp": type("Passive", (PassivePorts,), {"timeout": settings.connect_timeout}),
         "passive_ports": settings.passive_ports,
         "masquerade_address": settings.masquerade_address or None,
         "timeout": settings.idle_timeout,

@@ -73,7 +73,10 @@ class Session(FTPHandler):
     dtp_handler = Transfer
     passive_dtp = PassivePorts
     leaving = False
+    # pyftpdlib's, which have no types.
     _restart_position: int
+    _in_dtp_queue: tuple[UploadFile, str] | None
+    _out_dtp_queue: tuple[Any, bool, Any, str] | None
 
     @property
     def _current_type(self) -> str:
@@ -106,15 +109,13 @@ class Session(FTPHandler):
 
     def give_up_waiting(self, told: str) -> None:
         """End a transfer that waits for a data connection which will not come."""
-        if self.data_channel is not None:
+        if self.data_channel is not None or (self._in_dtp_queue is None and self._out_dtp_queue is None):
             return
-        waiting = [queue for queue in (self._in_dtp_queue, self._out_dtp_queue) if queue is not None]
         for file in (self._in_dtp_queue and self._in_dtp_queue[0], self._out_dtp_queue and self._out_dtp_queue[2]):
             if file is not None:
                 file.close()
         self._in_dtp_queue = self._out_dtp_queue = None
-        if waiting:
-            self.respond_w_warning(told)
+        self.respond_w_warning(told)
 
     def _make_epasv(self, extmode: bool = False) -> None:
         try:
@@ -155,7 +156,7 @@ class Session(FTPHandler):
             logger.exception("An upload cannot begin")
             self.respond_w_warning(f"451 The file cannot be stored: {error.strerror}.")
             return None
-        received = UploadFile(upload, self.fs.fs2ftp(file))
+        received = UploadFile(upload)
         # RFC 1123, section 4.1.2.9, has the reply to STOU tell the name.
         told = f"FILE: {PurePath(file).name}" if command == "STOU" else "Ready for the file."
         if self.data_channel is not None:
@@ -181,7 +182,9 @@ class Session(FTPHandler):
 
     def log_transfer(self, cmd: str, filename: str, receive: bool, completed: bool, elapsed: float, bytes: int) -> None:
         path = filename if receive else self.fs.fs2ftp(filename)
-        what = f"{cmd} {path} {'complete' if completed else 'incomplete'}"
+        # A name may not write a line of its own.
+        shown = path if path.isprintable() else repr(path)
+        what = f"{cmd} {shown} {'complete' if completed else 'incomplete'}"
         logger.info("%s from %s: %d bytes in %g seconds", what, self.remote_ip, bytes, elapsed)
 
 

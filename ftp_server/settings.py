@@ -37,6 +37,7 @@ class Settings:
     login_attempts: int
     idle_timeout: float
     data_timeout: float
+    connect_timeout: float
     resume_timeout: float
     drain_timeout: float
 
@@ -61,6 +62,7 @@ def read() -> Settings:
         login_attempts=env_int("OV2XMP_FTP_LOGIN_ATTEMPTS", 3, minimum=1),
         idle_timeout=env_number("OV2XMP_FTP_IDLE_TIMEOUT", 300, minimum=0.1),
         data_timeout=env_number("OV2XMP_FTP_DATA_TIMEOUT", 60, minimum=0.1),
+        connect_timeout=env_number("OV2XMP_FTP_CONNECT_TIMEOUT", 30, minimum=0.1),
         resume_timeout=env_number("OV2XMP_FTP_RESUME_TIMEOUT", 3600),
         drain_timeout=env_number("OV2XMP_FTP_DRAIN_TIMEOUT", 10),
     )

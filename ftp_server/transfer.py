@@ -2,7 +2,6 @@
 
 import logging
 import socket
-import sys
 from typing import Any
 
 from pyftpdlib.handlers import DTPHandler
@@ -36,9 +35,9 @@ class UploadFile:
     is what the client is to be told instead.
     """
 
-    def __init__(self, upload: Upload, name: str) -> None:
+    def __init__(self, upload: Upload) -> None:
         self.upload = upload
-        self.name = name
+        self.name = f"/{upload.path}"
         self.refusal = ""
 
     @property
@@ -90,7 +89,7 @@ class Transfer(DTPHandler):
         """End a transfer because the client has closed its side, which it does at the end of a file, or with its death."""
         if self._closed or not isinstance(self.file_obj, UploadFile):
             super().handle_close()
-        elif not self.receive or _is_broken(sys.exception()) or self._client_has_gone():
+        elif not self.receive or self._is_broken() or self._client_has_gone():
             self._resp = ("426 Transfer aborted.", logger.debug)
             self.close()
         elif self.file_obj.finish():
@@ -102,8 +101,22 @@ class Transfer(DTPHandler):
             self._resp = (self.file_obj.refusal, logger.warning)
             self.close()
 
+    def _is_broken(self) -> bool:
+        """Tell whether the connection was lost: only one that was ended in order still has another end.
+
+        A client that ends TLS without saying so has ended in order: some do at the end of each file.
+        """
+        try:
+            self.socket.getpeername()
+        except OSError:
+            return True
+        return False
+
     def _client_has_gone(self) -> bool:
-        """Tell whether the control connection has ended too: the system of a client that dies closes both."""
+        """Tell whether the control connection has ended too, which means ABOR (RFC 959, section 4.1.1, QUIT).
+
+        The system of a client that dies ends both.
+        """
         control = self.cmd_channel.socket
         try:
             descriptor = socket.socket(fileno=control.fileno())
@@ -123,15 +136,6 @@ class Transfer(DTPHandler):
         if isinstance(self.file_obj, UploadFile) and not self.file_obj.closed:
             self.transfer_finished = False
         super().close()
-
-
-def _is_broken(error: BaseException | None) -> bool:
-    """Tell whether a connection was lost, by the error that pyftpdlib handles when it calls handle_close().
-
-    A client that ends TLS without saying so is none of that: some do at the end of each file.
-    """
-    code = error.args[0] if error is not None and error.args else 0
-    return isinstance(code, int) and code > 0
 
 
 class TlsTransfer(TLS_DTPHandler, Transfer):

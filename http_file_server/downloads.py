@@ -23,7 +23,11 @@ class Download(web.FileResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         headers = CIMultiDict(request.headers)
         headers.popall("Accept-Encoding", None)
-        return await super().prepare(request.clone(headers=headers))
+        try:
+            return await super().prepare(request.clone(headers=headers))
+        except TimeoutError as error:
+            # The client has read nothing for too long (TCP_USER_TIMEOUT); aiohttp knows this kind of end.
+            raise ConnectionResetError("the client does not read") from error
 
 
 def send(request: web.BaseRequest, path: Path) -> Download:

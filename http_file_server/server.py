@@ -1,6 +1,7 @@
 """The HTTP file server."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import signal
@@ -25,7 +26,7 @@ HEALTH, AUTH = "/healthz", "/auth"
 READING, WRITING = ("GET", "HEAD"), ("POST", "PUT")
 SWEEP_INTERVAL = 300
 # Seconds that an upload which was refused may go on, so that its client reads why.
-LINGERING_TIME = 5
+LINGERING_TIME = 2
 
 
 class Files:
@@ -35,19 +36,37 @@ class Files:
         self._folder = folder
         self._access = Access(settings)
         self._receiver = Receiver(folder, settings.timeout)
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._draining = False
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._running += 1
         try:
             response = await self._serve(request)
         except Problem as problem:
             response = errors.response(problem)
         except FileError as error:
             response = errors.response(errors.of_file(error))
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+        if self._draining or not request.content.at_eof():
+            # Where the next request begins cannot be told before the rest of this one has come, which may be never.
+            response.force_close()
         if request.path != HEALTH:
-            logger.info(
-                "%s %s from %s: %d", request.method, request.path, self._access.address(request), response.status
-            )
+            # Encoded, so that a path may not write a line of its own.
+            path = request.rel_url.raw_path
+            logger.info("%s %s from %s: %d", request.method, path, self._access.address(request), response.status)
         return response
+
+    async def drain(self) -> None:
+        """Wait until running requests have ended; every connection ends with its request from now on."""
+        self._draining = True
+        if self._running:
+            self._idle.clear()
+            await self._idle.wait()
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method in READING and request.path == HEALTH:
@@ -82,15 +101,8 @@ class Files:
 
     async def _write(self, request: web.BaseRequest) -> web.StreamResponse:
         names, is_folder = paths.segments(request)
-        try:
-            await in_thread(partial(self._receiver.check, request))
-            await _invite_body(request)
-        except (FileError, Problem) as error:
-            problem = error if isinstance(error, Problem) else errors.of_file(error)
-            refusal = errors.response(problem)
-            # The body may come or not: where the next request begins cannot be told.
-            refusal.force_close()
-            return refusal
+        await in_thread(partial(self._receiver.check, request))
+        await _invite_body(request)
         stored = await self._receiver.receive(request, names, is_folder)
         return web.json_response(
             {"files": [{"path": path, "size": size, "url": paths.download(path)} for path, size in stored]},
@@ -175,6 +187,8 @@ class Server(web.Server):
             keepalive_timeout=self._settings.timeout,
             lingering_time=min(LINGERING_TIME, self._settings.timeout),
             access_log=None,
+            # What a client compressed stays as it is: mostly it says so of an archive that it has as a file.
+            auto_decompress=False,
         )
 
 
@@ -184,21 +198,28 @@ async def run(settings: Settings) -> None:
     Raises SettingError: it cannot listen, or its folder cannot be written to.
     """
     folder = settings.files.open("http")
-    runner = web.ServerRunner(Server(Files(settings, folder), settings), shutdown_timeout=settings.drain_timeout)
+    files = Files(settings, folder)
+    runner = web.ServerRunner(Server(files, settings), shutdown_timeout=settings.drain_timeout)
     await runner.setup()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     sweeper = asyncio.create_task(_sweep(folder))
     try:
+        site = web.TCPSite(runner, settings.bind, settings.port)
         try:
-            await web.TCPSite(runner, settings.bind, settings.port).start()
+            await site.start()
         except OSError as error:
             raise SettingError(
                 f"OV2XMP_FILES_PORT: cannot listen on {settings.bind} port {settings.port}: {error.strerror}"
             ) from error
         logger.info("Serving %s on %s port %d", settings.files.directory, settings.bind, settings.port)
         await stop.wait()
+        await site.stop()
+        # aiohttp's own end would not read the rest of an upload.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(settings.drain_timeout):
+                await files.drain()
     finally:
         sweeper.cancel()
         await runner.cleanup()

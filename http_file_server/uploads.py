@@ -39,7 +39,7 @@ class Receiver:
         self._folder.check_size(request.content_length or 0)
 
     async def receive(self, request: web.BaseRequest, path: list[str], is_folder: bool) -> list[tuple[str, int]]:
-        """Store what a request brings, all or nothing; return the paths and sizes of the files.
+        """Store what a request brings; return the paths and sizes of the files, which get them once all are whole.
 
         Raises FileError, and Problem: 400 for a body that cannot be read, 408 for one that stops.
         """
@@ -53,6 +53,9 @@ class Receiver:
             return [(await in_thread(upload.commit), upload.size) for upload in uploads]
         except TimeoutError as error:
             raise Problem(408, "timeout", f"Nothing came for {self._timeout:g} seconds.") from error
+        except ConnectionError as error:
+            # Nobody reads this, but the log tells it.
+            raise Problem(400, "disconnected", "The client has gone.") from error
         except UNREADABLE as error:
             raise Problem(400, "invalid", f"The body cannot be read: {error}") from error
         finally:
@@ -60,7 +63,7 @@ class Receiver:
                 await in_thread(upload.discard)
 
     async def _receive_body(self, request: web.BaseRequest, path: list[str], uploads: list[Upload]) -> None:
-        uploads.append(await in_thread(partial(self._folder.begin, path)))
+        await self._begin(path, uploads)
         async with _writing(uploads[-1]) as write:
             while data := await self._wait(request.content.readany()):
                 await write(data)
@@ -75,7 +78,7 @@ class Receiver:
                 break
             if isinstance(part, BodyPartReader) and part.filename is not None:
                 place = _in_form(path, is_folder, part.filename)
-                uploads.append(await in_thread(partial(self._folder.begin, place)))
+                await self._begin(place, uploads)
                 async with _writing(uploads[-1]) as write:
                     while data := await self._wait(part.read_chunk(CHUNK)):
                         async for decoded in _decoded(part, data):
@@ -86,6 +89,10 @@ class Receiver:
             raise Problem(400, "invalid", f"A form may have {MAX_PARTS} parts at most.")
         if not uploads:
             raise Problem(400, "invalid", "The form has no file: a part with a filename.")
+
+    async def _begin(self, path: list[str], uploads: list[Upload]) -> None:
+        """Begin an upload; it is in `uploads` even where the request is cancelled meanwhile."""
+        await in_thread(lambda: uploads.append(self._folder.begin(path)))
 
     async def _wait(self, reading: Awaitable[Result]) -> Result:
         async with asyncio.timeout(self._timeout):
@@ -147,7 +154,8 @@ async def _writing(upload: Upload) -> AsyncIterator[Callable[[bytes], Awaitable[
 
 async def in_thread(action: Callable[[], Result]) -> Result:
     """Run what may wait for the disk; a cancelled request waits too, as the file must not be closed meanwhile."""
-    running = asyncio.ensure_future(asyncio.to_thread(action))
+    # No task: the end of the event loop cancels those, while their threads go on.
+    running = asyncio.get_running_loop().run_in_executor(None, action)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

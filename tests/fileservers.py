@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -35,7 +36,12 @@ class FileServer:
         self.folder = folder or directory / "files"
         [self.port] = free_ports(1)
         self._output = directory / f"{module}-{self.port}.log"
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("OV2XMP_")}
+        # What the tests run with is not what the server runs with.
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("OV2XMP_") and name not in ("PYTHONASYNCIODEBUG", "PYTHONWARNINGS")
+        }
         own = {
             "OV2XMP_FILES_DIR": str(self.folder),
             "OV2XMP_FTP_PORT": str(self.port),
@@ -83,6 +89,15 @@ class FileServer:
 
     def temporary_files(self) -> list[Path]:
         return list((self.folder / UPLOADS).iterdir())
+
+    def empty(self) -> None:
+        for path in self.folder.iterdir():
+            if path.name != UPLOADS and path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != UPLOADS:
+                path.unlink()
+        for path in self.temporary_files():
+            path.unlink()
 
     def is_empty(self) -> bool:
         """Tell whether uploads have left nothing at all, no folder either."""

@@ -69,6 +69,32 @@ def test_uploads_of_one_name_at_the_same_time_are_all_kept(folder: Folder) -> No
     assert [(folder.root / path).read_bytes() for path in paths] == [b"%d" % number for number in range(120)]
 
 
+def test_a_file_that_has_its_name_is_not_taken_for_its_interrupted_upload(
+    folder: Folder, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another server may have opened the temporary file a moment before it got its name."""
+    real, finished = module.fcntl.flock, []
+
+    def flock(handle: int, operation: int) -> None:
+        if not finished:
+            finished.append(upload.commit())
+        real(handle, operation)
+
+    upload.write(b"whole")
+    monkeypatch.setattr(module.fcntl, "flock", flock)
+    again = folder.begin(["logs", "a.zip"], resumable=True)
+    again.write(b"again")
+
+    assert again.commit() == "logs/a-1.zip"
+    assert (folder.root / "logs/a.zip").read_bytes() == b"whole"
+
+
+def test_uploads_go_on_when_somebody_has_tidied_up(folder: Folder) -> None:
+    (folder.root / UPLOADS).rmdir()
+
+    assert stored(folder, "a.zip") == "a.zip"
+
+
 def test_a_disk_without_hard_links_overwrites_nothing_either(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     def link(*_: object) -> None:
         raise OSError(errno.EOPNOTSUPP, "Operation not supported")

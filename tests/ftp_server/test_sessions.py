@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from filestore.environment import SettingError
+from ftp_server import settings
 from tests.e2e.launcher import BASE_DIR, free_ports
 from tests.fileservers import PASSWORD, USERNAME, FileServer, cut
 from tests.ftp_server.conftest import Connect, Start
@@ -55,7 +57,7 @@ def test_a_failed_login_is_answered_late_and_a_few_end_the_connection(start: Sta
         assert time.monotonic() - asked >= 0.3
         with pytest.raises(ftplib.error_perm, match="Disconnecting"):
             client.login(USERNAME, "wrong")
-        with pytest.raises(EOFError):
+        with pytest.raises((EOFError, ConnectionError)):
             client.voidcmd("NOOP")
 
 
@@ -161,6 +163,19 @@ def test_a_data_connection_that_is_lost_at_once_ends_its_transfer(server: FileSe
     assert "lost.zip" not in server.files()
 
 
+def test_a_data_connection_that_is_never_opened_ends_its_transfer(start: Start, connect: Connect) -> None:
+    server = start(OV2XMP_FTP_CONNECT_TIMEOUT="0.2")
+    client = connect(server)
+    client.sendcmd("EPSV")
+    client.putcmd("STOR log.zip")
+    assert client.getresp().startswith("150")
+
+    with pytest.raises(ftplib.error_temp, match="425 No data connection was opened"):
+        client.voidresp()
+    client.storbinary("STOR log.zip", io.BytesIO(b"again"))
+    assert server.files() == {"log.zip": b"again"}
+
+
 # The end
 
 
@@ -215,26 +230,41 @@ def refusal(directory: Path, **settings: str) -> str:
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({}, r"OV2XMP_FTP_PASSWORD is not set\. Set OV2XMP_FTP_PASSWORD or"),
-        ({"OV2XMP_FTP_PASSWORD": "ov2xmp"}, "OV2XMP_FTP_PASSWORD is the user name or a default password"),
-        ({"OV2XMP_FTP_PASSIVE_PORTS": "9-1"}, "OV2XMP_FTP_PASSIVE_PORTS must be a range of ports"),
-        ({"OV2XMP_FTP_MASQUERADE_ADDRESS": "::1"}, "OV2XMP_FTP_MASQUERADE_ADDRESS must be an IPv4 address"),
-        ({"OV2XMP_FTP_TLS_CERTIFICATE": "x.pem"}, "OV2XMP_FTP_TLS_KEY and OV2XMP_FTP_TLS_CERTIFICATE must be set"),
-        ({"OV2XMP_FTP_TLS_REQUIRED": "1"}, "OV2XMP_FTP_TLS_REQUIRED demands TLS"),
+        ({"OV2XMP_FTP_PASSWORD": ""}, r"OV2XMP_FTP_PASSWORD is not set\. Set OV2XMP_FTP_PASSWORD or"),
+        ({"OV2XMP_FILES_DIR": "/dev/null/files"}, "OV2XMP_FILES_DIR: cannot write to /dev/null/files"),
+        ({"OV2XMP_BIND": "203.0.113.7"}, r"OV2XMP_FTP_PORT: cannot listen on 203\.0\.113\.7"),
         (
             {"OV2XMP_FTP_TLS_CERTIFICATE": "/none.pem", "OV2XMP_FTP_TLS_KEY": "/none.key"},
-            "OV2XMP_FTP_TLS_CERTIFICATE: cannot read /none.pem",
+            r"OV2XMP_FTP_TLS_CERTIFICATE: cannot read /none\.pem",
         ),
-        ({"OV2XMP_FILES_DIR": "/dev/null/files"}, "OV2XMP_FILES_DIR: cannot write to /dev/null/files"),
-        ({"OV2XMP_BIND": "203.0.113.7"}, "OV2XMP_FTP_PORT: cannot listen on 203.0.113.7"),
-        ({"OV2XMP_LOG_FORMAT": "xml"}, "OV2XMP_LOG_FORMAT must be one of plain, json"),
     ],
 )
-def test_it_does_not_start_with_a_setting_that_is_no_good(
+def test_it_does_not_start_and_says_which_setting_is_no_good(
     tmp_path: Path, settings: dict[str, str], reason: str
 ) -> None:
-    given = settings or {"OV2XMP_FTP_PASSWORD": ""}
-    assert re.search(reason, refusal(tmp_path, **({"OV2XMP_FTP_PASSWORD": PASSWORD} | given)))
+    assert re.search(reason, refusal(tmp_path, **({"OV2XMP_FTP_PASSWORD": PASSWORD} | settings)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("OV2XMP_FTP_PASSWORD", "ov2xmp", "OV2XMP_FTP_PASSWORD is the user name or a default password"),
+        ("OV2XMP_FTP_PASSIVE_PORTS", "9-1", "OV2XMP_FTP_PASSIVE_PORTS must be a range of ports"),
+        ("OV2XMP_FTP_PASSIVE_PORTS", "70000", "OV2XMP_FTP_PASSIVE_PORTS must be a range of ports"),
+        ("OV2XMP_FTP_MASQUERADE_ADDRESS", "::1", "OV2XMP_FTP_MASQUERADE_ADDRESS must be an IPv4 address"),
+        ("OV2XMP_FTP_TLS_CERTIFICATE", "x.pem", "OV2XMP_FTP_TLS_KEY and OV2XMP_FTP_TLS_CERTIFICATE must be set"),
+        ("OV2XMP_FTP_TLS_REQUIRED", "1", "OV2XMP_FTP_TLS_REQUIRED demands TLS"),
+        ("OV2XMP_FTP_MAX_CONNECTIONS", "0", "OV2XMP_FTP_MAX_CONNECTIONS must be at least 1"),
+    ],
+)
+def test_a_setting_that_is_no_good_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
+) -> None:
+    monkeypatch.setenv("OV2XMP_FTP_PASSWORD", PASSWORD)
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingError, match=reason):
+        settings.read()
 
 
 def test_it_does_not_start_where_another_listens(server: FileServer, tmp_path: Path) -> None:
@@ -247,3 +277,15 @@ def test_each_line_of_its_log_is_json_when_that_is_set(server: FileServer, clien
     entries = [json.loads(line) for line in server.log().splitlines()]
 
     assert "Login from 127.0.0.1" in [entry["message"] for entry in entries]
+
+
+def test_the_health_check_tells_whether_it_serves(server: FileServer) -> None:
+    [nobody] = free_ports(1)
+
+    assert [health(port) for port in (server.port, nobody)] == [0, 1]
+
+
+def health(port: int) -> int:
+    command = [sys.executable, "-m", "ftp_server.health"]
+    environment = {"OV2XMP_BIND": "0.0.0.0", "OV2XMP_FTP_PORT": str(port)}
+    return subprocess.run(command, cwd=BASE_DIR, env=environment, check=False, timeout=20).returncode

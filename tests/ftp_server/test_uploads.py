@@ -118,6 +118,29 @@ def test_whatever_the_name_is_the_file_lies_inside_and_can_be_fetched(
     assert fetched.getvalue() == content
 
 
+def test_a_hidden_name_is_none_any_more(server: FileServer, client: ftplib.FTP, station: str) -> None:
+    assert send(client, f"/.uploads/.{station}") == f"/uploads/{station}"
+
+
+def test_a_name_writes_no_line_into_the_log(start: Start, connect: Connect) -> None:
+    server = start()
+    client = connect(server)
+    assert client.sock
+    client.sock.sendall(b"EPSV\r\nRETR x\nforged\r\n")
+    client.getmultiline()
+    client.getmultiline()
+    send(client, "sent")
+    (server.folder / "a\nforged").touch()
+    client.sock.sendall(b"EPSV\r\n")
+    with socket.create_connection(ftplib.parse229(client.getmultiline(), ("127.0.0.1", 0))):
+        client.sock.sendall(b"RETR a\nforged\r\n")
+        client.getmultiline()
+        client.getmultiline()
+
+    server.wait_until_logged("RETR")
+    assert not any(line.startswith("forged") for line in server.log().splitlines())
+
+
 def test_a_name_in_latin_1_is_taken(server: FileServer, client: ftplib.FTP, station: str) -> None:
     client.encoding = "latin-1"
     assert send(client, f"/{station}/Größe.log") == f"/{station}/Gr_e.log"

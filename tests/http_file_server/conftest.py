@@ -29,6 +29,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FileServer]:
 
 
 @pytest.fixture
+def emptied(server: FileServer) -> FileServer:
+    """The shared server, with nothing in its folder."""
+    server.empty()
+    return server
+
+
+@pytest.fixture
 def connect() -> Iterator[Connect]:
     """Return a function that makes a client with the right account."""
     with ExitStack() as stack:

@@ -2,8 +2,10 @@ import socket
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
+from tests.e2e.launcher import wait_until
 from tests.fileservers import FileServer
 from tests.http_file_server.conftest import Connect, Start
 from tests.http_file_server.raw import AUTHORIZATION, open_request
@@ -155,10 +157,6 @@ def test_a_client_that_does_not_read_is_left(start: Start, connect: Connect) -> 
 
 def _read_when_left(server: FileServer, connection: socket.socket) -> None:
     """Read what the kernel still has once the server has no connection any more."""
-    import psutil
-
-    from tests.e2e.launcher import wait_until
-
     process = psutil.Process(server.process.pid)
     wait_until(lambda: not any(each.raddr for each in process.net_connections()), 20, server.log)
     with connection:

@@ -1,5 +1,6 @@
 import base64
 import contextlib
+import gzip
 import json
 import os
 import re
@@ -114,7 +115,9 @@ def test_a_body_of_unknown_length_is_stored(server: FileServer, client: httpx.Cl
         yield CONTENT
         yield CONTENT
 
-    assert server.files()[stored(client.put(f"/{station}/log.zip", content=chunks()))] == CONTENT * 2
+    stored(client.put(f"/{station}/log.zip", content=chunks()))
+
+    assert server.files()[f"{station}/log.zip"] == CONTENT * 2
 
 
 # Names
@@ -206,40 +209,37 @@ PARTS = {
 
 @pytest.mark.parametrize("how", PARTS)
 @pytest.mark.parametrize("end", [socket.socket.close, cut])
-def test_a_client_that_disconnects_midway_leaves_nothing(start: Start, how: str, end: object) -> None:
-    server = start()
+def test_a_client_that_disconnects_midway_leaves_nothing(emptied: FileServer, how: str, end: object) -> None:
     headers, body = PARTS[how]
-    connection = open_request(server, "PUT /logs/CP1/1/log.zip", AUTHORIZATION, *headers, body=body)
-    has_begun(server)
-    assert server.files() == {}
+    connection = open_request(emptied, "PUT /logs/CP1/1/log.zip", AUTHORIZATION, *headers, body=body)
+    has_begun(emptied)
+    assert emptied.files() == {}
 
     end(connection)  # type: ignore[operator]
 
-    wait_until(server.is_empty, 10, server.log)
+    wait_until(emptied.is_empty, 10, emptied.log)
 
 
-@pytest.mark.parametrize("how", PARTS)
-def test_a_client_that_stops_sending_is_left(start: Start, how: str) -> None:
+def test_a_client_that_stops_sending_is_left(start: Start) -> None:
     server = start(OV2XMP_HTTP_TIMEOUT="0.3")
-    headers, body = PARTS[how]
-    answer = read_all(open_request(server, "PUT /log.zip", AUTHORIZATION, *headers, body=body))
+    for headers, body in PARTS.values():
+        answer = read_all(open_request(server, "PUT /log.zip", AUTHORIZATION, *headers, body=body))
 
-    assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
-    assert b'"code": "timeout"' in answer
-    assert server.is_empty()
+        assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+        assert b'"code": "timeout"' in answer
+        assert server.is_empty()
 
 
-def test_a_form_that_breaks_off_is_refused_whole(start: Start, connect: Connect) -> None:
-    server = start()
+def test_a_form_that_breaks_off_is_refused_whole(emptied: FileServer, client: httpx.Client) -> None:
     part = b'--xx\r\nContent-Disposition: form-data; name="file"; filename="%s"\r\n\r\n%s\r\n'
-    answer = connect(server).post(
+    answer = client.post(
         "/logs/",
         content=part % (b"a.log", b"whole") + (part % (b"b.log", b"half"))[:-2],
         headers={"Content-Type": "multipart/form-data; boundary=xx"},
     )
 
     assert problem(answer) == (400, "invalid")
-    assert server.is_empty()
+    assert emptied.is_empty()
 
 
 @pytest.mark.parametrize(
@@ -264,23 +264,18 @@ def test_a_form_that_breaks_off_is_refused_whole(start: Start, connect: Connect)
     ],
 )
 def test_a_form_without_a_file_that_can_be_read_is_refused(
-    start: Start, connect: Connect, kind: str, body: bytes
+    emptied: FileServer, client: httpx.Client, kind: str, body: bytes
 ) -> None:
-    server = start()
 
-    assert problem(connect(server).post("/logs/", content=body, headers={"Content-Type": kind})) == (400, "invalid")
-    assert server.is_empty()
+    assert problem(client.post("/logs/", content=body, headers={"Content-Type": kind})) == (400, "invalid")
+    assert emptied.is_empty()
 
 
-def test_a_compressed_body_is_stored_as_what_it_is(server: FileServer, client: httpx.Client, station: str) -> None:
-    import gzip
+def test_a_compressed_body_stays_as_it_is(server: FileServer, client: httpx.Client, station: str) -> None:
+    content = gzip.compress(CONTENT)
+    stored(client.put(f"/{station}/log.tar.gz", content=content, headers={"Content-Encoding": "gzip"}))
 
-    headers = {"Content-Encoding": "gzip"}
-    answer = client.put(f"/{station}/log.txt", content=gzip.compress(CONTENT), headers=headers)
-    assert server.files()[stored(answer)] == CONTENT
-
-    broken = client.put(f"/{station}/broken.txt", content=b"no gzip", headers=headers)
-    assert problem(broken) == (400, "invalid")
+    assert server.files()[f"{station}/log.tar.gz"] == content
 
 
 def test_a_killed_server_leaves_no_file_and_sweeps_what_it_left(start: Start) -> None:
@@ -299,28 +294,14 @@ def test_a_killed_server_leaves_no_file_and_sweeps_what_it_left(start: Start) ->
 # Refusals
 
 
-@pytest.mark.parametrize("chunked", [False, True])
-def test_a_file_that_is_too_large_is_refused(start: Start, connect: Connect, chunked: bool) -> None:
+def test_a_file_that_is_too_large_is_refused(start: Start, connect: Connect) -> None:
     server = start(OV2XMP_FILES_MAX_SIZE="1000")
     client = connect(server)
     body = b"x" * 1001
-
-    answer = client.put("/logs/log.zip", content=iter([body]) if chunked else body)
-
-    assert problem(answer) == (413, "too_large")
-    assert server.is_empty()
+    for content in (body, iter([body])):
+        assert problem(client.put("/logs/log.zip", content=content)) == (413, "too_large")
+        assert server.is_empty()
     stored(client.put("/logs/log.zip", content=b"x" * 1000))
-
-
-def test_a_bomb_is_refused_when_it_gets_too_large(start: Start, connect: Connect) -> None:
-    import gzip
-
-    server = start(OV2XMP_FILES_MAX_SIZE="100000")
-    bomb = gzip.compress(bytes(10_000_000))
-    answer = connect(server).put("/bomb", content=bomb, headers={"Content-Encoding": "gzip"})
-
-    assert problem(answer) == (413, "too_large")
-    assert server.is_empty()
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(start: Start, connect: Connect) -> None:
@@ -380,5 +361,5 @@ def test_a_station_with_the_account_is_asked_for_its_body(server: FileServer, st
 
 
 def test_another_expectation_cannot_be_met(client: httpx.Client) -> None:
-    answer = client.put("/log.zip", content=b"x", headers={"Expect": "a miracle"})
+    answer = client.put("/log.zip", content=b"x", headers={"Expect": "a miracle", "Connection": "close"})
     assert problem(answer) == (417, "expectation_failed")
