@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+# In the answers of a stand-in only.
+STAND_IN = "X-Stand-In"
 A_RECORD = 1
 ANSWER = 0x8180
 HEADER = struct.Struct("!6H")
@@ -27,6 +29,7 @@ class Echo(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
+        self.send_header(STAND_IN, "1")
         self.end_headers()
         self.wfile.write(body)
 

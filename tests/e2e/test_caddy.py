@@ -25,7 +25,7 @@ from tests.e2e.edge import CADDY, Caddy, add_caddy, members, running
 from tests.e2e.frontend import Listener
 from tests.e2e.launcher import free_ports
 from tests.e2e.parts import PASSWORD, Parts, python
-from tests.e2e.stand_ins import echo, name_server
+from tests.e2e.stand_ins import STAND_IN, echo, name_server
 from tests.e2e.storage import own_storage
 from tests.simulator.v16 import Station16
 
@@ -142,9 +142,10 @@ async def clear_cache(operator: httpx.AsyncClient, identity: str) -> dict[str, A
 @asynccontextmanager
 async def listening(edge: Edge, token: str, identity: str) -> AsyncIterator[Listener]:
     address = f"{edge.caddy.wss}/ws/updates/all/?token={token}&chargepoint_id={quote(identity)}"
-    async with websockets.connect(address, ssl=edge.caddy.trusting(), proxy=None) as socket:
-        await (await socket.ping())
-        yield Listener(socket)
+    async with websockets.connect(address, ssl=edge.caddy.trusting(), proxy=None) as connection:
+        # Whoever answers a ping has joined its groups.
+        await (await connection.ping())
+        yield Listener(connection)
 
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
@@ -191,6 +192,10 @@ async def test_a_replica_that_is_added_gets_stations_and_those_of_a_dead_one_go_
         async def connect(number: int) -> Station16:
             return await stack.enter_async_context(edge.station(f"C4-{number}"))
 
+        async with asyncio.timeout(10):
+            # Those of other tests have said good-bye, which takes a moment.
+            while any((await connections(edge)).values()):
+                await asyncio.sleep(0.05)
         stations = [await connect(number) for number in range(3)]
         assert await connections(edge) == {"csms": 3, "replica": 0}
         edge.addresses.append(REPLICA)
@@ -261,10 +266,11 @@ async def test_the_platforms_paths_do_not_lead_to_the_frontend_and_all_others_do
     for path in ("/api/health/", "/admin/login/", "/static/admin/css/base.css"):
         answer = await anybody.get(path)
         assert answer.status_code == 200
-        assert "path" not in answer.json() if path.startswith("/api") else answer.headers["Content-Type"]
+        assert STAND_IN not in answer.headers
+    for path in ("/media/x", "/http/upload/x", "/http/files/x", "/ws/ocpp/C5", "/ws/updates/x/"):
+        assert STAND_IN not in (await anybody.get(path)).headers
     for path in ("/", "/apiary", "/administrator", "/metrics", "/healthz", "/ws/ocpp/../metrics", "/ws/other/"):
-        told = (await anybody.get(path)).json()
-        assert told["headers"]["x-forwarded-proto"] == ["https"]
+        assert STAND_IN in (await anybody.get(path)).headers
 
 
 async def test_the_pages_of_the_csms_itself_are_not_there(edge: Edge) -> None:
@@ -396,11 +402,10 @@ async def test_the_list_of_files_hides_what_is_not_complete(edge: Edge) -> None:
         found = await client.get("/http/files/logs/C10/index.html")
         assert "sandbox" in found.headers["Content-Security-Policy"]
         assert found.headers["X-Content-Type-Options"] == "nosniff"
-        for odd in ("/http/files/../../secret-key", "/http/files/%2e%2e/secret-key", "/http/files/..%2fsecret-key"):
-            answer = await client.get(odd)
-            assert PASSWORD not in answer.text
-            assert answer.status_code in (200, 400, 404)
-            assert answer.status_code != 200 or "path" in answer.json()
+        # It lies beside the folder.
+        secret = (edge.files.parent / "secret-key").read_text()
+        for odd in ("/http/files/../secret-key", "/http/files/%2e%2e/secret-key", "/http/files/..%2fsecret-key"):
+            assert secret not in (await client.get(odd)).text
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
