@@ -11,7 +11,7 @@ from api.commands import read
 from api.views import NothingHere
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("docs/*.md")]
 LINK = re.compile(r"\[[^\]]*\]\((?!https?://|#)([^)#\s]+)")
 # A path, and what is sent there.
 REQUEST = re.compile(r"""^\$ api "?([^\s"?]+)\S*(?: -X \w+)?(?: -d '(.*?)')?""", re.DOTALL | re.MULTILINE)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -22,6 +23,11 @@ from django.core.management import call_command
 call_command("migrate", verbosity=0)
 User.objects.create_superuser("admin", password="{PASSWORD}")
 """
+
+
+def python(*arguments: str) -> Sequence[str]:
+    """Return the command that runs a module."""
+    return (sys.executable, "-m", *arguments)
 
 
 class Parts:
@@ -47,10 +53,14 @@ class Parts:
             **settings,
         }
         self.commands = {
-            "web": ("daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(web_port), "ov2xmp.asgi:application"),
-            "csms": ("csms",),
-            "worker": ("celery", "--quiet", "-A", "ov2xmp", "worker", "--beat", "--concurrency", "1"),
+            "web": python("daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(web_port), "ov2xmp.asgi:application"),
+            "csms": python("csms"),
+            "worker": python("celery", "--quiet", "-A", "ov2xmp", "worker", "--beat", "--concurrency", "1"),
         }
+        # Where a process answers once it serves; a worker is not to be asked.
+        self.pages = {"web": f"{self.web}/api/health/", "csms": f"{self.ocpp_http}/healthz"}
+        # What a process is told besides what all are.
+        self.settings_of: dict[str, dict[str, str]] = {}
         self.output = data_dir / "output.log"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -63,9 +73,9 @@ class Parts:
         for name in names:
             with self.output.open("ab") as output:
                 self.processes[name] = subprocess.Popen(
-                    [sys.executable, "-m", *self.commands[name]],
+                    self.commands[name],
                     cwd=BASE_DIR,
-                    env=self.environment,
+                    env=self.environment | self.settings_of.get(name, {}),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -76,12 +86,12 @@ class Parts:
             wait_until(lambda name=name: self.serves(name), START_TIMEOUT, self.text)  # type: ignore[misc]
 
     def serves(self, name: str) -> bool:
-        """Tell whether web or csms answers, whatever it says; a worker is not to be asked."""
+        """Tell whether a process answers, whatever it says."""
         assert self.processes[name].poll() is None, f"{name} ended: {self.text()}"
-        if name == "worker":
+        if name not in self.pages:
             return True
         try:
-            httpx.get(f"{self.web}/api/health/" if name == "web" else f"{self.ocpp_http}/healthz", trust_env=False)
+            httpx.get(self.pages[name], trust_env=False, verify=False)
         except httpx.HTTPError:
             return False
         return True
