@@ -85,6 +85,8 @@ WEB_PORT = env_int("OV2XMP_WEB_PORT", 8000)
 CSMS_PORT = env_int("OV2XMP_CSMS_PORT", 9000)
 FTP_PORT = named_to_django(configuration.ftp_port)()
 FILES_PORT = named_to_django(configuration.files_port)()
+# What stations upload and fetch; the file servers share it.
+FILES_DIR = named_to_django(configuration.read_files)().directory
 
 
 def public_host() -> str:
@@ -153,6 +155,8 @@ INSTALLED_APPS = [
     "chargers",
     "tasks",
     "api",
+    # Its commands.
+    "ov2xmp",
 ]
 
 MIDDLEWARE = [
@@ -233,7 +237,9 @@ def redis_url() -> str:
     if url := env("OV2XMP_REDIS_URL"):
         return url
     if host := env("OV2XMP_REDIS_BROKER_HOST"):
-        return f"redis://{host}:{env_int('OV2XMP_REDIS_BROKER_PORT', 6379)}/0"
+        password = quote(env("OV2XMP_REDIS_BROKER_PASSWORD"), safe="")
+        login = f":{password}@" if password else ""
+        return f"redis://{login}{host}:{env_int('OV2XMP_REDIS_BROKER_PORT', 6379)}/0"
     return f"unix://{embedded_redis_socket(DATA_DIR)}"
 
 
