@@ -9,36 +9,30 @@ import asyncio
 import contextlib
 import errno
 import fcntl
-import http.client
 import math
 import os
-import secrets
 import signal
 import socket
-import string
 import sys
 import time
 from collections.abc import Iterator
-from http import HTTPStatus
 from pathlib import Path
 from typing import NoReturn
 
 import django
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import OperationalError, connections
-from django.db.models import Q
 from redis import RedisError
 
+from deployment import healthcheck
 from filestore import account
 from filestore.environment import SettingError
-from ov2xmp import redis_server
+from ov2xmp import administrator, redis_server
 from ov2xmp.supervisor import Supervisor
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-ADMIN = "admin"
 STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
     STOP_SIGNALS.append(signal.SIGHUP)
@@ -71,7 +65,7 @@ def main() -> int:
             prepare_files()
             redis_command = prepare_redis(data_dir)
             prepare_database()
-            credentials = create_admin(data_dir / "admin-password")
+            credentials = create_admin()
             connections.close_all()
             asyncio.run(run(redis_command, credentials))
     except LaunchError as error:
@@ -222,33 +216,11 @@ def prepare_database() -> None:
         raise LaunchError(f"the database does not answer: {str(error).strip()}") from error
 
 
-def create_admin(password_file: Path) -> str:
-    """Create the first administrator unless there is one; return what to tell about the password.
-
-    The password comes from OV2XMP_ADMIN_PASSWORD, else it is a random one that `password_file` keeps.
-    """
-    from ov2xmp.settings import env
-
-    users = get_user_model().objects
-    if users.filter(Q(is_superuser=True) | Q(username=ADMIN)).exists():
-        kept = f"in {password_file}" if password_file.exists() else "as set on its first start"
-        return f"user {ADMIN}, password {kept}"
-    if password := env("OV2XMP_ADMIN_PASSWORD"):
-        users.create_superuser(ADMIN, password=password)
-        return f"user {ADMIN}, password as in OV2XMP_ADMIN_PASSWORD"
-    # The file comes first: a user whose password nobody knows could not be made again.
-    password = keep_password(password_file)
-    users.create_superuser(ADMIN, password=password)
-    return f"user {ADMIN}, password {password} (kept in {password_file})"
-
-
-def keep_password(path: Path) -> str:
-    """Return the password kept in `path`, a new one if there is none yet."""
-    if not path.exists():
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            # Letters and digits only, so that a double click picks it whole; about 119 bits.
-            file.write("".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(20)) + "\n")
-    return path.read_text(encoding="utf-8").strip()
+def create_admin() -> str:
+    """Create the first administrator unless there is one; return what to tell about the password."""
+    admin = administrator.create()
+    password = f"password {admin.password} ({admin.where})" if admin.password else f"password {admin.where}"
+    return f"user {administrator.NAME}, {password}"
 
 
 async def run(redis_command: list[str] | None, credentials: str) -> None:
@@ -375,17 +347,8 @@ def probe_ftp(port: int) -> str:
 
 
 def probe(name: str, port: int, path: str) -> str:
-    connection = http.client.HTTPConnection(LOOPBACK.get(settings.BIND, settings.BIND), port, timeout=PROBE_TIMEOUT)
-    try:
-        connection.request("GET", path, headers={"Host": allowed_host()})
-        response = connection.getresponse()
-        if response.status == HTTPStatus.OK:
-            return ""
-        return f"{name}, whose {path} answers {response.status} {response.read(300).decode(errors='replace')}"
-    except (OSError, http.client.HTTPException) as error:
-        return f"{name}, whose port {port} does not answer: {error}"
-    finally:
-        connection.close()
+    wrong = healthcheck.page(port, path, LOOPBACK.get(settings.BIND, settings.BIND), allowed_host())
+    return f"{name}, whose {wrong}" if wrong else ""
 
 
 def allowed_host() -> str:

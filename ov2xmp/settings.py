@@ -159,6 +159,8 @@ INSTALLED_APPS = [
     "chargers",
     "tasks",
     "api",
+    # Its commands.
+    "ov2xmp",
 ]
 
 MIDDLEWARE = [
@@ -241,7 +243,9 @@ def redis_url() -> str:
     if url := env("OV2XMP_REDIS_URL"):
         return url
     if host := env("OV2XMP_REDIS_BROKER_HOST"):
-        return f"redis://{host}:{env_int('OV2XMP_REDIS_BROKER_PORT', 6379)}/0"
+        password = quote(env("OV2XMP_REDIS_BROKER_PASSWORD"), safe="")
+        login = f":{password}@" if password else ""
+        return f"redis://{login}{host}:{env_int('OV2XMP_REDIS_BROKER_PORT', 6379)}/0"
     return f"unix://{embedded_redis_socket(DATA_DIR)}"
 
 

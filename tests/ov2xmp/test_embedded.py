@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from django.contrib.auth import get_user_model
 from pytest_django import Settings
 
 from filestore.account import Account
@@ -175,60 +174,12 @@ def test_redis_answers(redis_url: str) -> None:
 
 
 @pytest.mark.django_db
-def test_the_first_start_creates_an_administrator_with_a_random_password(tmp_path: Path) -> None:
-    told = embedded.create_admin(tmp_path / "admin-password")
+def test_a_random_password_is_told_once(data_dir: Path) -> None:
+    told = embedded.create_admin()
 
-    password = (tmp_path / "admin-password").read_text(encoding="utf-8").strip()
-    admin = get_user_model().objects.get()
-    assert told == f"user admin, password {password} (kept in {tmp_path}/admin-password)"
-    assert (tmp_path / "admin-password").stat().st_mode & 0o777 == 0o600
-    assert len(password) == 20
-    assert password.isalnum()
-    assert admin.is_superuser
-    assert admin.check_password(password)
-
-
-@pytest.mark.django_db
-def test_a_later_start_leaves_the_administrator_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    embedded.create_admin(tmp_path / "admin-password")
-    before = get_user_model().objects.get().password
-    monkeypatch.setenv(PASSWORD, "another one")
-
-    told = embedded.create_admin(tmp_path / "admin-password")
-
-    assert told == f"user admin, password in {tmp_path}/admin-password"
-    assert get_user_model().objects.get().password == before
-
-
-@pytest.mark.django_db
-def test_a_given_password_is_used_and_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PASSWORD, "correct horse battery")
-
-    told = embedded.create_admin(tmp_path / "admin-password")
-
-    assert get_user_model().objects.get().check_password("correct horse battery")
-    assert told == f"user admin, password as in {PASSWORD}"
-    assert not (tmp_path / "admin-password").exists()
-
-
-@pytest.mark.django_db
-def test_an_administrator_by_another_name_is_enough(tmp_path: Path) -> None:
-    get_user_model().objects.create_superuser("chief", password="x")
-
-    embedded.create_admin(tmp_path / "admin-password")
-
-    assert not get_user_model().objects.filter(username="admin").exists()
-
-
-@pytest.mark.django_db
-def test_the_password_survives_the_loss_of_the_database(tmp_path: Path) -> None:
-    embedded.create_admin(tmp_path / "admin-password")
-    password = (tmp_path / "admin-password").read_text(encoding="utf-8").strip()
-    get_user_model().objects.all().delete()
-
-    embedded.create_admin(tmp_path / "admin-password")
-
-    assert get_user_model().objects.get().check_password(password)
+    password = (data_dir / "admin-password").read_text(encoding="utf-8").strip()
+    assert told == f"user admin, password {password} (kept in {data_dir}/admin-password)"
+    assert embedded.create_admin() == f"user admin, password in {data_dir}/admin-password"
 
 
 @pytest.mark.parametrize(

@@ -219,6 +219,7 @@ def test_another_database_is_refused(load: Load) -> None:
         ({"OV2XMP_REDIS_URL": "redis://cache:6380/2"}, "redis://cache:6380/2"),
         ({"OV2XMP_REDIS_BROKER_HOST": "cache"}, "redis://cache:6379/0"),
         ({"OV2XMP_REDIS_BROKER_HOST": "cache", "OV2XMP_REDIS_BROKER_PORT": "6380"}, "redis://cache:6380/0"),
+        ({"OV2XMP_REDIS_BROKER_HOST": "cache", "OV2XMP_REDIS_BROKER_PASSWORD": "p@s"}, "redis://:p%40s@cache:6379/0"),
     ],
 )
 def test_redis_is_the_embedded_one_unless_named(
