@@ -397,7 +397,7 @@ class Connection:
 
     def _context(self, action: str, notes: list[Note]) -> Context:
         triggered = self._triggered is not None and action in self._triggered
-        return Context(self.station, datetime.now(UTC), self.profile.time_zone, triggered, notes)
+        return Context(self.station, self.version.name, datetime.now(UTC), self.profile.time_zone, triggered, notes)
 
     # Deviations.
 

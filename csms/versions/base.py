@@ -9,6 +9,7 @@ command that may take more than one CALL has a script.
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import ModuleType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -32,6 +33,7 @@ class Context:
     """What a handler knows besides the payload; it adds the deviations it overlooks."""
 
     station: str
+    version: OcppVersion
     received_at: datetime
     zone: str = ""
     triggered: bool = False
@@ -160,3 +162,8 @@ class Version:
     def spell(self, code: ErrorCode) -> str:
         """Spell an error code as this version does; a wrong spelling makes stations repeat (FR-12)."""
         return self.error_codes.get(code, code.value)
+
+
+def together(modules: Sequence[ModuleType], table: str) -> dict[str, Any]:
+    """Put the tables of one name together, of the modules that have one."""
+    return {action: each for module in modules for action, each in getattr(module, table, {}).items()}

@@ -1,0 +1,74 @@
+"""Authorisation, transaction events and meter values (blocks C, E and J)."""
+
+from collections.abc import Mapping
+
+from chargers.services import idtags, metervalues, transactionevents
+from chargers.values import NO_TRANSACTION, Authorization, AuthorizationRequest, MeterReport, TransactionEvent
+from csms.errors import ErrorCode, RpcError
+from csms.versions.base import Context, Handler, Payload
+from csms.versions.v2.members import FREE_TOKENS, MAX_WORD, id_token_info, name, nothing, number, readings, token
+
+EVENT_TYPES = frozenset({"Started", "Updated", "Ended"})
+
+
+def authorize(payload: Payload, context: Context) -> AuthorizationRequest:
+    return AuthorizationRequest(context.station, token(payload["idToken"]), context.received_at)
+
+
+def authorized(result: Authorization, context: Context) -> Payload:
+    return {"idTokenInfo": id_token_info(result)}
+
+
+def transaction_event(payload: Payload, context: Context) -> TransactionEvent:
+    moment = context.time(payload.get("timestamp"))
+    info, evse, shown = payload["transactionInfo"], payload.get("evse", {}), payload.get("idToken")
+    if payload["eventType"] not in EVENT_TYPES:
+        raise RpcError(ErrorCode.PROPERTY_CONSTRAINT, f"eventType: {payload['eventType'][:50]} is not known")
+    return TransactionEvent(
+        station=context.station,
+        ocpp_version=context.version,
+        uuid=name(info, "transactionId"),
+        kind=payload["eventType"],
+        seq_no=number(payload, "seqNo"),
+        trigger=payload["triggerReason"][:MAX_WORD],
+        at=moment.at,
+        at_raw=moment.raw,
+        received_at=context.received_at,
+        offline=payload.get("offline", False),
+        evse_id=number(evse, "id"),
+        connector_id=number(evse, "connectorId"),
+        charging_state=info.get("chargingState", "")[:MAX_WORD],
+        id_token=token(shown) if shown is not None else None,
+        free=shown is not None and shown["type"] in FREE_TOKENS,
+        reason=info.get("stoppedReason", "Local" if payload["eventType"] == "Ended" else ""),
+        reservation_id=context.reservation(payload.get("reservationId", 0)),
+        readings=readings(payload.get("meterValue", ()), context),
+    )
+
+
+def transaction_answered(result: Authorization | None, context: Context) -> Payload:
+    return {"idTokenInfo": id_token_info(result)} if result else {}
+
+
+def meter_values(payload: Payload, context: Context) -> MeterReport:
+    return MeterReport(
+        station=context.station,
+        ocpp_version=context.version,
+        evse_id=number(payload, "evseId"),
+        connector_id=0,
+        # Readings of a transaction come with its events (J02).
+        ref=NO_TRANSACTION,
+        readings=readings(payload.get("meterValue", ()), context),
+        received_at=context.received_at,
+    )
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "Authorize": Handler(authorize, idtags.authorize, authorized),
+    "MeterValues": Handler(
+        meter_values, metervalues.record, nothing, records=True, optional=("sampledValue", "timestamp")
+    ),
+    "TransactionEvent": Handler(
+        transaction_event, transactionevents.record, transaction_answered, records=True, optional=("timestamp",)
+    ),
+}
