@@ -9,6 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from chargers import pem, representation
+from chargers.choices import OcppVersion
 from tasks.action import Action, Payload
 from tasks.schemas import openapi, schema
 
@@ -126,6 +127,28 @@ REQUESTS: dict[str, Payload] = {
     "Reset": {"type": "Soft"},
     "SendLocalList": {"local_authorization_list": [{"id_tag": TAG, "id_tag_info": {"status": "Accepted"}}]},
 }
+# In place of those, where OCPP 2.x puts it in other words.
+REQUESTS_2: dict[str, Payload] = {
+    "ChangeAvailability": {"operational_status": "Operative", "evse": {"id": 1}},
+    "ClearChargingProfile": {"charging_profile_criteria": {"charging_profile_purpose": "TxDefaultProfile"}},
+    "Reset": {"type": "OnIdle"},
+    "SendLocalList": {
+        "local_authorization_list": [
+            {"id_token": {"id_token": TAG, "type": "ISO14443"}, "id_token_info": {"status": "Accepted"}}
+        ]
+    },
+    "SetVariableMonitoring": {
+        "set_monitoring_data": [
+            {
+                "value": 250,
+                "type": "UpperThreshold",
+                "severity": 4,
+                "component": {"name": "EVSE", "evse": {"id": 1}},
+                "variable": {"name": "ACVoltage"},
+            }
+        ]
+    },
+}
 # Shown although they may be left out, since most want them.
 OFTEN_WANTED = frozenset({"connector_id", "cs_charging_profiles"})
 
@@ -133,7 +156,8 @@ OFTEN_WANTED = frozenset({"connector_id", "cs_charging_profiles"})
 def body(row: Action) -> Payload:
     """Make the body of a command, with members in the order of the schema and times of tomorrow."""
     request = openapi(schema(row.version, row.name, "Request"), row.fills)
-    told = {**_value(request), **REQUESTS.get(row.name, {})}
+    said = REQUESTS if row.version == OcppVersion.V16 else REQUESTS | REQUESTS_2
+    told = {**_value(request), **said.get(row.name, {})}
     members = {name: told[name] for name in request.get("properties", ()) if name in told}
     return {"chargepoint_id": STATION, "sync": True, **members}
 
