@@ -12,7 +12,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers import choices, representation
-from tasks.models import CommandStatus
+from tasks.models import CommandStatus, ReportKind, ReportStatus
 from tasks.updates import represent_command
 from tasks.v16 import charging
 
@@ -486,6 +486,22 @@ class CommandError(serializers.Serializer):
     details = AnyObject()
 
 
+class CommandReport(serializers.Serializer):
+    """What a station tells in messages of their own after its answer."""
+
+    kind = serializers.ChoiceField(choices=ReportKind.choices)
+    request_id = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=ReportStatus.choices)
+    parts = serializers.IntegerField(help_text="how many parts have come")
+    missing = serializers.ListField(
+        child=serializers.IntegerField(), help_text="the numbers of those that have not, the first hundred of them"
+    )
+    content = serializers.ListField(
+        child=AnyObject(), allow_null=True, help_text="what the parts tell, where no resource has it"
+    )
+    finished_at = Moment()
+
+
 class Command(Representation):
     represent = staticmethod(represent_command)
 
@@ -498,6 +514,7 @@ class Command(Representation):
     response = AnyObject(allow_null=True, help_text="the station's answer as it came")
     error = CommandError(allow_null=True)
     calls = serializers.ListField(child=AnyObject(), help_text="each CALL, where one was not enough")
+    report = CommandReport(allow_null=True, help_text="how far the report is that it asked for")
     requested_by = serializers.CharField(allow_null=True, help_text="username")
     created_at = serializers.DateTimeField()
     sent_at = Moment()

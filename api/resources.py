@@ -437,7 +437,7 @@ class CommandResource(Listed, Readable, Deletable, Resource):
     ordering_fields = ("created_at", "sent_at", "finished_at", "chargepoint_id", "action", "status")
 
     def get_queryset(self) -> QuerySet[Command]:
-        return Command.objects.select_related("requested_by")
+        return Command.objects.select_related("requested_by", "report")
 
     def destroy(self, request: Request, task_id: str) -> Response:
         changes = Changes()

@@ -28,11 +28,9 @@ from tasks import broker, schemas
 from tasks.action import Action, Draft, Payload
 from tasks.actions import BY_NAME
 from tasks.errors import NotAccepted, NotCancellable, StationOffline, StationUnable, VersionMismatch
-from tasks.models import OPEN, Command, CommandStatus
+from tasks.models import OPEN, TOPIC, Command, CommandStatus
 
 logger = logging.getLogger(__name__)
-
-TOPIC = "tasks"
 
 Idle = Callable[[], AbstractContextManager[None]]
 

@@ -28,7 +28,7 @@ from chargers.models import (
     Transaction,
     Variable,
 )
-from tasks.models import Command
+from tasks.models import Command, Report, ReportKind
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -180,3 +180,8 @@ def command(of: ChargePoint, action: str = "Reset", **fields: Any) -> Command:
         "expires_at": now + timedelta(minutes=1),
     }
     return Command.objects.create(chargepoint=of, action=action, **{**defaults, **fields})
+
+
+def report(of: ChargePoint, asked_by: Command | None = None, **fields: Any) -> Report:
+    defaults = {"kind": ReportKind.CUSTOMER_INFORMATION, "request_id": 1, "asked_at": NOON, "heard_at": NOON}
+    return Report.objects.create(chargepoint=of, command=asked_by, **{**defaults, **fields})

@@ -1,0 +1,25 @@
+"""What becomes of the parts of reports, kind by kind."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chargers.changes import Changes
+from tasks.models import Report, ReportKind
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Who keeps what the parts of a kind of report tell.
+
+    `store` is a service of the domain that takes what each part tells; where there is none, the
+    report keeps it itself, as JSON. `complete` is told of a report all of whose parts have come.
+    """
+
+    store: Callable[[Sequence[Any], Changes], Sequence[Any]] | None = None
+    complete: Callable[[Report, Changes], None] | None = None
+
+
+KEEPERS: Mapping[ReportKind, Keeper] = {
+    ReportKind.CUSTOMER_INFORMATION: Keeper(),
+}
