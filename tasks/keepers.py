@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chargers.changes import Changes
+from chargers.services import variables
 from tasks.models import Report, ReportKind
 
 
@@ -20,6 +21,14 @@ class Keeper:
     complete: Callable[[Report, Changes], None] | None = None
 
 
+def forget_untold_variables(report: Report, changes: Changes) -> None:
+    """Forget what a full inventory did not tell (B07): the station no longer has it."""
+    command = report.command
+    if command and command.action == "GetBaseReport" and command.payload["reportBase"] == "FullInventory":
+        variables.forget_untold(report.chargepoint_id or "", report.asked_at)
+
+
 KEEPERS: Mapping[ReportKind, Keeper] = {
     ReportKind.CUSTOMER_INFORMATION: Keeper(),
+    ReportKind.VARIABLES: Keeper(variables.record, forget_untold_variables),
 }

@@ -160,6 +160,11 @@ class Report(models.Model):
         """Whether all parts up to the last have come."""
         return self.last is not None and len(self.told) == 1 and self.told[0] == [0, self.last]
 
+    @property
+    def next_number(self) -> int:
+        """The number of the part that follows those that have come."""
+        return int(self.told[-1][1]) + 1 if self.told else 0
+
     def take_part(self, number: int, *, last: bool) -> None:
         """Note that a part has come. Number 0 once more means that the station begins again, as after a boot."""
         if number == 0 and self.status == ReportStatus.COLLECTING and self.told and self.told[0][0] == 0:
