@@ -116,6 +116,33 @@ class VariableAttribute(TextChoices):
     MAX_SET = "MaxSet"
 
 
+class EventTrigger(TextChoices):
+    """What made a station tell an event (2.0.1 EventTriggerEnumType)."""
+
+    ALERTING = "Alerting"
+    DELTA = "Delta"
+    PERIODIC = "Periodic"
+
+
+class EventNotification(TextChoices):
+    """Who decided that an event is told (2.0.1 EventNotificationEnumType)."""
+
+    HARD_WIRED_NOTIFICATION = "HardWiredNotification", "HardWiredNotification"
+    HARD_WIRED_MONITOR = "HardWiredMonitor", "HardWiredMonitor"
+    PRECONFIGURED_MONITOR = "PreconfiguredMonitor", "PreconfiguredMonitor"
+    CUSTOM_MONITOR = "CustomMonitor", "CustomMonitor"
+
+
+class MonitorType(TextChoices):
+    """When a monitor tells an event (2.0.1 MonitorEnumType)."""
+
+    UPPER_THRESHOLD = "UpperThreshold"
+    LOWER_THRESHOLD = "LowerThreshold"
+    DELTA = "Delta"
+    PERIODIC = "Periodic"
+    PERIODIC_CLOCK_ALIGNED = "PeriodicClockAligned"
+
+
 # The security events that call for somebody (security whitepaper section 8, 2.0.1 appendix 2).
 CRITICAL_EVENTS = frozenset(
     {

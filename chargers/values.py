@@ -411,6 +411,57 @@ class VariablesReport:
 
 
 @dataclass(frozen=True, slots=True)
+class EventReport:
+    """Something that a station noticed of a variable; `number` and `cause` are its own numbers of events."""
+
+    number: int
+    name: VariableName
+    trigger: str
+    notification: str
+    actual_value: str
+    at: datetime
+    at_raw: str = ""
+    monitor_id: int | None = None
+    cause: int | None = None
+    tech_code: str = ""
+    tech_info: str = ""
+    transaction_uuid: str = ""
+    cleared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EventsReport:
+    """Events that a station told together."""
+
+    station: str
+    ocpp_version: OcppVersion
+    events: Sequence[EventReport]
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """A monitor of a variable; `severity` goes from 0, which is danger, to 9."""
+
+    number: int
+    name: VariableName
+    type: str
+    value: float
+    severity: int
+    transaction: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorsReport:
+    """Monitors that a station has, and the numbers of those that it does not have."""
+
+    station: str
+    monitors: Sequence[Monitor]
+    gone: Sequence[int]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AvailabilityChange:
     """Connectors that an operator put in or out of service; EVSE 0 means all of the station's.
 

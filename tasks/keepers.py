@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chargers.changes import Changes
-from chargers.services import variables
+from chargers.services import monitors, variables
 from tasks.models import Report, ReportKind
 
 
@@ -28,7 +28,15 @@ def forget_untold_variables(report: Report, changes: Changes) -> None:
         variables.forget_untold(report.chargepoint_id or "", report.asked_at)
 
 
+def forget_untold_monitors(report: Report, changes: Changes) -> None:
+    """Forget what a report of all monitors did not tell (N02.FR.11)."""
+    command = report.command
+    if command and not {"monitoringCriteria", "componentVariable"} & command.payload.keys():
+        monitors.forget_untold(report.chargepoint_id or "", report.asked_at)
+
+
 KEEPERS: Mapping[ReportKind, Keeper] = {
     ReportKind.CUSTOMER_INFORMATION: Keeper(),
+    ReportKind.MONITORS: Keeper(monitors.record, forget_untold_monitors),
     ReportKind.VARIABLES: Keeper(variables.record, forget_untold_variables),
 }

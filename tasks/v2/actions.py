@@ -3,7 +3,7 @@
 from chargers.choices import OcppVersion
 from tasks import credentials, reports, triggers
 from tasks.action import Action
-from tasks.v2 import provisioning, variables
+from tasks.v2 import monitoring, provisioning, variables
 
 REPORT = "The station tells it in messages that follow its answer; how far that is, `report` of `/api/task/<task_id>/` tells."
 
@@ -57,7 +57,15 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(version, "GetInstalledCertificateIds", "Read which certificates the station holds, and keep them."),
         Action(version, "GetLocalListVersion", "Ask which version of the local authorisation list the station holds."),
         Action(version, "GetLog", "Ask the station to upload one of its logs.", fills=("requestId",)),
-        Action(version, "GetMonitoringReport", "Ask which variables the station monitors.", fills=("requestId",)),
+        Action(
+            version,
+            "GetMonitoringReport",
+            "Ask which variables the station monitors, which `/api/variablemonitor/` shows.",
+            fills=("requestId",),
+            prepare=monitoring.prepare_report,
+            unanswered=reports.unanswered,
+            note=REPORT,
+        ),
         Action(
             version,
             "GetReport",
@@ -102,7 +110,12 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(version, "SetChargingProfile", "Limit what the station, an EVSE or a transaction may charge with."),
         Action(version, "SetDisplayMessage", "Put a message on the station's display.", fills=("message.id",)),
         Action(version, "SetMonitoringBase", "Choose which set of monitors the station starts from."),
-        Action(version, "SetMonitoringLevel", "Choose how severe an event must be to be reported."),
+        Action(
+            version,
+            "SetMonitoringLevel",
+            "Choose how severe an event must be to be reported.",
+            prepare=monitoring.prepare_level,
+        ),
         Action(
             version,
             "SetNetworkProfile",
@@ -114,7 +127,12 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
                 "(SetVariables) and the station has booted (Reset)."
             ),
         ),
-        Action(version, "SetVariableMonitoring", "Let the station monitor variables."),
+        Action(
+            version,
+            "SetVariableMonitoring",
+            "Let the station monitor variables; `/api/event/` shows what they notice.",
+            prepare=monitoring.prepare_setting,
+        ),
         Action(
             version,
             "SetVariables",

@@ -8,6 +8,7 @@ from csms.versions import vendors
 from csms.versions.base import Version, together
 from csms.versions.v2 import (
     availability,
+    monitoring,
     networkprofiles,
     provisioning,
     reports,
@@ -19,6 +20,7 @@ from csms.versions.v2 import (
 
 MODULES = (
     availability,
+    monitoring,
     networkprofiles,
     provisioning,
     reports,
