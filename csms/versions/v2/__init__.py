@@ -8,6 +8,8 @@ from csms.versions import vendors
 from csms.versions.base import Version, together
 from csms.versions.v2 import (
     availability,
+    customers,
+    displaymessages,
     monitoring,
     networkprofiles,
     provisioning,
@@ -20,6 +22,8 @@ from csms.versions.v2 import (
 
 MODULES = (
     availability,
+    customers,
+    displaymessages,
     monitoring,
     networkprofiles,
     provisioning,
