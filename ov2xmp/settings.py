@@ -328,6 +328,8 @@ SPECTACULAR_SETTINGS = {
         "ChargingProfilePurposeEnum": "chargers.choices.ChargingProfilePurpose",
         "JobFlagEnum": "chargers.choices.JobFlag",
         "FileKindEnum": "chargers.choices.FileKind",
+        "MessageFormatEnum": "chargers.choices.MessageFormat",
+        "MessageStateEnum": "chargers.choices.MessageState",
         "ChargingProfilePurpose16Enum": ["ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"],
     },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
