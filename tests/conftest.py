@@ -18,7 +18,7 @@ from tasks.roles import Role
 from tasks.tasks import relay_command
 from tests.certificates import Authority
 
-pytest_plugins = ["tests.fixtures_flush", "tests.fixtures_redis", "tests.fixtures_subtests"]
+pytest_plugins = ["tests.fixtures_flush", "tests.fixtures_redis", "tests.fixtures_storage", "tests.fixtures_subtests"]
 
 
 @pytest.fixture(scope="session")

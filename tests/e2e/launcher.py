@@ -38,6 +38,22 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def without_settings() -> dict[str, str]:
+    """Return the environment but for what the tests run with, which the platform does not."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("OV2XMP_") and name not in ("PYTHONASYNCIODEBUG", "PYTHONWARNINGS")
+    }
+
+
+def closed(url: str) -> bool:
+    """Tell whether nothing listens at `url`."""
+    target = httpx.URL(url)
+    with socket.socket() as client:
+        return client.connect_ex((target.host, target.port or 80)) != 0
+
+
 def running(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     """Return the processes that still do something; one that only waits to be reaped does not."""
     return [process for process in processes if status(process) not in ("ended", psutil.STATUS_ZOMBIE)]
@@ -73,18 +89,12 @@ class Platform:
         self.ocpp_tls = f"wss://127.0.0.1:{settings['OV2XMP_CSMS_TLS_PORT']}/ws/ocpp"
         self.ftp_port = int(settings["OV2XMP_FTP_PORT"])
         self.files_http = f"http://127.0.0.1:{settings['OV2XMP_FILES_PORT']}"
-        # What the tests run with is not what the platform runs with.
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("OV2XMP_") and name not in ("PYTHONASYNCIODEBUG", "PYTHONWARNINGS")
-        }
         self.output = data_dir.with_name(f"{data_dir.name}-{web_port}.log")
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, *command],
                 cwd=BASE_DIR,
-                env=inherited | settings,
+                env=without_settings() | settings,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -114,13 +124,16 @@ class Platform:
             raise AssertionError(f"the launcher does not end: {self.text()}") from None
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Stop everything; return the launcher's exit code once nothing is left."""
+        """Stop everything; return the launcher's exit code once nothing is left, and nothing was told of a failure."""
         if "client" in self.__dict__:
             self.client.close()
         processes = self.processes() if self.process.poll() is None else []
         self.process.send_signal(number)
         code = self.wait_until_ended()
         assert not running(processes), f"left running: {running(processes)}\n{self.text()}"
+        addresses = (self.web, self.ocpp_http, self.files_http, f"ftp://127.0.0.1:{self.ftp_port}")
+        assert all(map(closed, addresses))
+        assert "Traceback" not in self.text()
         return code
 
     def kill(self) -> None:
@@ -151,7 +164,7 @@ class Platform:
 
 @contextmanager
 def shared_platform(data_dir: Path, environment: dict[str, str]) -> Iterator[Platform]:
-    """Run a platform that several tests share; stopping it leaves no process."""
+    """Run a platform that several tests share; stopping it by SIGTERM leaves no process."""
     platform = Platform(data_dir, environment)
     try:
         platform.wait_until_ready()

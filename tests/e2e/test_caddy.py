@@ -24,9 +24,9 @@ from tests.csms.raw import exchange
 from tests.e2e.edge import CADDY, Caddy, add_caddy, members, running
 from tests.e2e.frontend import Listener
 from tests.e2e.launcher import free_ports
-from tests.e2e.parts import PASSWORD, Parts, python
+from tests.e2e.parts import Parts, python
 from tests.e2e.stand_ins import STAND_IN, echo, name_server
-from tests.e2e.storage import own_storage
+from tests.e2e.storage import PASSWORD, Template
 from tests.simulator.v16 import Station16
 
 REPLICA = "127.0.0.2"
@@ -59,10 +59,10 @@ class Edge:
 
 
 @pytest.fixture(scope="module")
-def edge(redis_url: str, authority: Authority) -> Iterator[Edge]:
+def edge(redis_url: str, authority: Authority, template: Template) -> Iterator[Edge]:
     with ExitStack() as stack:
-        storage = stack.enter_context(own_storage())
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ov2xmp-tests-")))
+        storage = stack.enter_context(template.copied(directory))
         stand_in = stack.enter_context(echo())
         addresses = ["127.0.0.1"]
         names = stack.enter_context(name_server(addresses))
@@ -105,7 +105,6 @@ def edge(redis_url: str, authority: Authority) -> Iterator[Edge]:
             OV2XMP_CADDY_KIBANA="kibana.invalid:5601",
         )
         stack.callback(parts.kill_all)
-        parts.prepare()
         parts.start("web", "csms", "replica", "worker", "files", "caddy")
         yield Edge(parts, caddy, Path(settings["OV2XMP_FILES_DIR"]), addresses)
 

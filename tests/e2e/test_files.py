@@ -14,7 +14,7 @@ import pytest
 from tests.certificates import Authority
 from tests.e2e.frontend import listening
 from tests.e2e.launcher import Platform, shared_platform
-from tests.e2e.storage import own_storage
+from tests.e2e.storage import Template
 from tests.simulator.transfer import NotAllowed, Transfer, TransferFailed
 from tests.simulator.v16 import Station16, timestamp
 
@@ -22,7 +22,7 @@ LARGE = 64 * 1024 * 1024  # bytes
 
 
 @pytest.fixture(scope="module")
-def secure(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Platform]:
+def secure(tmp_path_factory: pytest.TempPathFactory, authority: Authority, template: Template) -> Iterator[Platform]:
     """A platform whose FTP server takes nobody without TLS, and whose web process serves one request at a time."""
     papers = authority.server()
     settings = {
@@ -33,7 +33,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
         "OV2XMP_WEB_QUEUE_TIMEOUT": "1",
     }
     data_dir = tmp_path_factory.mktemp("secure") / "var"
-    with own_storage() as storage, shared_platform(data_dir, storage | settings) as platform:
+    with template.copied(data_dir) as storage, shared_platform(data_dir, storage | settings) as platform:
         yield platform
 
 
