@@ -21,12 +21,27 @@ STOP_TIMEOUT = 40.0
 POLL_INTERVAL = 0.05
 
 
-def wait_until(condition: Callable[[], bool], timeout: float, what: Callable[[], str]) -> None:
+def wait_until(
+    condition: Callable[[], bool], timeout: float, what: Callable[[], str], interval: float = POLL_INTERVAL
+) -> None:
     """Wait for a condition; fail with `what` says when it does not come true in time."""
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout:g} seconds: {what()}"
-        time.sleep(POLL_INTERVAL)
+        time.sleep(interval)
+
+
+def settled(measure: Callable[[], int], timeout: float = 10.0) -> int:
+    """Wait until a number that grows from 0 grows no more; return it."""
+    before = 0
+
+    def no_longer_grows() -> bool:
+        nonlocal before
+        before, last = measure(), before
+        return before == last != 0
+
+    wait_until(no_longer_grows, timeout, lambda: f"{before} and growing", interval=0.2)
+    return before
 
 
 def free_ports(count: int) -> list[int]:
