@@ -11,7 +11,9 @@ from tests.e2e.storage import Template
 
 
 @pytest.fixture(scope="session")
-def strict_platform(tmp_path_factory: pytest.TempPathFactory, authority: Authority, template: Template) -> Iterator[Platform]:
+def strict_platform(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority, template: Template
+) -> Iterator[Platform]:
     """Yield a platform that all scenarios share, each with a station and tags of its own."""
     server = authority.server()
     data_dir = tmp_path_factory.mktemp("conformance") / "var"

@@ -21,6 +21,15 @@ def python(*arguments: str) -> Sequence[str]:
     return (sys.executable, "-m", *arguments)
 
 
+def answers(page: str) -> bool:
+    """Tell whether a server answers, whatever it says."""
+    try:
+        httpx.get(page, trust_env=False, verify=False)
+    except httpx.HTTPError:
+        return False
+    return True
+
+
 class Parts:
     """Web, csms and worker on one database and one redis, each started and ended by itself.
 
@@ -74,11 +83,7 @@ class Parts:
         assert self.processes[name].poll() is None, f"{name} ended: {self.text()}"
         if name not in self.pages:
             return True
-        try:
-            httpx.get(self.pages[name], trust_env=False, verify=False)
-        except httpx.HTTPError:
-            return False
-        return True
+        return answers(self.pages[name])
 
     def kill(self, name: str) -> None:
         """End a process as a crash does, with all its children."""

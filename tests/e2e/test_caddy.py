@@ -19,12 +19,13 @@ import httpx
 import pytest
 import websockets
 
+from tests.caddy import CADDY, running
 from tests.certificates import Authority
 from tests.csms.raw import exchange
-from tests.e2e.edge import CADDY, Caddy, add_caddy, members, running
+from tests.e2e.edge import Caddy, add_caddy, members
 from tests.e2e.frontend import Listener
 from tests.e2e.launcher import free_ports
-from tests.e2e.parts import Parts, python
+from tests.e2e.parts import Parts, answers, python
 from tests.e2e.stand_ins import STAND_IN, echo, name_server
 from tests.e2e.storage import PASSWORD, Template
 from tests.simulator.v16 import Station16
@@ -560,7 +561,8 @@ async def test_an_idle_station_is_cut_by_no_timeout_of_caddys(
         text = re.sub(rf"\b{old}\b", str(new), text)
     (tmp_path / "caddy.json").write_text(text)
     page = f"http://localhost:{http_port}/http/files"
-    with running((CADDY, "run", "--config", str(tmp_path / "caddy.json")), edge.caddy.settings, page, tmp_path / "log"):
+    command = (CADDY, "run", "--config", str(tmp_path / "caddy.json"))
+    with running(command, edge.caddy.settings, tmp_path / "log", lambda: answers(page)):
         async with edge.station("C12", f"ws://localhost:{http_port}") as station:
             await station.boot()
             await asyncio.sleep(1.5)
