@@ -103,6 +103,7 @@ def edge(redis_url: str, authority: Authority, template: Template) -> Iterator[E
             OV2XMP_CADDY_FILEBROWSER=stand_in,
             OV2XMP_CADDY_PGADMIN=stand_in,
             OV2XMP_CADDY_PORTAINER=stand_in,
+            OV2XMP_CADDY_FILE_MAX_BODY="8MiB",
             # There is none, as without the compose file of the externals.
             OV2XMP_CADDY_KIBANA="kibana.invalid:5601",
         )
@@ -352,6 +353,33 @@ async def test_who_asks_for_too_much_is_told_so_as_the_api_does(operator: httpx.
         413,
         {"code": "PROXY_413", "message": "Request Entity Too Large", "details": {}},
     )
+
+
+async def test_who_may_not_put_a_file_to_rest_does_not_get_it_into_memory(
+    edge: Edge, anybody: httpx.AsyncClient, operator: httpx.AsyncClient
+) -> None:
+    reader, writer = await asyncio.open_connection("localhost", edge.caddy.https_port, ssl=edge.caddy.trusting())
+    try:
+        writer.write(b"PUT /api/file/large.bin HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\nx")
+        async with asyncio.timeout(10):
+            # No more of it was sent.
+            answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert b"\r\nConnection: close\r\n" in answer
+    finally:
+        writer.transport.abort()
+    assert (await operator.put("/api/file/small.bin", content=b"image")).status_code == 201
+    assert (edge.files / "small.bin").read_bytes() == b"image"
+
+
+async def test_a_file_that_is_too_large_for_rest_is_refused(operator: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        # Its size is told by nothing but what comes.
+        yield bytes(8 * 1024 * 1024)
+        yield b"x"
+
+    answer = await operator.put("/api/file/large.bin", content=chunks())
+    assert (answer.status_code, answer.json()["code"]) == (413, "PROXY_413")
 
 
 async def test_a_station_uploads_and_fetches_files_over_plain_http_and_tls(edge: Edge) -> None:
