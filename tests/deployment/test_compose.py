@@ -210,9 +210,13 @@ def test_stations_are_sent_to_ftps_once_the_ftp_server_has_a_certificate(env_fol
 
     for name in ("daphne", "csms", "celery"):
         assert tree[f"ov2xmp-{name}"]["environment"]["OV2XMP_FTP_URL"] == "ftps://csms.example.org/files"
-    server = tree["ov2xmp-ftp-server"]
-    assert server["environment"]["OV2XMP_FTP_TLS_CERTIFICATE"] == "/certs/ftp.pem"
-    assert "./certs:/certs:ro" in server["volumes"]
+    assert tree["ov2xmp-ftp-server"]["environment"]["OV2XMP_FTP_TLS_CERTIFICATE"] == "/certs/ftp.pem"
+
+
+def test_who_may_have_a_certificate_sees_the_folder_of_certificates(projects: dict[str, Tree]) -> None:
+    for project in ("staging", "prod"):
+        for name in ("caddy", "csms", "ftp-server"):
+            assert "./certs:/certs:ro" in projects[project]["services"][f"ov2xmp-{name}"]["volumes"], name
 
 
 def test_a_csms_can_be_scaled(projects: dict[str, Tree]) -> None:
