@@ -10,7 +10,7 @@ from tests.e2e.launcher import Platform, shared_platform
 from tests.e2e.storage import Template
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def strict_platform(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority, template: Template
 ) -> Iterator[Platform]:

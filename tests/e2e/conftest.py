@@ -13,7 +13,7 @@ from tests.e2e.storage import Template, own_storage
 StartPlatform = Callable[..., Platform]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """A platform that all tests share."""
     with own_storage() as storage, shared_platform(tmp_path_factory.mktemp("platform") / "var", storage) as platform:
