@@ -93,7 +93,7 @@ FILES_DIR, FILES_MAX_SIZE, FILES_MIN_FREE = FILES.directory, FILES.max_size, FIL
 def public_host() -> str:
     """Say where stations reach this machine, as far as is known; an address that means all of them is none."""
     host = env("OV2XMP_PUBLIC_HOST") or BIND
-    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound to
+    if host in configuration.LOOPBACK:
         host = "127.0.0.1"
     return f"[{host}]" if ":" in host else host
 

@@ -7,14 +7,17 @@ import pytest
 from tests.certificates import Authority
 from tests.conformance.central import Central
 from tests.e2e.launcher import Platform, shared_platform
-from tests.e2e.storage import own_storage
+from tests.e2e.storage import Template
 
 
-@pytest.fixture(scope="session")
-def strict_platform(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Platform]:
+@pytest.fixture(scope="package")
+def strict_platform(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority, template: Template
+) -> Iterator[Platform]:
     """Yield a platform that all scenarios share, each with a station and tags of its own."""
     server = authority.server()
-    with own_storage() as storage:
+    data_dir = tmp_path_factory.mktemp("conformance") / "var"
+    with template.copied(data_dir) as storage:
         settings = {
             **storage,
             "OV2XMP_OCPP_VALIDATION": "strict",
@@ -23,7 +26,7 @@ def strict_platform(tmp_path_factory: pytest.TempPathFactory, authority: Authori
             "OV2XMP_CSMS_TLS_CERTIFICATE": server.certificate,
             "OV2XMP_CSMS_TLS_KEY": server.key,
         }
-        with shared_platform(tmp_path_factory.mktemp("conformance") / "var", settings) as platform:
+        with shared_platform(data_dir, settings) as platform:
             yield platform
 
 
