@@ -39,6 +39,7 @@ from chargers.models import (
     Connector,
     CsmsNode,
     Deviation,
+    Event,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -53,6 +54,7 @@ from chargers.models import (
     Transaction,
     TransactionEvent,
     Variable,
+    VariableMonitor,
 )
 from chargers.models.job import Job
 from chargers.services import certificates, connectors, limitations, stations
@@ -880,6 +882,43 @@ class LimitationAdmin(ReadOnly):
     list_display = (station, "kind", "subject", prose("reason"), "count", "first_seen", "last_seen")
     list_filter = ("kind",)
     search_fields = ("chargepoint__chargepoint_id", "subject")
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnly):
+    list_display = (
+        "timestamp",
+        station,
+        "component",
+        column("evse_id", "EVSE"),
+        "variable",
+        prose("actual_value"),
+        "severity",
+        "trigger",
+        "cleared",
+        "cleared_at",
+    )
+    list_filter = ("severity", "trigger", "cleared", "timestamp")
+    search_fields = ("chargepoint__chargepoint_id", "component", "variable")
+    search_help_text = "Station, or part of the name of the component or the variable."
+
+
+@admin.register(VariableMonitor)
+class VariableMonitorAdmin(ReadOnly):
+    list_display = (
+        "monitor_id",
+        station,
+        "component",
+        column("evse_id", "EVSE"),
+        "variable",
+        "type",
+        "value",
+        "severity",
+        "told_at",
+    )
+    list_filter = ("type", "severity")
+    search_fields = ("chargepoint__chargepoint_id", "component", "variable")
+    search_help_text = "Station, or part of the name of the component or the variable."
 
 
 @admin.register(SecurityEvent)

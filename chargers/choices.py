@@ -107,6 +107,42 @@ class Mutability(TextChoices):
     READ_WRITE = "ReadWrite"
 
 
+class VariableAttribute(TextChoices):
+    """Which value of a variable is meant (2.0.1 AttributeEnumType)."""
+
+    ACTUAL = "Actual"
+    TARGET = "Target"
+    MIN_SET = "MinSet"
+    MAX_SET = "MaxSet"
+
+
+class EventTrigger(TextChoices):
+    """What made a station tell an event (2.0.1 EventTriggerEnumType)."""
+
+    ALERTING = "Alerting"
+    DELTA = "Delta"
+    PERIODIC = "Periodic"
+
+
+class EventNotification(TextChoices):
+    """Who decided that an event is told (2.0.1 EventNotificationEnumType)."""
+
+    HARD_WIRED_NOTIFICATION = "HardWiredNotification", "HardWiredNotification"
+    HARD_WIRED_MONITOR = "HardWiredMonitor", "HardWiredMonitor"
+    PRECONFIGURED_MONITOR = "PreconfiguredMonitor", "PreconfiguredMonitor"
+    CUSTOM_MONITOR = "CustomMonitor", "CustomMonitor"
+
+
+class MonitorType(TextChoices):
+    """When a monitor tells an event (2.0.1 MonitorEnumType)."""
+
+    UPPER_THRESHOLD = "UpperThreshold"
+    LOWER_THRESHOLD = "LowerThreshold"
+    DELTA = "Delta"
+    PERIODIC = "Periodic"
+    PERIODIC_CLOCK_ALIGNED = "PeriodicClockAligned"
+
+
 # The security events that call for somebody (security whitepaper section 8, 2.0.1 appendix 2).
 CRITICAL_EVENTS = frozenset(
     {

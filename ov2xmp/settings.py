@@ -277,6 +277,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-commands": {"task": "tasks.sweep_commands", "schedule": 5.0},
     "sweep-nodes": {"task": "tasks.sweep_nodes", "schedule": 10.0},
     "time-out-jobs": {"task": "tasks.time_out_jobs", "schedule": 60.0},
+    "time-out-reports": {"task": "tasks.time_out_reports", "schedule": 10.0},
     "sign-certificates": {"task": "tasks.sign_certificates", "schedule": 5.0},
     "warn-of-expiring-certificates": {"task": "tasks.warn_of_expiring_certificates", "schedule": timedelta(days=1)},
     "close-abandoned-transactions": {"task": "tasks.close_abandoned_transactions", "schedule": 60.0},
@@ -379,6 +380,9 @@ OCPP_GREETING_GRACE = env_number("OV2XMP_OCPP_GREETING_GRACE", 30)
 OCPP_MAX_MESSAGE_SIZE = env_int("OV2XMP_OCPP_MAX_MESSAGE_SIZE", 4 * 1024 * 1024, minimum=1024)  # bytes
 OCPP_MAX_QUEUED_CALLS = env_int("OV2XMP_OCPP_MAX_QUEUED_CALLS", 50, minimum=1)
 OCPP_TRANSACTION_GRACE = env_number("OV2XMP_OCPP_TRANSACTION_GRACE", 300)
+# Whether 2.x stations are asked for all their variables after the first boot, and after one with another firmware.
+OCPP_INVENTORY = env_bool("OV2XMP_OCPP_INVENTORY", default=True)
+OCPP_REPORT_TIMEOUT = env_number("OV2XMP_OCPP_REPORT_TIMEOUT", 120, minimum=1)
 OCPP_JOB_TIMEOUT = env_number("OV2XMP_OCPP_JOB_TIMEOUT", 3600, minimum=1)
 
 # Certificates of stations. The signer is the dotted path of a class as chargers.authority.Signer; empty signs none.

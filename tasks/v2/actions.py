@@ -1,7 +1,11 @@
 """What a CSMS may ask of an OCPP 2.x station: all that 2.0.1 has, 2.1 has too."""
 
 from chargers.choices import OcppVersion
+from tasks import credentials, reports, triggers
 from tasks.action import Action
+from tasks.v2 import monitoring, provisioning, variables
+
+REPORT = "The station tells it in messages that follow its answer; how far that is, `report` of `/api/task/<task_id>/` tells."
 
 
 def actions(version: OcppVersion) -> tuple[Action, ...]:
@@ -31,7 +35,15 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         ),
         Action(version, "DataTransfer", "Send vendor-specific data."),
         Action(version, "DeleteCertificate", "Delete a certificate, named by its hashes."),
-        Action(version, "GetBaseReport", "Ask the station to report its inventory.", fills=("requestId",)),
+        Action(
+            version,
+            "GetBaseReport",
+            "Ask the station to report its inventory, which `/api/variable/` shows.",
+            fills=("requestId",),
+            prepare=variables.prepare_report,
+            unanswered=reports.unanswered,
+            note=REPORT,
+        ),
         Action(
             version,
             "GetChargingProfiles",
@@ -45,10 +57,31 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(version, "GetInstalledCertificateIds", "Read which certificates the station holds, and keep them."),
         Action(version, "GetLocalListVersion", "Ask which version of the local authorisation list the station holds."),
         Action(version, "GetLog", "Ask the station to upload one of its logs.", fills=("requestId",)),
-        Action(version, "GetMonitoringReport", "Ask which variables the station monitors.", fills=("requestId",)),
-        Action(version, "GetReport", "Ask the station to report variables that meet criteria.", fills=("requestId",)),
+        Action(
+            version,
+            "GetMonitoringReport",
+            "Ask which variables the station monitors, which `/api/variablemonitor/` shows.",
+            fills=("requestId",),
+            prepare=monitoring.prepare_report,
+            unanswered=reports.unanswered,
+            note=REPORT,
+        ),
+        Action(
+            version,
+            "GetReport",
+            "Ask the station to report variables that meet criteria, which `/api/variable/` shows.",
+            fills=("requestId",),
+            prepare=variables.prepare_report,
+            unanswered=reports.unanswered,
+            note=REPORT,
+        ),
         Action(version, "GetTransactionStatus", "Ask whether the station has messages of a transaction in its queue."),
-        Action(version, "GetVariables", "Read variables of the station and keep them."),
+        Action(
+            version,
+            "GetVariables",
+            "Read variables of the station and keep them, in as many messages as it wants.",
+            prepare=variables.prepare_reading,
+        ),
         Action(version, "InstallCertificate", "Install a root certificate."),
         Action(
             version,
@@ -77,11 +110,43 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(version, "SetChargingProfile", "Limit what the station, an EVSE or a transaction may charge with."),
         Action(version, "SetDisplayMessage", "Put a message on the station's display.", fills=("message.id",)),
         Action(version, "SetMonitoringBase", "Choose which set of monitors the station starts from."),
-        Action(version, "SetMonitoringLevel", "Choose how severe an event must be to be reported."),
-        Action(version, "SetNetworkProfile", "Tell the station how to connect, as one of its network profiles."),
-        Action(version, "SetVariableMonitoring", "Let the station monitor variables."),
-        Action(version, "SetVariables", "Set variables of the station."),
-        Action(version, "TriggerMessage", "Ask the station to send a message now."),
+        Action(
+            version,
+            "SetMonitoringLevel",
+            "Choose how severe an event must be to be reported.",
+            prepare=monitoring.prepare_level,
+        ),
+        Action(
+            version,
+            "SetNetworkProfile",
+            "Tell the station how to connect, as one of its network profiles.",
+            prepare=provisioning.prepare_network_profile,
+            unanswered=credentials.unanswered,
+            note=(
+                "A profile is in use when NetworkConfigurationPriority of OCPPCommCtrlr names its slot first "
+                "(SetVariables) and the station has booted (Reset)."
+            ),
+        ),
+        Action(
+            version,
+            "SetVariableMonitoring",
+            "Let the station monitor variables; `/api/event/` shows what they notice.",
+            prepare=monitoring.prepare_setting,
+        ),
+        Action(
+            version,
+            "SetVariables",
+            "Set variables of the station, in as many messages as it wants; each has a result of its own.",
+            prepare=variables.prepare_setting,
+            unanswered=credentials.unanswered,
+        ),
+        Action(
+            version,
+            "TriggerMessage",
+            "Ask the station to send a message now.",
+            prepare=provisioning.prepare_trigger,
+            needs=triggers.needs,
+        ),
         Action(version, "UnlockConnector", "Unlock a connector's cable."),
         Action(version, "UnpublishFirmware", "Ask a local controller to offer a firmware no longer."),
         Action(version, "UpdateFirmware", "Ask the station to install a firmware.", fills=("requestId",)),

@@ -4,10 +4,32 @@ Requirement ids are those of the OCPP 2.0.1 specification, edition 3, part 2.
 """
 
 from chargers.choices import OcppVersion
+from csms.versions import vendors
 from csms.versions.base import Version, together
-from csms.versions.v2 import provisioning, security, transactions
+from csms.versions.v2 import (
+    availability,
+    monitoring,
+    networkprofiles,
+    provisioning,
+    reports,
+    security,
+    transactions,
+    triggers,
+    variables,
+)
 
-MODULES = (provisioning, security, transactions)
+MODULES = (
+    availability,
+    monitoring,
+    networkprofiles,
+    provisioning,
+    reports,
+    security,
+    transactions,
+    triggers,
+    variables,
+    vendors,
+)
 
 
 def version(name: OcppVersion) -> Version:
@@ -19,4 +41,8 @@ def version(name: OcppVersion) -> Version:
         scripts=together(MODULES, "SCRIPTS"),
         before_accepted=frozenset({"BootNotification", "SecurityEventNotification"}),
         error_codes={},
+        triggered=triggers.TRIGGERED,
+        # B02.FR.02.
+        reported={"GetBaseReport": "NotifyReport", "GetReport": "NotifyReport"},
+        greetings=triggers.greetings,
     )
