@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from chargers.choices import LimitationKind, OcppVersion
+from tasks import listupdates
 from tasks.action import DOWNLOAD, UPLOAD, Action, Need, Payload
 from tasks.reservations import unanswered as unanswered_reservations
 from tasks.v16 import (
@@ -124,7 +125,7 @@ ACTIONS: tuple[Action, ...] = (
         fills=("listVersion",),
         prepare=locallists.prepare,
         needs=lambda payload: [(LimitationKind.LOCAL_LIST, "")],
-        unanswered=locallists.unanswered,
+        unanswered=listupdates.unanswered,
     ),
     Action(
         V16,

@@ -1,9 +1,10 @@
 """What a CSMS may ask of an OCPP 2.x station: all that 2.0.1 has, 2.1 has too."""
 
-from chargers.choices import OcppVersion
+from chargers.choices import LimitationKind, OcppVersion
+from tasks import listupdates
 from tasks.action import Action
 from tasks.reservations import unanswered as unanswered_reservations
-from tasks.v2 import reservations, transactions
+from tasks.v2 import locallists, reservations, transactions
 
 
 def actions(version: OcppVersion) -> tuple[Action, ...]:
@@ -97,7 +98,13 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         ),
         Action(version, "Reset", "Restart the station or one of its EVSEs.", renames={"reset_type": "type"}),
         Action(
-            version, "SendLocalList", "Send the local authorisation list or changes of it.", fills=("versionNumber",)
+            version,
+            "SendLocalList",
+            "Send the local authorisation list or changes of it, in parts where the station wants that.",
+            fills=("versionNumber",),
+            prepare=locallists.prepare,
+            needs=lambda payload: [(LimitationKind.LOCAL_LIST, "")],
+            unanswered=listupdates.unanswered,
         ),
         Action(version, "SetChargingProfile", "Limit what the station, an EVSE or a transaction may charge with."),
         Action(version, "SetDisplayMessage", "Put a message on the station's display.", fills=("message.id",)),
