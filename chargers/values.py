@@ -210,11 +210,12 @@ class StatusReport:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """A driver who presents a tag."""
+    """A driver who presents a tag; `token_type` is what the station says it is, empty where it says nothing."""
 
     station: str
     id_token: str
     at: datetime
+    token_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -495,21 +496,68 @@ class CancellationAnswer:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ReservationEnd:
+    """A station tells that it holds a reservation no longer: its time is over, or it gave it up."""
+
+    station: str
+    number: int
+    expired: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStartAnswer:
+    """A station took a remote start; `uuid` is its own id of the transaction, where that had begun before."""
+
+    station: str
+    remote_start_id: int
+    uuid: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CostTold:
+    """A station was told what a transaction, by its own id, costs so far."""
+
+    station: str
+    uuid: str
+    cost: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionGone:
+    """A station tells that a transaction, by its own id, is over and that it has nothing more to tell of it."""
+
+    station: str
+    uuid: str
+    at: datetime
+
+
 class ListEntry(TypedDict, total=False):
-    """What a station's local list tells of a tag: a status of the domain, an expiry in whole seconds, a parent."""
+    """What a station's local list tells of a tag: a status of the domain, an expiry in whole seconds, a parent.
+
+    The type of the token is told to 2.x stations only.
+    """
 
     status: str
     expiry_date: str
     parent: str
+    token_type: str
 
 
 @dataclass(frozen=True, slots=True)
 class ListChange:
-    """What a station's local list is to become: all of it, or changes of it, where None takes a tag out."""
+    """What a station's local list is to become: all of it, or changes of it, where None takes a tag out.
+
+    `types` are those under which a 2.x station holds tags by now.
+    """
 
     version: int
     full: bool
     entries: Mapping[str, ListEntry | None]
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -538,6 +586,14 @@ class ListVersion:
     station: str
     version: int
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListLimits:
+    """How much of a local list one message may bring: entries, and bytes of all of it; None is any number."""
+
+    entries: int | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -758,7 +814,9 @@ class TransactionEvent:
     """A step of a charging session, as 2.x stations tell it: numbered, under an id of their own.
 
     `evse_id` and `connector_id` are 0 while unknown. `id_token` is None where the event names no
-    tag. `free` marks a token that stands for no driver, such as a start button's.
+    tag. `free` marks a token that stands for no driver, such as a start button's. `stops` says that
+    the token is shown to end the session. `remote_start_id` is that of the command it follows.
+    `time_spent_charging` is in s, `cable_max_current` in A.
     """
 
     station: str
@@ -775,9 +833,15 @@ class TransactionEvent:
     connector_id: int = 0
     charging_state: str = ""
     id_token: str | None = None
+    token_type: str = ""
     free: bool = False
+    stops: bool = False
     reason: str = ""
     reservation_id: int | None = None
+    remote_start_id: int | None = None
+    time_spent_charging: int | None = None
+    number_of_phases_used: int | None = None
+    cable_max_current: int | None = None
     readings: Sequence[Reading] = ()
 
 

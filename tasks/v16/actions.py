@@ -1,8 +1,9 @@
 """What a CSMS may ask of an OCPP 1.6 station."""
 
 from chargers.choices import LimitationKind, OcppVersion
-from tasks import credentials, triggers
+from tasks import credentials, listupdates, triggers
 from tasks.action import DOWNLOAD, UPLOAD, Action, Payload
+from tasks.reservations import unanswered as unanswered_reservations
 from tasks.v16 import (
     certificates,
     charging,
@@ -107,7 +108,7 @@ ACTIONS: tuple[Action, ...] = (
         "Reserve a connector, or with connector 0 any of them, for an id tag and its group.",
         fills=("reservationId",),
         prepare=reservations.prepare,
-        unanswered=reservations.unanswered,
+        unanswered=unanswered_reservations,
     ),
     Action(V16, "Reset", "Restart the station.", renames={"reset_type": "type"}),
     Action(
@@ -117,7 +118,7 @@ ACTIONS: tuple[Action, ...] = (
         fills=("listVersion",),
         prepare=locallists.prepare,
         needs=lambda payload: [(LimitationKind.LOCAL_LIST, "")],
-        unanswered=locallists.unanswered,
+        unanswered=listupdates.unanswered,
     ),
     Action(
         V16,

@@ -1,9 +1,10 @@
 """What a CSMS may ask of an OCPP 2.x station: all that 2.0.1 has, 2.1 has too."""
 
-from chargers.choices import OcppVersion
-from tasks import credentials, reports, triggers
+from chargers.choices import LimitationKind, OcppVersion
+from tasks import credentials, listupdates, reports, triggers
 from tasks.action import Action
-from tasks.v2 import monitoring, provisioning, variables
+from tasks.reservations import unanswered as unanswered_reservations
+from tasks.v2 import locallists, monitoring, provisioning, reservations, transactions, variables
 
 REPORT = "The station tells it in messages that follow its answer; how far that is, `report` of `/api/task/<task_id>/` tells."
 
@@ -11,7 +12,7 @@ REPORT = "The station tells it in messages that follow its answer; how far that 
 def actions(version: OcppVersion) -> tuple[Action, ...]:
     """Return the rows that the 2.x versions share."""
     return (
-        Action(version, "CancelReservation", "Give up a reservation."),
+        Action(version, "CancelReservation", "Give up a reservation.", prepare=reservations.prepare_cancellation),
         Action(
             version,
             "CertificateSigned",
@@ -26,7 +27,13 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         ),
         Action(version, "ClearDisplayMessage", "Remove a message from the station's display."),
         Action(version, "ClearVariableMonitoring", "Remove monitors of variables by their ids."),
-        Action(version, "CostUpdated", "Tell the station what a transaction costs so far, for its display."),
+        Action(
+            version,
+            "CostUpdated",
+            "Tell the station what a transaction costs so far, for its display.",
+            prepare=transactions.prepare_cost,
+            note=transactions.ITS_TRANSACTION,
+        ),
         Action(
             version,
             "CustomerInformation",
@@ -75,7 +82,13 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             unanswered=reports.unanswered,
             note=REPORT,
         ),
-        Action(version, "GetTransactionStatus", "Ask whether the station has messages of a transaction in its queue."),
+        Action(
+            version,
+            "GetTransactionStatus",
+            "Ask whether the station has messages of a transaction in its queue.",
+            prepare=transactions.name_as_the_station_does,
+            note=f"{transactions.ITS_TRANSACTION} Left out, it is any of them.",
+        ),
         Action(
             version,
             "GetVariables",
@@ -94,18 +107,35 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             "RequestStartTransaction",
             "Ask the station to start charging for an id token.",
             fills=("remoteStartId",),
+            prepare=transactions.prepare_start,
             while_pending=False,
+            note="The transaction that follows tells the `remote_start_id`.",
         ),
-        Action(version, "RequestStopTransaction", "Ask the station to stop a transaction.", while_pending=False),
+        Action(
+            version,
+            "RequestStopTransaction",
+            "Ask the station to stop a transaction.",
+            prepare=transactions.name_as_the_station_does,
+            while_pending=False,
+            note=transactions.ITS_TRANSACTION,
+        ),
         Action(
             version,
             "ReserveNow",
             "Reserve an EVSE, a kind of connector or any of them, for an id token and its group.",
             fills=("id",),
+            prepare=reservations.prepare,
+            unanswered=unanswered_reservations,
         ),
         Action(version, "Reset", "Restart the station or one of its EVSEs.", renames={"reset_type": "type"}),
         Action(
-            version, "SendLocalList", "Send the local authorisation list or changes of it.", fills=("versionNumber",)
+            version,
+            "SendLocalList",
+            "Send the local authorisation list or changes of it, in parts where the station wants that.",
+            fills=("versionNumber",),
+            prepare=locallists.prepare,
+            needs=lambda payload: [(LimitationKind.LOCAL_LIST, "")],
+            unanswered=listupdates.unanswered,
         ),
         Action(version, "SetChargingProfile", "Limit what the station, an EVSE or a transaction may charge with."),
         Action(version, "SetDisplayMessage", "Put a message on the station's display.", fills=("message.id",)),

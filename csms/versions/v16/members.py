@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chargers.choices import AuthorizationStatus, OcppVersion
+from chargers.choices import STATUSES_16, AuthorizationStatus, OcppVersion
 from chargers.services import idtags
 from chargers.values import Authorization
 from csms import times
@@ -58,9 +58,8 @@ def id_tag_info(authorization: Authorization) -> Payload:
         info["expiryDate"] = times.write(authorization.expiry_date)
     if authorization.parent and len(authorization.parent) <= idtags.TAG_LENGTH_16:
         info["parentIdTag"] = authorization.parent
-    # The domain's words are those of AuthorizationStatus (section 7.2), which has none for this one.
-    reserved = authorization.status == AuthorizationStatus.RESERVED
-    info["status"] = (AuthorizationStatus.BLOCKED if reserved else authorization.status).value
+    told = authorization.status if authorization.status in STATUSES_16 else AuthorizationStatus.BLOCKED
+    info["status"] = told.value
     return info
 
 

@@ -8,10 +8,13 @@ from csms.versions import vendors
 from csms.versions.base import Version, together
 from csms.versions.v2 import (
     availability,
+    locallists,
     monitoring,
     networkprofiles,
     provisioning,
+    remote,
     reports,
+    reservations,
     security,
     transactions,
     triggers,
@@ -20,10 +23,13 @@ from csms.versions.v2 import (
 
 MODULES = (
     availability,
+    locallists,
     monitoring,
     networkprofiles,
     provisioning,
+    remote,
     reports,
+    reservations,
     security,
     transactions,
     triggers,
