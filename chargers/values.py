@@ -499,7 +499,8 @@ class JobAnswer:
 class JobReport:
     """How far a station says that a job is.
 
-    `numbered` says whether the message is of those that name the request, though this one may not.
+    `numbered` says whether the message is of those that name the request, though this one may not;
+    `signed` whether it is of those that only signed firmware has.
     """
 
     station: str
@@ -507,6 +508,7 @@ class JobReport:
     received_at: datetime
     numbered: bool
     request_id: int | None = None
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

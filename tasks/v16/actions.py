@@ -3,17 +3,10 @@
 from collections.abc import Sequence
 
 from chargers.choices import LimitationKind, OcppVersion
+from tasks import firmware, logs
 from tasks.action import DOWNLOAD, UPLOAD, Action, Need, Payload
-from tasks.v16 import (
-    certificates,
-    charging,
-    configuration,
-    firmware,
-    locallists,
-    logs,
-    reservations,
-    transactions,
-)
+from tasks.v16 import certificates, charging, configuration, diagnostics, locallists, reservations, transactions
+from tasks.v16 import firmware as plain_firmware
 
 
 def _trigger(payload: Payload) -> Sequence[Need]:
@@ -70,7 +63,7 @@ ACTIONS: tuple[Action, ...] = (
         "Ask the station to upload its diagnostics.",
         note=UPLOAD,
         fills=("location",),
-        prepare=logs.prepare_diagnostics,
+        prepare=diagnostics.prepare_diagnostics,
         unanswered=logs.unanswered,
     ),
     Action(V16, "GetInstalledCertificateIds", "Read which root certificates the station holds, and keep them."),
@@ -141,7 +134,7 @@ ACTIONS: tuple[Action, ...] = (
         "Ask the station to install a firmware that its maker has signed.",
         note=DOWNLOAD,
         fills=("requestId", "firmware.location"),
-        prepare=firmware.prepare_signed_update,
+        prepare=firmware.prepare_numbered_update,
         unanswered=firmware.unanswered,
     ),
     Action(V16, "TriggerMessage", "Ask the station to send a message now.", needs=_trigger),
@@ -152,7 +145,7 @@ ACTIONS: tuple[Action, ...] = (
         "Ask the station to install a firmware.",
         note=DOWNLOAD,
         fills=("location",),
-        prepare=firmware.prepare_update,
+        prepare=plain_firmware.prepare_update,
         unanswered=firmware.unanswered,
     ),
 )

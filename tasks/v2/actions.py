@@ -1,7 +1,8 @@
 """What a CSMS may ask of an OCPP 2.x station: all that 2.0.1 has, 2.1 has too."""
 
 from chargers.choices import OcppVersion
-from tasks.action import Action
+from tasks import firmware, logs
+from tasks.action import DOWNLOAD, UPLOAD, Action
 
 
 def actions(version: OcppVersion) -> tuple[Action, ...]:
@@ -44,7 +45,15 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(version, "GetDisplayMessages", "Ask which messages the station displays.", fills=("requestId",)),
         Action(version, "GetInstalledCertificateIds", "Read which certificates the station holds, and keep them."),
         Action(version, "GetLocalListVersion", "Ask which version of the local authorisation list the station holds."),
-        Action(version, "GetLog", "Ask the station to upload one of its logs.", fills=("requestId",)),
+        Action(
+            version,
+            "GetLog",
+            "Ask the station to upload one of its logs.",
+            note=UPLOAD,
+            fills=("requestId", "log", "log.remoteLocation"),
+            prepare=logs.prepare_log,
+            unanswered=logs.unanswered,
+        ),
         Action(version, "GetMonitoringReport", "Ask which variables the station monitors.", fills=("requestId",)),
         Action(version, "GetReport", "Ask the station to report variables that meet criteria.", fills=("requestId",)),
         Action(version, "GetTransactionStatus", "Ask whether the station has messages of a transaction in its queue."),
@@ -84,5 +93,13 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(version, "TriggerMessage", "Ask the station to send a message now."),
         Action(version, "UnlockConnector", "Unlock a connector's cable."),
         Action(version, "UnpublishFirmware", "Ask a local controller to offer a firmware no longer."),
-        Action(version, "UpdateFirmware", "Ask the station to install a firmware.", fills=("requestId",)),
+        Action(
+            version,
+            "UpdateFirmware",
+            "Ask the station to install a firmware, signed by its maker or not.",
+            note=DOWNLOAD,
+            fills=("requestId", "firmware.location"),
+            prepare=firmware.prepare_numbered_update,
+            unanswered=firmware.unanswered,
+        ),
     )

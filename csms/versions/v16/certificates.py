@@ -14,7 +14,7 @@ from chargers.values import (
 )
 from csms.intake import Work
 from csms.versions.base import Context, Effect, Handler, Payload
-from csms.versions.v16.members import text
+from csms.versions.members import text
 
 # CertificateUseEnumType (section 6.4).
 USES: Mapping[str, CertificateUse] = {
