@@ -28,7 +28,15 @@ def strict_platform(tmp_path_factory: pytest.TempPathFactory, authority: Authori
 
 
 @pytest.fixture
-async def central(strict_platform: Platform, request: pytest.FixtureRequest) -> AsyncIterator[Central]:
+def commands() -> str:
+    """Where the commands of the version under test are."""
+    return "ocpp16"
+
+
+@pytest.fixture
+async def central(strict_platform: Platform, request: pytest.FixtureRequest, commands: str) -> AsyncIterator[Central]:
     """The central system, driven over REST; its station is named after the test."""
-    async with Central(strict_platform, request.node.name.removeprefix("test_").upper()[:60]) as running:
+    # An identity has at most 48 characters in 2.x (part 4, section 3.1).
+    name = request.node.name.removeprefix("test_").upper()[: 48 if commands == "ocpp201" else 60]
+    async with Central(strict_platform, name, commands) as running:
         yield running
