@@ -219,7 +219,11 @@ class CertificateUse(TextChoices):
 
     CSMS_ROOT = "CSMSRootCertificate", "root of the platform"
     MANUFACTURER_ROOT = "ManufacturerRootCertificate", "root of the manufacturer"
+    MO_ROOT = "MORootCertificate", "root of mobility operators"
+    V2G_ROOT = "V2GRootCertificate", "root of ISO 15118"
     STATION = "ChargingStationCertificate", "the station's own"
+    V2G = "V2GCertificate", "the station's own, for vehicles"
+    COMBINED = "CombinedCertificate", "the station's own, for the platform and for vehicles"
 
 
 class CertificateStatus(TextChoices):

@@ -54,14 +54,17 @@ def read_request(text: str) -> x509.CertificateSigningRequest:
     return request
 
 
-def check_request(text: str, *, names: Collection[str], organization: str = "") -> x509.CertificateSigningRequest:
-    """Read a signing request that a station may make; `names` are its serial numbers and its identity.
+def check_request(
+    text: str, *, names: Collection[str] | None, organization: str = ""
+) -> x509.CertificateSigningRequest:
+    """Read a signing request that a station may make; `names` are its serial numbers and its identity, None any name.
 
     `organization` is the operator's name, checked unless it is empty. Raises CertificateRefused.
     """
     request = read_request(text)
     check_key(request)
-    _check_common_name(_values(request.subject, NameOID.COMMON_NAME), names)
+    if names is not None:
+        _check_common_name(_values(request.subject, NameOID.COMMON_NAME), names)
     organizations = _values(request.subject, NameOID.ORGANIZATION_NAME)
     if organization and organization.casefold() not in (each.casefold() for each in organizations):
         told = ", ".join(map(repr, organizations)) or "missing"

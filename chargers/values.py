@@ -672,6 +672,7 @@ class SigningRequest:
     station: str
     csr: str
     at: datetime
+    use: CertificateUse = CertificateUse.STATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -683,6 +684,7 @@ class ChainAnswer:
     chain: str
     accepted: bool
     at: datetime
+    use: CertificateUse = CertificateUse.STATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -719,12 +721,16 @@ class CertificateGone:
 
 @dataclass(frozen=True, slots=True)
 class CertificatesTold:
-    """All roots for one use that a station holds."""
+    """All certificates for one use that a station holds.
+
+    `children` names those between one and its root, by the one they belong to.
+    """
 
     station: str
     use: CertificateUse
     hashes: Sequence[CertificateHash]
     at: datetime
+    children: Mapping[CertificateHash, Sequence[CertificateHash]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

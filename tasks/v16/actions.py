@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from chargers.choices import LimitationKind, OcppVersion
-from tasks import firmware, logs
+from tasks import certificates, firmware, logs
 from tasks.action import DOWNLOAD, UPLOAD, Action, Need, Payload
-from tasks.v16 import certificates, charging, configuration, diagnostics, locallists, reservations, transactions
+from tasks.v16 import charging, configuration, diagnostics, locallists, reservations, transactions
 from tasks.v16 import firmware as plain_firmware
 
 

@@ -1,7 +1,7 @@
 """What a CSMS may ask of an OCPP 2.x station: all that 2.0.1 has, 2.1 has too."""
 
 from chargers.choices import OcppVersion
-from tasks import firmware, logs
+from tasks import certificates, firmware, logs
 from tasks.action import DOWNLOAD, UPLOAD, Action
 
 
@@ -13,6 +13,7 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             version,
             "CertificateSigned",
             "Bring the station a certificate of its own, signed; what it asks to be signed is brought to it by itself.",
+            prepare=certificates.prepare_chain,
         ),
         Action(version, "ChangeAvailability", "Put a connector, an EVSE or the whole station in or out of service."),
         Action(version, "ClearCache", "Make the station forget the id tokens it has cached."),
@@ -58,7 +59,13 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(version, "GetReport", "Ask the station to report variables that meet criteria.", fills=("requestId",)),
         Action(version, "GetTransactionStatus", "Ask whether the station has messages of a transaction in its queue."),
         Action(version, "GetVariables", "Read variables of the station and keep them."),
-        Action(version, "InstallCertificate", "Install a root certificate."),
+        Action(
+            version,
+            "InstallCertificate",
+            "Install a root certificate, by which the station verifies the platform, its manufacturer, "
+            "vehicles' contracts or the certificates of ISO 15118.",
+            prepare=certificates.prepare_root,
+        ),
         Action(
             version,
             "PublishFirmware",

@@ -1,6 +1,5 @@
 """OCPP 2.x: firmware updates and log uploads over real sockets (blocks L and N)."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ from chargers.models import FirmwareUpdate, LogUpload
 from tasks.schemas import InvalidBody
 from tests.csms import operator
 from tests.csms.conftest import Query
-from tests.simulator.station import Payload, Station
+from tests.simulator.station import Payload
+from tests.simulator.v2 import Station201
 
 RETRIEVE = "2026-03-01T12:00:00Z"
 INSTALL = "2026-03-01T13:00:00Z"
@@ -26,24 +26,21 @@ def file_server(settings: Settings) -> None:
 
 
 @pytest.fixture
-async def ready(url: str) -> AsyncIterator[Station]:
-    async with Station(url, "CP1", subprotocols=["ocpp2.0.1"]) as station:
-        boot = {"reason": "PowerUp", "chargingStation": {"model": "M", "vendorName": "V", "firmwareVersion": "1.0"}}
-        await station.call("BootNotification", boot)
-        station.answers |= {"UpdateFirmware": {"status": "Accepted"}, "GetLog": {"status": "Accepted"}}
-        yield station
+def ready(ready: Station201) -> Station201:
+    ready.answers |= {"UpdateFirmware": {"status": "Accepted"}, "GetLog": {"status": "Accepted"}}
+    return ready
 
 
 def image(**members: Any) -> Payload:
     return {"firmware": {"retrieveDateTime": RETRIEVE, **members}}
 
 
-async def firmware_is(station: Station, word: str, request_id: int | None) -> None:
+async def firmware_is(station: Station201, word: str, request_id: int | None) -> None:
     named = {} if request_id is None else {"requestId": request_id}
     assert await station.call("FirmwareStatusNotification", {"status": word, **named}) == {}
 
 
-async def test_a_firmware_that_nobody_signed_is_asked_for_and_installed(ready: Station, query: Query) -> None:
+async def test_a_firmware_that_nobody_signed_is_asked_for_and_installed(ready: Station201, query: Query) -> None:
     await operator.perform("UpdateFirmware", {"retries": 2, **image()})
     job = await query(FirmwareUpdate.objects.get)
     location = f"http://user:hunter2@csms.example:8080/http/files/firmware/{job.pk}/firmware.bin"
@@ -58,7 +55,7 @@ async def test_a_firmware_that_nobody_signed_is_asked_for_and_installed(ready: S
         assert (await query(FirmwareUpdate.objects.get)).status == word
 
 
-async def test_a_signed_firmware_is_asked_for_with_its_signature(ready: Station, query: Query) -> None:
+async def test_a_signed_firmware_is_asked_for_with_its_signature(ready: Station201, query: Query) -> None:
     signing = {"signingCertificate": CERTIFICATE, "signature": "c2lnbmVk"}
     await operator.perform("UpdateFirmware", image(installDateTime=INSTALL, **signing))
     job = await query(FirmwareUpdate.objects.get)
@@ -79,7 +76,7 @@ async def test_a_signed_firmware_is_asked_for_with_its_signature(ready: Station,
     ],
 )
 async def test_a_firmware_that_no_station_could_install_is_not_asked_for(
-    ready: Station, members: Payload, field: str
+    ready: Station201, members: Payload, field: str
 ) -> None:
     with pytest.raises(InvalidBody) as refused:
         await operator.perform("UpdateFirmware", image(**members))
@@ -87,7 +84,7 @@ async def test_a_firmware_that_no_station_could_install_is_not_asked_for(
 
 
 @pytest.mark.parametrize("status", ["Rejected", "InvalidCertificate", "RevokedCertificate"])
-async def test_an_update_may_be_turned_down(ready: Station, status: str, query: Query) -> None:
+async def test_an_update_may_be_turned_down(ready: Station201, status: str, query: Query) -> None:
     ready.answers["UpdateFirmware"] = {"status": status}
     await operator.perform("UpdateFirmware", image())
     assert (await query(FirmwareUpdate.objects.get)).status == status
@@ -95,7 +92,7 @@ async def test_an_update_may_be_turned_down(ready: Station, status: str, query: 
 
 @pytest.mark.parametrize(("action", "model"), [("UpdateFirmware", FirmwareUpdate), ("GetLog", LogUpload)])
 async def test_a_job_that_is_given_up_for_another_is_cancelled(
-    ready: Station, action: str, model: Any, query: Query
+    ready: Station201, action: str, model: Any, query: Query
 ) -> None:
     asked = image() if action == "UpdateFirmware" else {"logType": "SecurityLog"}
     await operator.perform(action, asked)
@@ -105,7 +102,7 @@ async def test_a_job_that_is_given_up_for_another_is_cancelled(
     assert statuses == ["AcceptedCanceled", "Accepted"]
 
 
-async def test_a_report_counts_for_the_update_that_it_names(ready: Station, query: Query) -> None:
+async def test_a_report_counts_for_the_update_that_it_names(ready: Station201, query: Query) -> None:
     for _ in range(2):
         await operator.perform("UpdateFirmware", image())
     first = await query(lambda: FirmwareUpdate.objects.earliest("pk"))
@@ -116,7 +113,7 @@ async def test_a_report_counts_for_the_update_that_it_names(ready: Station, quer
 
 
 async def test_an_update_that_nobody_asked_for_is_kept_and_is_not_taken_for_signed(
-    ready: Station, query: Query
+    ready: Station201, query: Query
 ) -> None:
     await firmware_is(ready, "Installed", 77)
     job = await query(FirmwareUpdate.objects.get)
@@ -124,7 +121,7 @@ async def test_an_update_that_nobody_asked_for_is_kept_and_is_not_taken_for_sign
 
 
 @pytest.mark.parametrize("log_type", ["DiagnosticsLog", "SecurityLog"])
-async def test_a_log_is_asked_for_and_uploaded(ready: Station, log_type: str, query: Query) -> None:
+async def test_a_log_is_asked_for_and_uploaded(ready: Station201, log_type: str, query: Query) -> None:
     ready.answers["GetLog"] = {"status": "Accepted", "filename": "a.log"}
     await operator.perform("GetLog", {"logType": log_type, "log": {"oldestTimestamp": RETRIEVE}})
     job = await query(LogUpload.objects.get)
@@ -142,14 +139,14 @@ async def test_a_log_is_asked_for_and_uploaded(ready: Station, log_type: str, qu
         assert (await query(LogUpload.objects.get)).status == word
 
 
-async def test_a_log_may_be_given_up_by_the_station(ready: Station, query: Query) -> None:
+async def test_a_log_may_be_given_up_by_the_station(ready: Station201, query: Query) -> None:
     await operator.perform("GetLog", {"logType": "DiagnosticsLog"})
     job = await query(LogUpload.objects.get)
     await ready.call("LogStatusNotification", {"status": "AcceptedCanceled", "requestId": job.pk})
     assert (await query(LogUpload.objects.get)).status == "AcceptedCanceled"
 
 
-async def test_a_silent_station_leaves_a_failed_job(ready: Station, settings: Settings, query: Query) -> None:
+async def test_a_silent_station_leaves_a_failed_job(ready: Station201, settings: Settings, query: Query) -> None:
     settings.OCPP_TIMEOUT = 0.3
     ready.answers |= {"GetLog": None, "UpdateFirmware": None}
     await operator.perform("GetLog", {"logType": "DiagnosticsLog"})
