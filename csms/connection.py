@@ -274,18 +274,17 @@ class Connection:
             self._take_answer(frame, notes)
 
     async def _refuse_malformed(self, error: rpc.Malformed, raw: bytes) -> None:
-        """Answer what cannot be understood, if it was a CALL with an id; an answer never gets an answer."""
+        """Answer what cannot be understood, as far as the version wants that; an answer never gets an answer."""
         metrics.MALFORMED.inc()
         logger.warning("%s sent a frame that cannot be understood: %s: %s", self.station, error.reason, _excerpt(raw))
         self._note([Note("malformed-frame", f"{error.reason}: {_excerpt(raw)}")])
-        if error.message_id is None:
-            return
-        if error.message_type == rpc.CALL:
-            code = self.version.spell(ErrorCode.FORMAT_VIOLATION)
-            await self._send(rpc.encode_error(error.message_id, code, error.reason))
-        elif error.message_type in (rpc.CALL_RESULT, rpc.CALL_ERROR):
-            unreadable = rpc.CallError(error.message_id, "FormationViolation", "the answer cannot be read", {})
-            self._take_answer(unreadable, [])
+        code = self.version.spell(error.code)
+        if error.is_answer:
+            if error.message_id is not None:
+                self._take_answer(rpc.CallError(error.message_id, code, "the answer cannot be read", {}), [])
+        elif self.version.answers_unreadable or (error.message_type == rpc.CALL and error.message_id is not None):
+            message_id = rpc.NO_ID if error.message_id is None else error.message_id
+            await self._send(rpc.encode_error(message_id, code, error.reason))
 
     async def _serve(self, call: rpc.Call, raw: bytes, notes: list[Note]) -> None:
         replay = self._replays.get(call.action) if self._replays else None

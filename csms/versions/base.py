@@ -147,7 +147,8 @@ class Version:
 
     `before_accepted` names the actions that are served whatever a station's registration status;
     `triggered` the actions in which a message comes that is asked for by another name;
-    `dispensable` the required members of answers that can be done without, in a tolerant platform.
+    `dispensable` the required members of answers that can be done without, in a tolerant platform;
+    `answers_unreadable` says that a CALLERROR also goes to what has no id, or is of no known type.
     """
 
     name: OcppVersion
@@ -158,6 +159,7 @@ class Version:
     error_codes: Mapping[ErrorCode, str]
     triggered: Mapping[str, Sequence[str]] = field(default_factory=dict)
     dispensable: Mapping[str, Collection[str]] = field(default_factory=dict)
+    answers_unreadable: bool = True
 
     def spell(self, code: ErrorCode) -> str:
         """Spell an error code as this version does; a wrong spelling makes stations repeat (FR-12)."""
