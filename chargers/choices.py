@@ -238,6 +238,15 @@ class CertificateStatus(TextChoices):
     DELETED = "Deleted", "the station holds it no more"
 
 
+class ContractStatus(TextChoices):
+    """What a vehicle's contract certificate turned out to be (2.0.1 C07.FR.13 to C07.FR.17)."""
+
+    VALID = "Valid"
+    EXPIRED = "Expired"
+    REVOKED = "Revoked"
+    UNVERIFIED = "Unverified", "not valid, or not known to be"
+
+
 class ChargingProfilePurpose(TextChoices):
     """What a charging profile limits (2.0.1 ChargingProfilePurposeEnumType)."""
 

@@ -164,13 +164,13 @@ def hash_data(
     issuer = issuer or certificate
     if certificate.issuer != issuer.subject:
         raise CertificateRefused("CERTIFICATE_ISSUER", "the issuer of the certificate is another one")
-    request = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, HASHES[algorithm]).build()
-    return CertificateHash(
-        algorithm=algorithm,
-        issuer_name_hash=request.issuer_name_hash.hex(),
-        issuer_key_hash=request.issuer_key_hash.hex(),
-        serial_number=_hexadecimal(certificate.serial_number),
-    )
+    return CertificateHash(algorithm, *issuer_hashes(issuer, algorithm), _hexadecimal(certificate.serial_number))
+
+
+def issuer_hashes(issuer: x509.Certificate, algorithm: str) -> tuple[str, str]:
+    """Return the hashes of an issuer's name and key, in hexadecimal, by which OCSP names what it has issued."""
+    request = ocsp.OCSPRequestBuilder().add_certificate(issuer, issuer, HASHES[algorithm]).build()
+    return request.issuer_name_hash.hex(), request.issuer_key_hash.hex()
 
 
 def _hexadecimal(number: int) -> str:

@@ -198,11 +198,12 @@ class StatusReport:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """A driver who presents a tag."""
+    """A driver who presents a tag, or whose vehicle shows its contract."""
 
     station: str
     id_token: str
     at: datetime
+    contract: "Contract | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -731,6 +732,42 @@ class CertificatesTold:
     hashes: Sequence[CertificateHash]
     at: datetime
     children: Mapping[CertificateHash, Sequence[CertificateHash]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequest:
+    """Which certificate's status is asked for, and the URL of its OCSP responder."""
+
+    station: str
+    hash: CertificateHash
+    responder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What a vehicle shows of its contract: its eMAID, and its certificate as far as the station tells it.
+
+    `chain` is in PEM, the contract's certificate first; `hashes` names the certificates of the chain.
+    """
+
+    station: str
+    emaid: str
+    chain: str = ""
+    hashes: Sequence[StatusRequest] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContractRequest:
+    """What a vehicle asks of those who issue contracts (ISO 15118 CertificateInstallationReq, CertificateUpdateReq).
+
+    `exi` is its request in base64, by the schema that `schema_version` names; `update` says that
+    it has a contract certificate already.
+    """
+
+    station: str
+    schema_version: str
+    exi: str
+    update: bool
 
 
 @dataclass(frozen=True, slots=True)
