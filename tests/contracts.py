@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
 
 from chargers.choices import ContractStatus
+from chargers.contracts import LocalProvider
 from chargers.values import Contract, ContractRequest, StatusRequest
 from tests.simulator.authority import Authority
 
@@ -30,6 +31,13 @@ class Laboratory:
 
     def verify(self, contract: Contract) -> ContractStatus:
         return self.verdicts[contract.emaid]
+
+
+class Conforming(LocalProvider):
+    """A provider that issues what the tests expect, and asks responders for the rest."""
+
+    def issue(self, request: ContractRequest) -> str:
+        return Laboratory().issue(request)
 
 
 class Broken(Laboratory):
