@@ -127,6 +127,9 @@ class Certificate(Representation):
     serial_number = serializers.CharField(help_text="hexadecimal")
     not_after = Moment(help_text="when it expires")
     certificate_hash_data = CertificateHashData(allow_null=True, help_text="what DeleteCertificate names it by")
+    child_certificate_hash_data = CertificateHashData(
+        many=True, help_text="the certificates between it and its root, as the station names them"
+    )
     pem = serializers.CharField(help_text="the certificate, or the chain of a station's own")
     csr = serializers.CharField(help_text="the signing request")
     attempts = serializers.IntegerField(help_text="to sign it, or to bring it to the station")

@@ -744,7 +744,7 @@ class CertificateAdmin(ReadOnly):
     fieldsets = (
         (None, {"fields": (station, "use", "status", "reason", "attempts", "brought_by", "created_at", "updated_at")}),
         ("Certificate", {"fields": ("subject", "serial_number", "not_after", "is_valid", "whole")}),
-        ("Named by", {"fields": ("hash_algorithm", "issuer_name_hash", "issuer_key_hash")}),
+        ("Named by", {"fields": ("hash_algorithm", "issuer_name_hash", "issuer_key_hash", "children")}),
         ("Signing request", {"fields": ("request",)}),
     )
 

@@ -292,7 +292,11 @@ class CertificateUse(TextChoices):
 
     CSMS_ROOT = "CSMSRootCertificate", "root of the platform"
     MANUFACTURER_ROOT = "ManufacturerRootCertificate", "root of the manufacturer"
+    MO_ROOT = "MORootCertificate", "root of mobility operators"
+    V2G_ROOT = "V2GRootCertificate", "root of ISO 15118"
     STATION = "ChargingStationCertificate", "the station's own"
+    V2G = "V2GCertificate", "the station's own, for vehicles"
+    COMBINED = "CombinedCertificate", "the station's own, for the platform and for vehicles"
 
 
 class CertificateStatus(TextChoices):
@@ -305,6 +309,15 @@ class CertificateStatus(TextChoices):
     FAILED = "Failed", "it could not be signed, or not be brought to the station"
     INSTALLED = "Installed", "the station holds it"
     DELETED = "Deleted", "the station holds it no more"
+
+
+class ContractStatus(TextChoices):
+    """What a vehicle's contract certificate turned out to be (2.0.1 C07.FR.13 to C07.FR.17)."""
+
+    VALID = "Valid"
+    EXPIRED = "Expired"
+    REVOKED = "Revoked"
+    UNVERIFIED = "Unverified", "not valid, or not known to be"
 
 
 class ChargingProfilePurpose(TextChoices):

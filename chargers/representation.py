@@ -133,6 +133,7 @@ def certificate(row: Certificate) -> Json:
         "serial_number": row.serial_number,
         "not_after": time(row.not_after),
         "certificate_hash_data": named if row.issuer_key_hash else None,
+        "child_certificate_hash_data": row.children,
         "pem": row.pem,
         "csr": row.csr,
         "attempts": row.attempts,

@@ -210,12 +210,16 @@ class StatusReport:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """A driver who presents a tag; `token_type` is what the station says it is, empty where it says nothing."""
+    """A driver who presents a tag, or whose vehicle shows its contract.
+
+    `token_type` is what the station says the tag is, empty where it says nothing.
+    """
 
     station: str
     id_token: str
     at: datetime
     token_type: str = ""
+    contract: "Contract | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -671,7 +675,8 @@ class JobAnswer:
 class JobReport:
     """How far a station says that a job is.
 
-    `numbered` says whether the message is of those that name the request, though this one may not.
+    `numbered` says whether the message is of those that name the request, though this one may not;
+    `signed` whether it is of those that only signed firmware has.
     """
 
     station: str
@@ -679,6 +684,7 @@ class JobReport:
     received_at: datetime
     numbered: bool
     request_id: int | None = None
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -852,6 +858,7 @@ class SigningRequest:
     station: str
     csr: str
     at: datetime
+    use: CertificateUse = CertificateUse.STATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -863,6 +870,7 @@ class ChainAnswer:
     chain: str
     accepted: bool
     at: datetime
+    use: CertificateUse = CertificateUse.STATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -899,12 +907,52 @@ class CertificateGone:
 
 @dataclass(frozen=True, slots=True)
 class CertificatesTold:
-    """All roots for one use that a station holds."""
+    """All certificates for one use that a station holds.
+
+    `children` names those between one and its root, by the one they belong to.
+    """
 
     station: str
     use: CertificateUse
     hashes: Sequence[CertificateHash]
     at: datetime
+    children: Mapping[CertificateHash, Sequence[CertificateHash]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequest:
+    """Which certificate's status is asked for, and the URL of its OCSP responder."""
+
+    station: str
+    hash: CertificateHash
+    responder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What a vehicle shows of its contract: its eMAID, and its certificate as far as the station tells it.
+
+    `chain` is in PEM, the contract's certificate first; `hashes` names the certificates of the chain.
+    """
+
+    station: str
+    emaid: str
+    chain: str = ""
+    hashes: Sequence[StatusRequest] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContractRequest:
+    """What a vehicle asks of those who issue contracts (ISO 15118 CertificateInstallationReq, CertificateUpdateReq).
+
+    `exi` is its request in base64, by the schema that `schema_version` names; `update` says that
+    it has a contract certificate already.
+    """
+
+    station: str
+    schema_version: str
+    exi: str
+    update: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """What a CSMS may ask of an OCPP 2.x station: all that 2.0.1 has, 2.1 has too."""
 
 from chargers.choices import LimitationKind, OcppVersion
-from tasks import credentials, listupdates, reports, triggers
-from tasks.action import Action
+from tasks import certificates, credentials, firmware, listupdates, logs, reports, triggers
+from tasks.action import DOWNLOAD, UPLOAD, Action
 from tasks.reservations import unanswered as unanswered_reservations
 from tasks.v2 import locallists, monitoring, provisioning, reservations, transactions, variables
 
@@ -17,6 +17,7 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             version,
             "CertificateSigned",
             "Bring the station a certificate of its own, signed; what it asks to be signed is brought to it by itself.",
+            prepare=certificates.prepare_chain,
         ),
         Action(version, "ChangeAvailability", "Put a connector, an EVSE or the whole station in or out of service."),
         Action(version, "ClearCache", "Make the station forget the id tokens it has cached."),
@@ -63,7 +64,15 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(version, "GetDisplayMessages", "Ask which messages the station displays.", fills=("requestId",)),
         Action(version, "GetInstalledCertificateIds", "Read which certificates the station holds, and keep them."),
         Action(version, "GetLocalListVersion", "Ask which version of the local authorisation list the station holds."),
-        Action(version, "GetLog", "Ask the station to upload one of its logs.", fills=("requestId",)),
+        Action(
+            version,
+            "GetLog",
+            "Ask the station to upload one of its logs.",
+            note=UPLOAD,
+            fills=("requestId", "log", "log.remoteLocation"),
+            prepare=logs.prepare_log,
+            unanswered=logs.unanswered,
+        ),
         Action(
             version,
             "GetMonitoringReport",
@@ -95,7 +104,13 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             "Read variables of the station and keep them, in as many messages as it wants.",
             prepare=variables.prepare_reading,
         ),
-        Action(version, "InstallCertificate", "Install a root certificate."),
+        Action(
+            version,
+            "InstallCertificate",
+            "Install a root certificate, by which the station verifies the platform, its manufacturer, "
+            "vehicles' contracts or the certificates of ISO 15118.",
+            prepare=certificates.prepare_root,
+        ),
         Action(
             version,
             "PublishFirmware",
@@ -179,5 +194,13 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         ),
         Action(version, "UnlockConnector", "Unlock a connector's cable."),
         Action(version, "UnpublishFirmware", "Ask a local controller to offer a firmware no longer."),
-        Action(version, "UpdateFirmware", "Ask the station to install a firmware.", fills=("requestId",)),
+        Action(
+            version,
+            "UpdateFirmware",
+            "Ask the station to install a firmware, signed by its maker or not.",
+            note=DOWNLOAD,
+            fills=("requestId", "firmware.location"),
+            prepare=firmware.prepare_numbered_update,
+            unanswered=firmware.unanswered,
+        ),
     )

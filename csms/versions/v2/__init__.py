@@ -8,6 +8,9 @@ from csms.versions import vendors
 from csms.versions.base import Version, together
 from csms.versions.v2 import (
     availability,
+    certificates,
+    contracts,
+    jobs,
     locallists,
     monitoring,
     networkprofiles,
@@ -23,6 +26,9 @@ from csms.versions.v2 import (
 
 MODULES = (
     availability,
+    certificates,
+    contracts,
+    jobs,
     locallists,
     monitoring,
     networkprofiles,

@@ -33,6 +33,14 @@ async def station(no_inventory: None, url: str) -> AsyncIterator[Station201]:
 
 
 @pytest.fixture
+async def ready(no_inventory: None, url: str) -> AsyncIterator[Station201]:
+    """A station named CP1 that has booted, told its serial number, and answers as a test says."""
+    async with Station201(url, "CP1", boot={"serialNumber": "SN-1", "firmwareVersion": "1.0"}) as station:
+        await station.boot()
+        yield station
+
+
+@pytest.fixture
 async def tags(transactional_db: None) -> None:
     """TAG1 and TAG2 of the group FAMILY, and STRANGER."""
 
