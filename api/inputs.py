@@ -113,6 +113,8 @@ class IdTagInput(Input):
             "parent",
             "expiry_date",
             "revoked",
+            "refusal",
+            "token_type",
             "user",
             "max_active_transactions",
         )

@@ -541,10 +541,11 @@ class IdTagAdmin(Editable):
         "user",
         "parent",
         marked("revoked", "revoked", ordering="revoked"),
+        "refusal",
         "expiry_date",
         column("max_active_transactions", "at once"),
     )
-    list_filter = ("revoked", ("expiry_date", admin.EmptyFieldListFilter))
+    list_filter = ("revoked", "refusal", ("expiry_date", admin.EmptyFieldListFilter))
     list_select_related = ("user", "parent")
     list_per_page = 50
     search_fields = ("id_token", "friendly_name", "user__username")
@@ -614,7 +615,10 @@ class TransactionAdmin(ReadOnly):
                 )
             },
         ),
-        ("State", {"fields": ("transaction_status", "flagged_why")}),
+        (
+            "State",
+            {"fields": ("transaction_status", "charging_state", "time_spent_charging", "total_cost", "flagged_why")},
+        ),
     )
 
     @admin.display(description="id tag", ordering="id_tag_id")
@@ -741,7 +745,7 @@ class CertificateAdmin(ReadOnly):
     fieldsets = (
         (None, {"fields": (station, "use", "status", "reason", "attempts", "brought_by", "created_at", "updated_at")}),
         ("Certificate", {"fields": ("subject", "serial_number", "not_after", "is_valid", "whole")}),
-        ("Named by", {"fields": ("hash_algorithm", "issuer_name_hash", "issuer_key_hash")}),
+        ("Named by", {"fields": ("hash_algorithm", "issuer_name_hash", "issuer_key_hash", "children")}),
         ("Signing request", {"fields": ("request",)}),
     )
 

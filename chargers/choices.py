@@ -56,6 +56,42 @@ class AuthorizationStatus(TextChoices):
     INVALID = "Invalid"
     CONCURRENT_TX = "ConcurrentTx"
     RESERVED = "Reserved", "Reserved for somebody else"
+    NO_CREDIT = "NoCredit"
+    NOT_ALLOWED_TYPE_EVSE = "NotAllowedTypeEVSE", "Not allowed at this type of EVSE"
+    NOT_AT_THIS_LOCATION = "NotAtThisLocation"
+    NOT_AT_THIS_TIME = "NotAtThisTime"
+
+
+# Those that OCPP 1.6 has words for (section 7.2); whatever else keeps a driver from charging is told Blocked there.
+STATUSES_16 = frozenset(
+    {
+        AuthorizationStatus.ACCEPTED,
+        AuthorizationStatus.BLOCKED,
+        AuthorizationStatus.CONCURRENT_TX,
+        AuthorizationStatus.EXPIRED,
+        AuthorizationStatus.INVALID,
+    }
+)
+
+# What an operator or a billing system may have a tag refused with, besides revoking it (2.0.1 AuthorizationStatusEnumType).
+REFUSALS = (
+    AuthorizationStatus.NO_CREDIT,
+    AuthorizationStatus.NOT_ALLOWED_TYPE_EVSE,
+    AuthorizationStatus.NOT_AT_THIS_LOCATION,
+    AuthorizationStatus.NOT_AT_THIS_TIME,
+)
+
+
+class TokenType(TextChoices):
+    """What a token is (2.0.1 IdTokenEnumType)."""
+
+    CENTRAL = "Central"
+    EMAID = "eMAID", "eMAID"
+    ISO14443 = "ISO14443", "ISO 14443"
+    ISO15693 = "ISO15693", "ISO 15693"
+    KEY_CODE = "KeyCode"
+    LOCAL = "Local"
+    MAC_ADDRESS = "MacAddress"
 
 
 class TransactionStatus(TextChoices):
@@ -69,6 +105,7 @@ class TransactionFlag(TextChoices):
 
     BOOTED_DURING = "booted_during", "the station booted while it was open"
     CLOCK_UNRELIABLE = "clock_unreliable", "the station's time was absent or absurd; ours was taken"
+    EVENTS_MISSING = "events_missing", "it has ended, and some of the station's numbered events never came"
     FOREIGN = "foreign", "known by the station's own id only: it began elsewhere or before this platform"
     LATE_STOP = "late_stop", "the station's stop came after the platform had closed it"
     METER_IMPLAUSIBLE = "meter_implausible", "the meter ran faster than any station can deliver"
@@ -288,7 +325,11 @@ class CertificateUse(TextChoices):
 
     CSMS_ROOT = "CSMSRootCertificate", "root of the platform"
     MANUFACTURER_ROOT = "ManufacturerRootCertificate", "root of the manufacturer"
+    MO_ROOT = "MORootCertificate", "root of mobility operators"
+    V2G_ROOT = "V2GRootCertificate", "root of ISO 15118"
     STATION = "ChargingStationCertificate", "the station's own"
+    V2G = "V2GCertificate", "the station's own, for vehicles"
+    COMBINED = "CombinedCertificate", "the station's own, for the platform and for vehicles"
 
 
 class CertificateStatus(TextChoices):
@@ -301,6 +342,15 @@ class CertificateStatus(TextChoices):
     FAILED = "Failed", "it could not be signed, or not be brought to the station"
     INSTALLED = "Installed", "the station holds it"
     DELETED = "Deleted", "the station holds it no more"
+
+
+class ContractStatus(TextChoices):
+    """What a vehicle's contract certificate turned out to be (2.0.1 C07.FR.13 to C07.FR.17)."""
+
+    VALID = "Valid"
+    EXPIRED = "Expired"
+    REVOKED = "Revoked"
+    UNVERIFIED = "Unverified", "not valid, or not known to be"
 
 
 class ChargingProfilePurpose(TextChoices):

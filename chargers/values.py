@@ -210,11 +210,16 @@ class StatusReport:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """A driver who presents a tag."""
+    """A driver who presents a tag, or whose vehicle shows its contract.
+
+    `token_type` is what the station says the tag is, empty where it says nothing.
+    """
 
     station: str
     id_token: str
     at: datetime
+    token_type: str = ""
+    contract: "Contract | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -522,21 +527,68 @@ class CancellationAnswer:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ReservationEnd:
+    """A station tells that it holds a reservation no longer: its time is over, or it gave it up."""
+
+    station: str
+    number: int
+    expired: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStartAnswer:
+    """A station took a remote start; `uuid` is its own id of the transaction, where that had begun before."""
+
+    station: str
+    remote_start_id: int
+    uuid: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CostTold:
+    """A station was told what a transaction, by its own id, costs so far."""
+
+    station: str
+    uuid: str
+    cost: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionGone:
+    """A station tells that a transaction, by its own id, is over and that it has nothing more to tell of it."""
+
+    station: str
+    uuid: str
+    at: datetime
+
+
 class ListEntry(TypedDict, total=False):
-    """What a station's local list tells of a tag: a status of the domain, an expiry in whole seconds, a parent."""
+    """What a station's local list tells of a tag: a status of the domain, an expiry in whole seconds, a parent.
+
+    The type of the token is told to 2.x stations only.
+    """
 
     status: str
     expiry_date: str
     parent: str
+    token_type: str
 
 
 @dataclass(frozen=True, slots=True)
 class ListChange:
-    """What a station's local list is to become: all of it, or changes of it, where None takes a tag out."""
+    """What a station's local list is to become: all of it, or changes of it, where None takes a tag out.
+
+    `types` are those under which a 2.x station holds tags by now.
+    """
 
     version: int
     full: bool
     entries: Mapping[str, ListEntry | None]
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -565,6 +617,14 @@ class ListVersion:
     station: str
     version: int
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListLimits:
+    """How much of a local list one message may bring: entries, and bytes of all of it; None is any number."""
+
+    entries: int | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -642,7 +702,8 @@ class JobAnswer:
 class JobReport:
     """How far a station says that a job is.
 
-    `numbered` says whether the message is of those that name the request, though this one may not.
+    `numbered` says whether the message is of those that name the request, though this one may not;
+    `signed` whether it is of those that only signed firmware has.
     """
 
     station: str
@@ -650,6 +711,7 @@ class JobReport:
     received_at: datetime
     numbered: bool
     request_id: int | None = None
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -785,7 +847,9 @@ class TransactionEvent:
     """A step of a charging session, as 2.x stations tell it: numbered, under an id of their own.
 
     `evse_id` and `connector_id` are 0 while unknown. `id_token` is None where the event names no
-    tag. `free` marks a token that stands for no driver, such as a start button's.
+    tag. `free` marks a token that stands for no driver, such as a start button's. `stops` says that
+    the token is shown to end the session. `remote_start_id` is that of the command it follows.
+    `time_spent_charging` is in s, `cable_max_current` in A.
     """
 
     station: str
@@ -802,9 +866,15 @@ class TransactionEvent:
     connector_id: int = 0
     charging_state: str = ""
     id_token: str | None = None
+    token_type: str = ""
     free: bool = False
+    stops: bool = False
     reason: str = ""
     reservation_id: int | None = None
+    remote_start_id: int | None = None
+    time_spent_charging: int | None = None
+    number_of_phases_used: int | None = None
+    cable_max_current: int | None = None
     readings: Sequence[Reading] = ()
 
 
@@ -815,6 +885,7 @@ class SigningRequest:
     station: str
     csr: str
     at: datetime
+    use: CertificateUse = CertificateUse.STATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -826,6 +897,7 @@ class ChainAnswer:
     chain: str
     accepted: bool
     at: datetime
+    use: CertificateUse = CertificateUse.STATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -862,12 +934,52 @@ class CertificateGone:
 
 @dataclass(frozen=True, slots=True)
 class CertificatesTold:
-    """All roots for one use that a station holds."""
+    """All certificates for one use that a station holds.
+
+    `children` names those between one and its root, by the one they belong to.
+    """
 
     station: str
     use: CertificateUse
     hashes: Sequence[CertificateHash]
     at: datetime
+    children: Mapping[CertificateHash, Sequence[CertificateHash]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequest:
+    """Which certificate's status is asked for, and the URL of its OCSP responder."""
+
+    station: str
+    hash: CertificateHash
+    responder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What a vehicle shows of its contract: its eMAID, and its certificate as far as the station tells it.
+
+    `chain` is in PEM, the contract's certificate first; `hashes` names the certificates of the chain.
+    """
+
+    station: str
+    emaid: str
+    chain: str = ""
+    hashes: Sequence[StatusRequest] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContractRequest:
+    """What a vehicle asks of those who issue contracts (ISO 15118 CertificateInstallationReq, CertificateUpdateReq).
+
+    `exi` is its request in base64, by the schema that `schema_version` names; `update` says that
+    it has a contract certificate already.
+    """
+
+    station: str
+    schema_version: str
+    exi: str
+    update: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,11 @@
 """What a CSMS may ask of an OCPP 1.6 station."""
 
 from chargers.choices import LimitationKind, OcppVersion
-from tasks import credentials, triggers
+from tasks import certificates, credentials, firmware, listupdates, logs, triggers
 from tasks.action import DOWNLOAD, UPLOAD, Action, Payload
-from tasks.v16 import (
-    certificates,
-    charging,
-    configuration,
-    firmware,
-    locallists,
-    logs,
-    reservations,
-    transactions,
-)
+from tasks.reservations import unanswered as unanswered_reservations
+from tasks.v16 import charging, configuration, diagnostics, locallists, reservations, transactions
+from tasks.v16 import firmware as plain_firmware
 
 V16 = OcppVersion.V16
 
@@ -64,7 +57,7 @@ ACTIONS: tuple[Action, ...] = (
         "Ask the station to upload its diagnostics.",
         note=UPLOAD,
         fills=("location",),
-        prepare=logs.prepare_diagnostics,
+        prepare=diagnostics.prepare_diagnostics,
         unanswered=logs.unanswered,
     ),
     Action(V16, "GetInstalledCertificateIds", "Read which root certificates the station holds, and keep them."),
@@ -107,7 +100,7 @@ ACTIONS: tuple[Action, ...] = (
         "Reserve a connector, or with connector 0 any of them, for an id tag and its group.",
         fills=("reservationId",),
         prepare=reservations.prepare,
-        unanswered=reservations.unanswered,
+        unanswered=unanswered_reservations,
     ),
     Action(V16, "Reset", "Restart the station.", renames={"reset_type": "type"}),
     Action(
@@ -117,7 +110,7 @@ ACTIONS: tuple[Action, ...] = (
         fills=("listVersion",),
         prepare=locallists.prepare,
         needs=lambda payload: [(LimitationKind.LOCAL_LIST, "")],
-        unanswered=locallists.unanswered,
+        unanswered=listupdates.unanswered,
     ),
     Action(
         V16,
@@ -135,7 +128,7 @@ ACTIONS: tuple[Action, ...] = (
         "Ask the station to install a firmware that its maker has signed.",
         note=DOWNLOAD,
         fills=("requestId", "firmware.location"),
-        prepare=firmware.prepare_signed_update,
+        prepare=firmware.prepare_numbered_update,
         unanswered=firmware.unanswered,
     ),
     Action(V16, "TriggerMessage", "Ask the station to send a message now.", needs=triggers.needs),
@@ -146,7 +139,7 @@ ACTIONS: tuple[Action, ...] = (
         "Ask the station to install a firmware.",
         note=DOWNLOAD,
         fills=("location",),
-        prepare=firmware.prepare_update,
+        prepare=plain_firmware.prepare_update,
         unanswered=firmware.unanswered,
     ),
 )

@@ -1,9 +1,19 @@
 """What a CSMS may ask of an OCPP 2.x station: all that 2.0.1 has, 2.1 has too."""
 
-from chargers.choices import OcppVersion
-from tasks import credentials, reports, triggers
-from tasks.action import Action
-from tasks.v2 import customers, displaymessages, monitoring, provisioning, variables
+from chargers.choices import LimitationKind, OcppVersion
+from tasks import certificates, credentials, firmware, listupdates, logs, reports, triggers
+from tasks.action import DOWNLOAD, UPLOAD, Action
+from tasks.reservations import unanswered as unanswered_reservations
+from tasks.v2 import (
+    customers,
+    displaymessages,
+    locallists,
+    monitoring,
+    provisioning,
+    reservations,
+    transactions,
+    variables,
+)
 
 REPORT = "The station tells it in messages that follow its answer; how far that is, `report` of `/api/task/<task_id>/` tells."
 
@@ -11,11 +21,12 @@ REPORT = "The station tells it in messages that follow its answer; how far that 
 def actions(version: OcppVersion) -> tuple[Action, ...]:
     """Return the rows that the 2.x versions share."""
     return (
-        Action(version, "CancelReservation", "Give up a reservation."),
+        Action(version, "CancelReservation", "Give up a reservation.", prepare=reservations.prepare_cancellation),
         Action(
             version,
             "CertificateSigned",
             "Bring the station a certificate of its own, signed; what it asks to be signed is brought to it by itself.",
+            prepare=certificates.prepare_chain,
         ),
         Action(version, "ChangeAvailability", "Put a connector, an EVSE or the whole station in or out of service."),
         Action(version, "ClearCache", "Make the station forget the id tokens it has cached."),
@@ -26,7 +37,13 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         ),
         Action(version, "ClearDisplayMessage", "Remove a message from the station's display."),
         Action(version, "ClearVariableMonitoring", "Remove monitors of variables by their ids."),
-        Action(version, "CostUpdated", "Tell the station what a transaction costs so far, for its display."),
+        Action(
+            version,
+            "CostUpdated",
+            "Tell the station what a transaction costs so far, for its display.",
+            prepare=transactions.prepare_cost,
+            note=transactions.ITS_TRANSACTION,
+        ),
         Action(
             version,
             "CustomerInformation",
@@ -69,7 +86,15 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         ),
         Action(version, "GetInstalledCertificateIds", "Read which certificates the station holds, and keep them."),
         Action(version, "GetLocalListVersion", "Ask which version of the local authorisation list the station holds."),
-        Action(version, "GetLog", "Ask the station to upload one of its logs.", fills=("requestId",)),
+        Action(
+            version,
+            "GetLog",
+            "Ask the station to upload one of its logs.",
+            note=UPLOAD,
+            fills=("requestId", "log", "log.remoteLocation"),
+            prepare=logs.prepare_log,
+            unanswered=logs.unanswered,
+        ),
         Action(
             version,
             "GetMonitoringReport",
@@ -88,14 +113,26 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             unanswered=reports.unanswered,
             note=REPORT,
         ),
-        Action(version, "GetTransactionStatus", "Ask whether the station has messages of a transaction in its queue."),
+        Action(
+            version,
+            "GetTransactionStatus",
+            "Ask whether the station has messages of a transaction in its queue.",
+            prepare=transactions.name_as_the_station_does,
+            note=f"{transactions.ITS_TRANSACTION} Left out, it is any of them.",
+        ),
         Action(
             version,
             "GetVariables",
             "Read variables of the station and keep them, in as many messages as it wants.",
             prepare=variables.prepare_reading,
         ),
-        Action(version, "InstallCertificate", "Install a root certificate."),
+        Action(
+            version,
+            "InstallCertificate",
+            "Install a root certificate, by which the station verifies the platform, its manufacturer, "
+            "vehicles' contracts or the certificates of ISO 15118.",
+            prepare=certificates.prepare_root,
+        ),
         Action(
             version,
             "PublishFirmware",
@@ -107,18 +144,35 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             "RequestStartTransaction",
             "Ask the station to start charging for an id token.",
             fills=("remoteStartId",),
+            prepare=transactions.prepare_start,
             while_pending=False,
+            note="The transaction that follows tells the `remote_start_id`.",
         ),
-        Action(version, "RequestStopTransaction", "Ask the station to stop a transaction.", while_pending=False),
+        Action(
+            version,
+            "RequestStopTransaction",
+            "Ask the station to stop a transaction.",
+            prepare=transactions.name_as_the_station_does,
+            while_pending=False,
+            note=transactions.ITS_TRANSACTION,
+        ),
         Action(
             version,
             "ReserveNow",
             "Reserve an EVSE, a kind of connector or any of them, for an id token and its group.",
             fills=("id",),
+            prepare=reservations.prepare,
+            unanswered=unanswered_reservations,
         ),
         Action(version, "Reset", "Restart the station or one of its EVSEs.", renames={"reset_type": "type"}),
         Action(
-            version, "SendLocalList", "Send the local authorisation list or changes of it.", fills=("versionNumber",)
+            version,
+            "SendLocalList",
+            "Send the local authorisation list or changes of it, in parts where the station wants that.",
+            fills=("versionNumber",),
+            prepare=locallists.prepare,
+            needs=lambda payload: [(LimitationKind.LOCAL_LIST, "")],
+            unanswered=listupdates.unanswered,
         ),
         Action(version, "SetChargingProfile", "Limit what the station, an EVSE or a transaction may charge with."),
         Action(
@@ -169,5 +223,13 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         ),
         Action(version, "UnlockConnector", "Unlock a connector's cable."),
         Action(version, "UnpublishFirmware", "Ask a local controller to offer a firmware no longer."),
-        Action(version, "UpdateFirmware", "Ask the station to install a firmware.", fills=("requestId",)),
+        Action(
+            version,
+            "UpdateFirmware",
+            "Ask the station to install a firmware, signed by its maker or not.",
+            note=DOWNLOAD,
+            fills=("requestId", "firmware.location"),
+            prepare=firmware.prepare_numbered_update,
+            unanswered=firmware.unanswered,
+        ),
     )

@@ -6,22 +6,27 @@ from chargers.services import idtags, metervalues, transactionevents
 from chargers.values import NO_TRANSACTION, Authorization, AuthorizationRequest, MeterReport, TransactionEvent
 from csms.errors import ErrorCode, RpcError
 from csms.versions.base import Context, Handler, Payload
-from csms.versions.v2.members import FREE_TOKENS, MAX_WORD, id_token_info, name, nothing, number, readings, token
+from csms.versions.v2 import contracts
+from csms.versions.v2.members import MAX_WORD, NO_AUTHORIZATION, id_token_info, name, nothing, number, readings, token
 
 EVENT_TYPES = frozenset({"Started", "Updated", "Ended"})
 
 
 def authorize(payload: Payload, context: Context) -> AuthorizationRequest:
-    return AuthorizationRequest(context.station, token(payload["idToken"]), context.received_at)
+    shown = payload["idToken"]
+    contract = contracts.contract(payload, context) if contracts.shows_contract(payload) else None
+    return AuthorizationRequest(context.station, token(shown), context.received_at, shown["type"], contract)
 
 
 def authorized(result: Authorization, context: Context) -> Payload:
-    return {"idTokenInfo": id_token_info(result)}
+    info = id_token_info(result)
+    return contracts.with_contract(info, result, context.told) if context.consulted else {"idTokenInfo": info}
 
 
 def transaction_event(payload: Payload, context: Context) -> TransactionEvent:
     moment = context.time(payload.get("timestamp"))
     info, evse, shown = payload["transactionInfo"], payload.get("evse", {}), payload.get("idToken")
+    trigger = payload["triggerReason"][:MAX_WORD]
     if payload["eventType"] not in EVENT_TYPES:
         raise RpcError(ErrorCode.PROPERTY_CONSTRAINT, f"eventType: {payload['eventType'][:50]} is not known")
     return TransactionEvent(
@@ -30,7 +35,7 @@ def transaction_event(payload: Payload, context: Context) -> TransactionEvent:
         uuid=name(info, "transactionId"),
         kind=payload["eventType"],
         seq_no=number(payload, "seqNo"),
-        trigger=payload["triggerReason"][:MAX_WORD],
+        trigger=trigger,
         at=moment.at,
         at_raw=moment.raw,
         received_at=context.received_at,
@@ -39,9 +44,15 @@ def transaction_event(payload: Payload, context: Context) -> TransactionEvent:
         connector_id=number(evse, "connectorId"),
         charging_state=info.get("chargingState", "")[:MAX_WORD],
         id_token=token(shown) if shown is not None else None,
-        free=shown is not None and shown["type"] in FREE_TOKENS,
+        token_type=shown["type"] if shown is not None else "",
+        free=shown is not None and shown["type"] == NO_AUTHORIZATION,
+        stops=trigger == "StopAuthorized",
         reason=info.get("stoppedReason", "Local" if payload["eventType"] == "Ended" else ""),
         reservation_id=context.reservation(payload.get("reservationId", 0)),
+        remote_start_id=info.get("remoteStartId"),
+        time_spent_charging=info.get("timeSpentCharging"),
+        number_of_phases_used=payload.get("numberOfPhasesUsed"),
+        cable_max_current=payload.get("cableMaxCurrent"),
         readings=readings(payload.get("meterValue", ()), context),
     )
 
@@ -64,7 +75,7 @@ def meter_values(payload: Payload, context: Context) -> MeterReport:
 
 
 HANDLERS: Mapping[str, Handler] = {
-    "Authorize": Handler(authorize, idtags.authorize, authorized),
+    "Authorize": Handler(authorize, idtags.authorize, authorized, consults=contracts.VERIFICATION),
     "MeterValues": Handler(
         meter_values, metervalues.record, nothing, records=True, optional=("sampledValue", "timestamp")
     ),

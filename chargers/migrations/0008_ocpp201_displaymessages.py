@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chargers', '0005_ocpp201_events'),
+        ('chargers', '0007_ocpp201_certificate'),
     ]
 
     operations = [
