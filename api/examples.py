@@ -137,6 +137,7 @@ REQUESTS_2: dict[str, Payload] = {
             {"id_token": {"id_token": TAG, "type": "ISO14443"}, "id_token_info": {"status": "Accepted"}}
         ]
     },
+    "CustomerInformation": {"report": True, "clear": False, "id_token": {"id_token": TAG, "type": "ISO14443"}},
     "SetNetworkProfile": {
         "configuration_slot": 1,
         "connection_data": {

@@ -22,10 +22,13 @@ from chargers.choices import (
     CertificateUse,
     ChargingProfilePurpose,
     ConnectorStatus,
+    DisplayMessageStatus,
     EventTrigger,
     FirmwareUpdateStatus,
     LogType,
     LogUploadStatus,
+    MessagePriority,
+    MessageState,
     MonitorType,
     Mutability,
     OcppVersion,
@@ -231,6 +234,13 @@ class Events(filters.FilterSet):
     cleared = FlagFilter(label="Whether it tells that an alarm is over.")
     after = MomentFilter(field_name="timestamp", lookup_expr="gte", label="Happened at this time or later.")
     before = MomentFilter(field_name="timestamp", lookup_expr="lt", label="Happened before this time.")
+
+
+class DisplayMessages(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    status = filters.ChoiceFilter(choices=DisplayMessageStatus.choices)
+    priority = filters.ChoiceFilter(choices=MessagePriority.choices)
+    state = filters.ChoiceFilter(choices=MessageState.choices)
 
 
 class VariableMonitors(filters.FilterSet):

@@ -449,6 +449,28 @@ class Event(OfVariable, Representation):
     received_at = serializers.DateTimeField()
 
 
+class DisplayMessage(Representation):
+    represent = staticmethod(representation.displaymessage)
+
+    id = serializers.IntegerField()
+    chargepoint_id = serializers.CharField()
+    message_id = serializers.IntegerField(help_text="the station's number, which ClearDisplayMessage names it by")
+    status = serializers.ChoiceField(choices=choices.DisplayMessageStatus.choices)
+    priority = serializers.ChoiceField(choices=choices.MessagePriority.choices)
+    state = serializers.ChoiceField(
+        choices=choices.MessageState.choices, allow_null=True, help_text="of the station while it is shown; any if null"
+    )
+    start_date_time = Moment()
+    end_date_time = Moment()
+    transaction_uuid = serializers.CharField(help_text="the station's own id of the transaction it is shown for")
+    format = serializers.ChoiceField(choices=choices.MessageFormat.choices)
+    language = serializers.CharField(help_text="RFC 5646, such as `en`")
+    content = serializers.CharField()
+    display = serializers.CharField(help_text="the component that shows it, the main display if empty")
+    evse_id = serializers.IntegerField(help_text="of that component; 0 for the station's")
+    told_at = serializers.DateTimeField(help_text="when the station last told or accepted it")
+
+
 class VariableMonitor(OfVariable, Representation):
     represent = staticmethod(representation.variablemonitor)
 

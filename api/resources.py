@@ -27,6 +27,7 @@ from chargers.models import (
     ChargingProfile,
     CompositeSchedule,
     Connector,
+    DisplayMessage,
     Event,
     FirmwareUpdate,
     IdTag,
@@ -329,6 +330,20 @@ class EventResource(Listed, Readable, Resource):
 
     def get_queryset(self) -> QuerySet[Event]:
         return Event.objects.all()
+
+
+class DisplayMessageResource(Listed, Resource):
+    """A message that a station is believed to display, or is asked to: ask for them anew with GetDisplayMessages."""
+
+    tag = "stations"
+    summaries = {"list": "List the messages on displays"}
+    serializer_class = representations.DisplayMessage
+    filterset_class = filters.DisplayMessages
+    ordering = ("chargepoint_id", "message_id")
+    ordering_fields = ("chargepoint_id", "message_id", "told_at")
+
+    def get_queryset(self) -> QuerySet[DisplayMessage]:
+        return DisplayMessage.objects.all()
 
 
 class VariableMonitorResource(Listed, Resource):

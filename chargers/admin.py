@@ -39,6 +39,7 @@ from chargers.models import (
     Connector,
     CsmsNode,
     Deviation,
+    DisplayMessage,
     Event,
     FirmwareUpdate,
     IdTag,
@@ -905,6 +906,14 @@ class EventAdmin(ReadOnly):
     list_filter = ("severity", "trigger", "cleared", "timestamp")
     search_fields = ("chargepoint__chargepoint_id", "component", "variable")
     search_help_text = "Station, or part of the name of the component or the variable."
+
+
+@admin.register(DisplayMessage)
+class DisplayMessageAdmin(ReadOnly):
+    list_display = ("message_id", station, "status", "priority", "state", prose("content"), "start", "end", "told_at")
+    list_filter = ("status", "priority", "state")
+    search_fields = ("chargepoint__chargepoint_id", "content")
+    search_help_text = "Station, or part of the content."
 
 
 @admin.register(VariableMonitor)

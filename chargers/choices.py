@@ -180,6 +180,39 @@ class MonitorType(TextChoices):
     PERIODIC_CLOCK_ALIGNED = "PeriodicClockAligned"
 
 
+class DisplayMessageStatus(TextChoices):
+    """Whether a station has a message for its display."""
+
+    REQUESTED = "Requested", "Requested: not answered yet"
+    ACCEPTED = "Accepted"
+
+
+class MessagePriority(TextChoices):
+    """Which of several messages a display shows (2.0.1 MessagePriorityEnumType)."""
+
+    ALWAYS_FRONT = "AlwaysFront", "AlwaysFront: before all others, all the time"
+    IN_FRONT = "InFront", "InFront: before the ordinary ones, in turn"
+    NORMAL_CYCLE = "NormalCycle", "NormalCycle: in turn"
+
+
+class MessageState(TextChoices):
+    """In which state of the station a message is shown (2.0.1 MessageStateEnumType)."""
+
+    CHARGING = "Charging"
+    FAULTED = "Faulted"
+    IDLE = "Idle"
+    UNAVAILABLE = "Unavailable"
+
+
+class MessageFormat(TextChoices):
+    """How the content of a message is to be read (2.0.1 MessageFormatEnumType)."""
+
+    ASCII = "ASCII"
+    HTML = "HTML"
+    URI = "URI"
+    UTF8 = "UTF8"
+
+
 # The security events that call for somebody (security whitepaper section 8, 2.0.1 appendix 2).
 CRITICAL_EVENTS = frozenset(
     {

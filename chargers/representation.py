@@ -20,6 +20,7 @@ from chargers.models import (
     CompositeSchedule,
     Connector,
     Deviation,
+    DisplayMessage,
     Event,
     FirmwareUpdate,
     IdTag,
@@ -431,6 +432,26 @@ def event(row: Event) -> Json:
         "timestamp": time(row.timestamp),
         "timestamp_raw": row.timestamp_raw,
         "received_at": time(row.received_at),
+    }
+
+
+def displaymessage(row: DisplayMessage) -> Json:
+    return {
+        "id": row.pk,
+        "chargepoint_id": row.chargepoint_id,
+        "message_id": row.message_id,
+        "status": row.status,
+        "priority": row.priority,
+        "state": row.state or None,
+        "start_date_time": time(row.start),
+        "end_date_time": time(row.end),
+        "transaction_uuid": row.transaction_uuid,
+        "format": row.format,
+        "language": row.language,
+        "content": row.content,
+        "display": row.display,
+        "evse_id": row.evse_id,
+        "told_at": time(row.told_at),
     }
 
 

@@ -467,6 +467,33 @@ class MonitorsReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """A message for a display; `evse_id` is 0 where it is the station's, `display` the component that shows it."""
+
+    number: int
+    priority: str
+    format: str
+    content: str
+    language: str = ""
+    state: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
+    transaction_uuid: str = ""
+    display: str = ""
+    evse_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesReport:
+    """Messages that a station displays, and the numbers of those that it has not."""
+
+    station: str
+    messages: Sequence[Message]
+    gone: Sequence[int]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AvailabilityChange:
     """Connectors that an operator put in or out of service; EVSE 0 means all of the station's.
 

@@ -110,6 +110,8 @@ def answer(values: Sequence[ReportAnswer], changes: Changes) -> list[None]:
         report.status, report.heard_at = value.status, value.at
         report.finished_at = None if value.status in UNDER_WAY else value.at
         report.save(update_fields=["status", "heard_at", "finished_at"])
+        if value.status == ReportStatus.EMPTY and (complete := KEEPERS[ReportKind(report.kind)].complete):
+            complete(report, changes)
         changes.note(TOPIC, value.command_id)
     return [None] * len(values)
 

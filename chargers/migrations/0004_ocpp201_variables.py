@@ -25,4 +25,8 @@ class Migration(migrations.Migration):
             name='reboot_required',
             field=models.BooleanField(default=False, help_text='the value is in force after the next boot'),
         ),
+        migrations.AddIndex(
+            model_name='variable',
+            index=models.Index(condition=models.Q(('reboot_required', True)), fields=['chargepoint'], name='variable_awaits_boot'),
+        ),
     ]

@@ -3,6 +3,7 @@
 from chargers.models.certificate import Certificate
 from chargers.models.chargingprofile import ChargingProfile, CompositeSchedule, InstalledProfile
 from chargers.models.connector import Connector
+from chargers.models.displaymessage import DisplayMessage
 from chargers.models.event import Event, VariableMonitor
 from chargers.models.firmwareupdate import FirmwareUpdate
 from chargers.models.idtag import IdTag
@@ -28,6 +29,7 @@ __all__ = [
     "Connector",
     "CsmsNode",
     "Deviation",
+    "DisplayMessage",
     "Event",
     "FirmwareUpdate",
     "IdTag",

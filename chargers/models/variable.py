@@ -1,4 +1,5 @@
 from django.db import models
+from django.db.models import Q
 
 from chargers.choices import Mutability
 from chargers.models.station import ChargePoint
@@ -44,6 +45,9 @@ class Variable(models.Model):
                 ],
                 name="variable_once_per_attribute",
             )
+        ]
+        indexes = [
+            models.Index(fields=["chargepoint"], condition=Q(reboot_required=True), name="variable_awaits_boot"),
         ]
 
     def __str__(self) -> str:

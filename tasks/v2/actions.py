@@ -4,7 +4,16 @@ from chargers.choices import LimitationKind, OcppVersion
 from tasks import certificates, credentials, firmware, listupdates, logs, reports, triggers
 from tasks.action import DOWNLOAD, UPLOAD, Action
 from tasks.reservations import unanswered as unanswered_reservations
-from tasks.v2 import locallists, monitoring, provisioning, reservations, transactions, variables
+from tasks.v2 import (
+    customers,
+    displaymessages,
+    locallists,
+    monitoring,
+    provisioning,
+    reservations,
+    transactions,
+    variables,
+)
 
 REPORT = "The station tells it in messages that follow its answer; how far that is, `report` of `/api/task/<task_id>/` tells."
 
@@ -40,6 +49,11 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             "CustomerInformation",
             "Ask the station for what it holds of a customer, have it deleted, or both.",
             fills=("requestId",),
+            prepare=customers.prepare,
+            unanswered=reports.unanswered,
+            note=(
+                "The station tells it in messages that follow its answer: `report` of `/api/task/<task_id>/` has them."
+            ),
         ),
         Action(version, "DataTransfer", "Send vendor-specific data."),
         Action(version, "DeleteCertificate", "Delete a certificate, named by its hashes."),
@@ -61,7 +75,15 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(
             version, "GetCompositeSchedule", "Read what all charging profiles of an EVSE, or of the station, come to."
         ),
-        Action(version, "GetDisplayMessages", "Ask which messages the station displays.", fills=("requestId",)),
+        Action(
+            version,
+            "GetDisplayMessages",
+            "Ask which messages the station displays, which `/api/displaymessage/` shows.",
+            fills=("requestId",),
+            prepare=displaymessages.prepare_report,
+            unanswered=reports.unanswered,
+            note=REPORT,
+        ),
         Action(version, "GetInstalledCertificateIds", "Read which certificates the station holds, and keep them."),
         Action(version, "GetLocalListVersion", "Ask which version of the local authorisation list the station holds."),
         Action(
@@ -153,7 +175,14 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             unanswered=listupdates.unanswered,
         ),
         Action(version, "SetChargingProfile", "Limit what the station, an EVSE or a transaction may charge with."),
-        Action(version, "SetDisplayMessage", "Put a message on the station's display.", fills=("message.id",)),
+        Action(
+            version,
+            "SetDisplayMessage",
+            "Put a message on the station's display, in place of the one of the same id if there is one.",
+            fills=("message.id",),
+            prepare=displaymessages.prepare_setting,
+            unanswered=displaymessages.unanswered,
+        ),
         Action(version, "SetMonitoringBase", "Choose which set of monitors the station starts from."),
         Action(
             version,

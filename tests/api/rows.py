@@ -14,6 +14,7 @@ from chargers.models import (
     Connector,
     CsmsNode,
     Deviation,
+    DisplayMessage,
     Event,
     FirmwareUpdate,
     IdTag,
@@ -141,6 +142,11 @@ PLACE = {"component": "EVSE", "evse_id": 1, "variable": "Power"}
 def event(of: ChargePoint, number: int = 1, **fields: Any) -> Event:
     told = {"trigger": "Alerting", "notification": "CustomMonitor", "timestamp": NOON, "received_at": NOON}
     return Event.objects.create(chargepoint=of, event_id=number, **{**PLACE, **told, **fields})
+
+
+def display_message(of: ChargePoint, number: int = 1, **fields: Any) -> DisplayMessage:
+    told = {"priority": "InFront", "format": "UTF8", "content": "<b>1</b>", "told_at": NOON}
+    return DisplayMessage.objects.create(chargepoint=of, message_id=number, **{**told, **fields})
 
 
 def monitor(of: ChargePoint, number: int = 1, **fields: Any) -> VariableMonitor:

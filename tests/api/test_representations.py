@@ -60,6 +60,7 @@ def filled() -> dict[str, Any]:
         "StatusNotification": rows.status(station),
         "SecurityEvent": rows.security_event(station),
         "Event": rows.event(station),
+        "DisplayMessage": rows.display_message(station),
         "VariableMonitor": rows.monitor(station),
         "File": (
             StoredFile("logs/CP001/1/a.log", 1, rows.NOON),

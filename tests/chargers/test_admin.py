@@ -95,6 +95,7 @@ def fill(number: int = 0) -> None:
     rows.security_event(station)
     rows.event(station)
     rows.monitor(station)
+    rows.display_message(station)
     rows.firmware_update(station, asked_by=owner, command_id=uuid4())
     rows.log_upload(station, asked_by=owner)
 

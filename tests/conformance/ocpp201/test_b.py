@@ -1,11 +1,12 @@
 """Block B: provisioning."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 
-from tests.conformance.central import Central
+from tests.conformance.central import PATIENCE, Central
 from tests.conformance.ocpp201.conftest import sent
 from tests.simulator.station import CallError, Payload
 from tests.simulator.v2 import Station201, token
@@ -151,12 +152,13 @@ async def base_report(central: Central, station: Station201, base: str) -> None:
 
 async def complete(central: Central, request_id: int) -> Any:
     """Wait until the report of a request is complete; return the command as REST shows it."""
-    for _ in range(200):
-        for row in await central.rows("task"):
-            report = row["report"]
-            if report and (report["request_id"], report["status"]) == (request_id, "Complete"):
-                return row
-    raise AssertionError(f"report {request_id} is not complete")
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            for row in await central.rows("task"):
+                report = row["report"]
+                if report and (report["request_id"], report["status"]) == (request_id, "Complete"):
+                    return row
+            await asyncio.sleep(0.05)
 
 
 async def test_tc_b_12_csms_get_base_report_configuration_inventory(central: Central, living: Station201) -> None:

@@ -169,3 +169,66 @@ async def test_tc_n_49_csms_alert_event_cleared_after_reboot(central: Central, s
 async def test_tc_n_50_csms_alert_event_periodic(central: Central, station: Station201) -> None:
     assert await station.event("EVSE(1).Power", "7000", trigger="Periodic", kind="PreconfiguredMonitor") == {}
     assert (await the_event(central))["notification"] == "PreconfiguredMonitor"
+
+
+async def customer(
+    central: Central, station: Station201, *, report: bool, clear: bool, data: list[str], **named_by: Any
+) -> Payload:
+    """Ask for what a station holds of a customer, and check what is shown; return the request."""
+    station.customer = data
+    fields = named_by or {"id_token": {"id_token": await central.tag("VALID"), "type": "ISO14443"}}
+    answer = await central.ask("CustomerInformation", report=report, clear=clear, **fields)
+    assert answer == {"status": "Accepted"}
+    [request] = sent(station, "CustomerInformation")
+    assert (request["report"], request["clear"]) == (report, clear)
+    told = await complete(central, request["requestId"])
+    assert told["report"]["content"] == (data if report and data else [""])
+    return request
+
+
+async def test_tc_n_27_csms_get_customer_information_with_data(central: Central, living: Station201) -> None:
+    await customer(central, living, report=True, clear=False, data=["one", "two"])
+
+
+async def test_tc_n_28_csms_get_customer_information_without_data(central: Central, living: Station201) -> None:
+    await customer(central, living, report=True, clear=False, data=[])
+
+
+async def test_tc_n_29_csms_get_customer_information_not_accepted(central: Central, station: Station201) -> None:
+    station.answers["CustomerInformation"] = {"status": "Rejected"}
+    token = {"id_token": await central.tag("VALID"), "type": "ISO14443"}
+    answer = await central.ask("CustomerInformation", report=True, clear=False, id_token=token)
+    assert answer == {"status": "Rejected"}
+    [task] = await central.rows("task", action="CustomerInformation")
+    assert task["report"]["status"] == "Refused"
+
+
+async def test_tc_n_30_csms_clear_and_report_customer_information(central: Central, living: Station201) -> None:
+    await customer(central, living, report=True, clear=True, data=["one"])
+
+
+async def test_tc_n_31_csms_clear_and_report_customer_information_without_data(
+    central: Central, living: Station201
+) -> None:
+    await customer(central, living, report=True, clear=True, data=[])
+
+
+async def test_tc_n_32_csms_clear_customer_information_without_report(central: Central, living: Station201) -> None:
+    await customer(central, living, report=False, clear=True, data=["one"])
+
+
+async def test_tc_n_62_csms_clear_customer_information_by_identifier(central: Central, living: Station201) -> None:
+    identifier = {"customer_identifier": "OpenChargeAlliance"}
+    request = await customer(central, living, report=True, clear=True, data=["one"], **identifier)
+    assert request["customerIdentifier"] == "OpenChargeAlliance"
+
+
+async def test_tc_n_63_csms_clear_customer_information_by_certificate(central: Central, living: Station201) -> None:
+    certificate = {
+        "hash_algorithm": "SHA256",
+        "issuer_name_hash": "a1",
+        "issuer_key_hash": "b2",
+        "serial_number": "c3",
+    }
+    request = await customer(central, living, report=True, clear=True, data=["one"], customer_certificate=certificate)
+    assert request["customerCertificate"]["serialNumber"] == "c3"
