@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 
 from chargers.services import idtags, metervalues, transactionevents
-from chargers.values import NO_TRANSACTION, Authorization, AuthorizationRequest, MeterReport, TransactionEvent
+from chargers.values import (
+    NO_TRANSACTION,
+    Authorization,
+    AuthorizationRequest,
+    MeterReport,
+    TransactionEvent,
+    TransactionRef,
+)
 from csms.errors import ErrorCode, RpcError
 from csms.versions.base import Context, Handler, Payload
 from csms.versions.v2.members import MAX_WORD, NO_AUTHORIZATION, id_token_info, name, nothing, number, readings, token
@@ -59,13 +66,14 @@ def transaction_answered(result: Authorization | None, context: Context) -> Payl
 
 
 def meter_values(payload: Payload, context: Context) -> MeterReport:
+    evse = number(payload, "evseId")
     return MeterReport(
         station=context.station,
         ocpp_version=context.version,
-        evse_id=number(payload, "evseId"),
+        evse_id=evse,
         connector_id=0,
-        # Readings of a transaction come with its events (J02).
-        ref=NO_TRANSACTION,
+        # Readings of a transaction come with its events (J02), but for some stations (V2-11).
+        ref=TransactionRef(by_connector=True) if evse else NO_TRANSACTION,
         readings=readings(payload.get("meterValue", ()), context),
         received_at=context.received_at,
     )
