@@ -7,6 +7,7 @@ from chargers.values import (
     NO_TRANSACTION,
     Authorization,
     AuthorizationRequest,
+    EventAnswer,
     MeterReport,
     TransactionEvent,
     TransactionRef,
@@ -61,8 +62,13 @@ def transaction_event(payload: Payload, context: Context) -> TransactionEvent:
     )
 
 
-def transaction_answered(result: Authorization | None, context: Context) -> Payload:
-    return {"idTokenInfo": id_token_info(result)} if result else {}
+def transaction_answered(result: EventAnswer, context: Context) -> Payload:
+    answer: Payload = {}
+    if result.total_cost is not None:
+        answer["totalCost"] = float(result.total_cost)
+    if result.authorization is not None:
+        answer["idTokenInfo"] = id_token_info(result.authorization)
+    return answer
 
 
 def meter_values(payload: Payload, context: Context) -> MeterReport:

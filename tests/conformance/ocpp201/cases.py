@@ -74,7 +74,10 @@ CASES: dict[str, dict[str, str]] = {
         "20": "Charging station cancels reservation when faulted",
         "22": "Reserve a specific EVSE: configured to reject",
     },
-    "I": {"01": "Show EV driver running total cost during charging: CostUpdated"},
+    "I": {
+        "01": "Show EV driver running total cost during charging: CostUpdated",
+        "02": "Show EV driver final total cost after charging",
+    },
     "J": {
         "01": "Clock-aligned meter values: no transaction ongoing",
         "02": "Clock-aligned meter values: transaction ongoing",
