@@ -879,6 +879,14 @@ class TransactionEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class EventAnswer:
+    """What a station is told of an event: of the token that it names, and of the cost once the session has ended."""
+
+    authorization: Authorization | None
+    total_cost: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SigningRequest:
     """A station wants its public key signed; `csr` is the request as it sent it."""
 

@@ -22,6 +22,7 @@ from chargers.values import (
     OFFLINE_AFTER,
     Authorization,
     AuthorizationRequest,
+    EventAnswer,
     MeterReport,
     Started,
     TransactionRef,
@@ -70,10 +71,13 @@ ALL_FIELDS = (
 Key = tuple[str, str]
 
 
-def record(values: Sequence[Event], changes: Changes) -> list[Authorization | None]:
-    """Store events; answer what the token that an event names may do, if it names one (E01.FR.11, E01.FR.12)."""
+def record(values: Sequence[Event], changes: Changes) -> list[EventAnswer]:
+    """Store events; answer what the token that an event names may do, if it names one (E01.FR.11, E01.FR.12).
+
+    The end of a session is answered with its cost, if that is known (I03.FR.02): what the station was told last.
+    """
     batch = _Batch(values, changes)
-    answers = [batch.take(value) for value in values]
+    answers = [EventAnswer(batch.take(value), batch.cost(value)) for value in values]
     batch.store()
     return answers
 
@@ -130,6 +134,9 @@ class _Batch:
         created = (value.station, value.uuid) in self.created
         self.changes.note(transactions.TOPIC, transaction.pk, "created" if created else "updated")
         return authorization
+
+    def cost(self, value: Event) -> Decimal | None:
+        return self.rows[value.station, value.uuid].total_cost if value.kind == ENDED else None
 
     def store(self) -> None:
         insert_rows(TransactionEvent, EVENT_FIELDS, self.events)
