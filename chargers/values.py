@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TypedDict
+from typing import Any, TypedDict
 from uuid import UUID
 
 from chargers.choices import (
@@ -241,21 +241,30 @@ class SchedulePeriod(TypedDict, total=False):
     start_period: int
     limit: float
     number_phases: int
+    phase_to_use: int
 
 
 class Schedule(TypedDict, total=False):
-    """Limits over time, as they are stored (1.6 section 7.13); `start_schedule` is ISO 8601 with its zone."""
+    """Limits over time, as they are stored (1.6 section 7.13, 2.0.1 ChargingScheduleType).
 
+    `start_schedule` is ISO 8601 with its zone. 1.6 knows no `id` and no `sales_tariff`.
+    """
+
+    id: int
     duration: int
     start_schedule: str
     charging_rate_unit: str
     charging_schedule_period: list[SchedulePeriod]
     min_charging_rate: float
+    sales_tariff: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A charging profile (1.6 section 7.8); its words are those of `ChargingProfilePurpose` and the like."""
+    """A charging profile (1.6 section 7.8); its words are those of `ChargingProfilePurpose` and the like.
+
+    `transaction_id` is our number, or the station's own id.
+    """
 
     chargingprofile_id: int
     stack_level: int
@@ -265,7 +274,7 @@ class Profile:
     recurrency_kind: str = ""
     valid_from: datetime | None = None
     valid_to: datetime | None = None
-    transaction_id: int | None = None
+    transaction_id: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -511,13 +520,18 @@ class JobReport:
 
 @dataclass(frozen=True, slots=True)
 class ProfileInstalled:
-    """A station took a charging profile."""
+    """A station took a charging profile.
+
+    It takes the place of others of its purpose and level there; where it `stands_beside` them, only
+    of those that are valid at the same time.
+    """
 
     station: str
     evse_id: int
     profile: Profile
     at: datetime
     command_id: UUID | None = None
+    stands_beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -525,7 +539,7 @@ class ProfileExpected:
     """A charging profile that belongs to a transaction which a remote start is to begin.
 
     `evse_id` is 0 where the station chooses. The station has it, or, where it is `due`, is given
-    it when the transaction has begun.
+    it when the transaction has begun. A 2.x station names the start by its `remote_start_id`.
     """
 
     station: str
@@ -535,6 +549,7 @@ class ProfileExpected:
     at: datetime
     command_id: UUID | None = None
     due: bool = False
+    remote_start_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -546,6 +561,102 @@ class ProfilesCleared:
     evse_id: int | None = None
     purpose: str | None = None
     stack_level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilesTold:
+    """Charging profiles that a station says it has at an EVSE, and who has set them."""
+
+    station: str
+    evse_id: int
+    source: str
+    profiles: Sequence[Profile]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileCriteria:
+    """Which charging profiles a station is asked for: those that match all that is told (2.0.1 K09.FR.03)."""
+
+    chargingprofile_ids: Sequence[int] | None = None
+    evse_id: int | None = None
+    purpose: str | None = None
+    stack_level: int | None = None
+    sources: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilesListed:
+    """A station has told all its profiles that match, since `since`; it has no others."""
+
+    station: str
+    criteria: ProfileCriteria
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChargingLimitReport:
+    """A limit that somebody else than the platform has set; `schedules` are empty where it is not told how much."""
+
+    station: str
+    evse_id: int
+    source: str
+    at: datetime
+    is_grid_critical: bool | None = None
+    schedules: Sequence[Schedule] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChargingLimitCleared:
+    """A limit that is no more: at one EVSE, or wherever its source has set one."""
+
+    station: str
+    source: str
+    evse_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a vehicle says that it needs (2.0.1 ChargingNeedsType).
+
+    `parameters` has the members of ACChargingParameters, in A, V and Wh, or of
+    DCChargingParameters, in A, V, W and Wh, in snake_case.
+    """
+
+    requested_energy_transfer: str
+    departure_time: datetime | None = None
+    max_schedule_tuples: int | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsReport:
+    """The needs of the vehicle at an EVSE."""
+
+    station: str
+    evse_id: int
+    needs: Needs
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EVScheduleReport:
+    """The schedule by which the vehicle at an EVSE will charge; its periods count from `time_base`."""
+
+    station: str
+    evse_id: int
+    time_base: datetime
+    schedule: Schedule
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """What is answered to a vehicle, and the profile that it is sent then, if any; `reason` is OCPP's reasonCode."""
+
+    status: str
+    reason: str = ""
+    profile: PlacedProfile | None = None
 
 
 @dataclass(frozen=True, slots=True)

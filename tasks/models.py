@@ -148,6 +148,11 @@ class Report(models.Model):
         return sum(last - first + 1 for first, last in self.told)
 
     @property
+    def next_part(self) -> int:
+        """The number after the highest that has come."""
+        return self.told[-1][1] + 1 if self.told else 0
+
+    @property
     def missing(self) -> list[int]:
         """The numbers of parts that have not come and lie before one that has, the first hundred of them."""
         ends = [-1, *(last for _, last in self.told)]

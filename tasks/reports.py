@@ -36,12 +36,15 @@ class ReportAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ReportPart:
-    """A part of a report. `content` is what the keeper of its kind stores; `number` counts from 0."""
+    """A part of a report. `content` is what the keeper of its kind stores.
+
+    `number` counts from 0; None is the next, for messages without numbers of their own.
+    """
 
     station: str
     kind: ReportKind
     request_id: int
-    number: int
+    number: int | None
     last: bool
     content: Any
     at: datetime
@@ -132,9 +135,10 @@ def take(values: Sequence[ReportPart], changes: Changes) -> list[None]:
 def _take(value: ReportPart, changes: Changes) -> None:
     keeper = KEEPERS[value.kind]
     report = _meant(value)
-    report.take_part(value.number, last=value.last)
+    number = report.next_part if value.number is None else value.number
+    report.take_part(number, last=value.last)
     if keeper.store is None:
-        report.content = {**report.content, str(value.number): value.content}
+        report.content = {**report.content, str(number): value.content}
     report.heard_at = value.at
     if report.is_whole:
         report.status, report.finished_at = ReportStatus.COMPLETE, value.at

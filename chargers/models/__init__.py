@@ -1,8 +1,10 @@
 """One module per noun; callers import the models from here."""
 
 from chargers.models.certificate import Certificate
+from chargers.models.charginglimit import ChargingLimit
 from chargers.models.chargingprofile import ChargingProfile, CompositeSchedule, InstalledProfile
 from chargers.models.connector import Connector
+from chargers.models.evcharging import ChargingNeeds, EVSchedule
 from chargers.models.firmwareupdate import FirmwareUpdate
 from chargers.models.idtag import IdTag
 from chargers.models.limitation import Limitation
@@ -22,11 +24,14 @@ from chargers.models.variable import Variable
 __all__ = [
     "Certificate",
     "ChargePoint",
+    "ChargingLimit",
+    "ChargingNeeds",
     "ChargingProfile",
     "CompositeSchedule",
     "Connector",
     "CsmsNode",
     "Deviation",
+    "EVSchedule",
     "FirmwareUpdate",
     "IdTag",
     "InstalledProfile",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from chargers.choices import LimitationKind, OcppVersion
 from tasks.action import DOWNLOAD, UPLOAD, Action, Need, Payload
+from tasks.charging import ITS_TRANSACTION, STORED_PROFILE
 from tasks.v16 import (
     certificates,
     charging,
@@ -21,9 +22,6 @@ def _trigger(payload: Payload) -> Sequence[Need]:
 
 
 V16 = OcppVersion.V16
-
-STORED_PROFILE: Payload = {"type": "integer", "description": "a charging profile in store, in place of one told here"}
-ITS_TRANSACTION: Payload = {"type": "integer", "description": "the transaction that a TxProfile is for"}
 
 ACTIONS: tuple[Action, ...] = (
     Action(V16, "CancelReservation", "Give up a reservation."),

@@ -1,7 +1,10 @@
 """What a CSMS may ask of an OCPP 2.x station: all that 2.0.1 has, 2.1 has too."""
 
 from chargers.choices import OcppVersion
+from tasks import reports
 from tasks.action import Action
+from tasks.charging import ITS_TRANSACTION, STORED_PROFILE
+from tasks.v2 import charging
 
 
 def actions(version: OcppVersion) -> tuple[Action, ...]:
@@ -19,6 +22,7 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             version,
             "ClearChargingProfile",
             "Remove charging profiles from the station: one by its id, or all that match.",
+            prepare=charging.prepare_clearing,
         ),
         Action(version, "ClearDisplayMessage", "Remove a message from the station's display."),
         Action(version, "ClearVariableMonitoring", "Remove monitors of variables by their ids."),
@@ -35,11 +39,18 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(
             version,
             "GetChargingProfiles",
-            "Ask which charging profiles the station has.",
+            "Ask which charging profiles the station has, and keep them.",
             fills=("requestId", "chargingProfile"),
+            prepare=charging.prepare_report,
+            unanswered=reports.unanswered,
+            note="What it has, `/api/installedprofile/` tells when its report is complete.",
         ),
         Action(
-            version, "GetCompositeSchedule", "Read what all charging profiles of an EVSE, or of the station, come to."
+            version,
+            "GetCompositeSchedule",
+            "Read what all charging profiles of an EVSE, or of the station, come to.",
+            renames={"charging_rate_unit_type": "charging_rate_unit"},
+            prepare=charging.prepare_composite,
         ),
         Action(version, "GetDisplayMessages", "Ask which messages the station displays.", fills=("requestId",)),
         Action(version, "GetInstalledCertificateIds", "Read which certificates the station holds, and keep them."),
@@ -60,7 +71,10 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             version,
             "RequestStartTransaction",
             "Ask the station to start charging for an id token.",
-            fills=("remoteStartId",),
+            fills=("remoteStartId", "chargingProfile.id"),
+            extras={"charging_profile_id": STORED_PROFILE},
+            prepare=charging.prepare_start,
+            unanswered=charging.start_unanswered,
             while_pending=False,
         ),
         Action(version, "RequestStopTransaction", "Ask the station to stop a transaction.", while_pending=False),
@@ -74,7 +88,14 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(
             version, "SendLocalList", "Send the local authorisation list or changes of it.", fills=("versionNumber",)
         ),
-        Action(version, "SetChargingProfile", "Limit what the station, an EVSE or a transaction may charge with."),
+        Action(
+            version,
+            "SetChargingProfile",
+            "Limit what the station, an EVSE or a transaction may charge with.",
+            fills=("chargingProfile", "chargingProfile.id"),
+            extras={"charging_profile_id": STORED_PROFILE, "transaction_id": ITS_TRANSACTION},
+            prepare=charging.prepare_setting,
+        ),
         Action(version, "SetDisplayMessage", "Put a message on the station's display.", fills=("message.id",)),
         Action(version, "SetMonitoringBase", "Choose which set of monitors the station starts from."),
         Action(version, "SetMonitoringLevel", "Choose how severe an event must be to be reported."),

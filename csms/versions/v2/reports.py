@@ -31,19 +31,19 @@ def part(payload: Payload, kind: ReportKind, content: Any, context: Context) -> 
         station=context.station,
         kind=kind,
         request_id=number(payload, "requestId"),
-        number=number(payload, "seqNo"),
+        # ReportChargingProfiles alone numbers nothing.
+        number=number(payload, "seqNo") if "seqNo" in payload else None,
         last=not payload.get("tbc", False),
         content=content,
         at=context.received_at,
     )
 
 
-# Of each command that asks for a report.
+# Of commands that ask for a report and whose answer changes nothing else.
 EFFECTS: Mapping[str, Effect] = dict.fromkeys(
     (
         "CustomerInformation",
         "GetBaseReport",
-        "GetChargingProfiles",
         "GetDisplayMessages",
         "GetMonitoringReport",
         "GetReport",
