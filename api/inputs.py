@@ -114,6 +114,8 @@ class IdTagInput(Input):
             "parent",
             "expiry_date",
             "revoked",
+            "refusal",
+            "token_type",
             "user",
             "max_active_transactions",
         )

@@ -155,6 +155,16 @@ class IdTag(Representation):
     parent = serializers.CharField(allow_null=True, help_text="the tag whose group this one belongs to")
     expiry_date = Moment()
     revoked = serializers.BooleanField(help_text="a revoked tag is answered Blocked")
+    refusal = serializers.ChoiceField(
+        choices=[(each.value, each.label) for each in choices.REFUSALS],
+        allow_blank=True,
+        help_text="why the driver may not charge for the time being",
+    )
+    token_type = serializers.ChoiceField(
+        choices=choices.TokenType.choices,
+        allow_blank=True,
+        help_text="the only type that a 2.x station may present it as; empty means any",
+    )
     user = serializers.CharField(allow_null=True, help_text="username")
     max_active_transactions = serializers.IntegerField(
         allow_null=True, help_text="how many may run at once; null means any number"
@@ -180,6 +190,12 @@ class Transaction(Representation):
     wh_meter_stop = Energy()
     energy_wh = Energy(help_text="energy delivered so far, in Wh")
     reason_stopped = serializers.CharField()
+    charging_state = serializers.CharField(help_text="as the newest event of a 2.x station told")
+    time_spent_charging = serializers.IntegerField(allow_null=True, help_text="s in which energy was delivered")
+    remote_start_id = serializers.IntegerField(allow_null=True, help_text="of the RequestStartTransaction it follows")
+    total_cost = serializers.FloatField(
+        allow_null=True, help_text="what the station was told that it costs, taxes included"
+    )
     transaction_status = serializers.ChoiceField(choices=choices.TransactionStatus.choices)
     flags = serializers.ListField(
         child=serializers.ChoiceField(choices=choices.TransactionFlag.choices),

@@ -542,10 +542,11 @@ class IdTagAdmin(Editable):
         "user",
         "parent",
         marked("revoked", "revoked", ordering="revoked"),
+        "refusal",
         "expiry_date",
         column("max_active_transactions", "at once"),
     )
-    list_filter = ("revoked", ("expiry_date", admin.EmptyFieldListFilter))
+    list_filter = ("revoked", "refusal", ("expiry_date", admin.EmptyFieldListFilter))
     list_select_related = ("user", "parent")
     list_per_page = 50
     search_fields = ("id_token", "friendly_name", "user__username")
@@ -615,7 +616,10 @@ class TransactionAdmin(ReadOnly):
                 )
             },
         ),
-        ("State", {"fields": ("transaction_status", "flagged_why")}),
+        (
+            "State",
+            {"fields": ("transaction_status", "charging_state", "time_spent_charging", "total_cost", "flagged_why")},
+        ),
     )
 
     @admin.display(description="id tag", ordering="id_tag_id")

@@ -56,6 +56,31 @@ class AuthorizationStatus(TextChoices):
     INVALID = "Invalid"
     CONCURRENT_TX = "ConcurrentTx"
     RESERVED = "Reserved", "Reserved for somebody else"
+    NO_CREDIT = "NoCredit"
+    NOT_ALLOWED_TYPE_EVSE = "NotAllowedTypeEVSE", "Not allowed at this type of EVSE"
+    NOT_AT_THIS_LOCATION = "NotAtThisLocation"
+    NOT_AT_THIS_TIME = "NotAtThisTime"
+
+
+# What an operator or a billing system may have a tag refused with, besides revoking it (2.0.1 AuthorizationStatusEnumType).
+REFUSALS = (
+    AuthorizationStatus.NO_CREDIT,
+    AuthorizationStatus.NOT_ALLOWED_TYPE_EVSE,
+    AuthorizationStatus.NOT_AT_THIS_LOCATION,
+    AuthorizationStatus.NOT_AT_THIS_TIME,
+)
+
+
+class TokenType(TextChoices):
+    """What a token is (2.0.1 IdTokenEnumType)."""
+
+    CENTRAL = "Central"
+    EMAID = "eMAID", "eMAID"
+    ISO14443 = "ISO14443", "ISO 14443"
+    ISO15693 = "ISO15693", "ISO 15693"
+    KEY_CODE = "KeyCode"
+    LOCAL = "Local"
+    MAC_ADDRESS = "MacAddress"
 
 
 class TransactionStatus(TextChoices):
@@ -69,6 +94,7 @@ class TransactionFlag(TextChoices):
 
     BOOTED_DURING = "booted_during", "the station booted while it was open"
     CLOCK_UNRELIABLE = "clock_unreliable", "the station's time was absent or absurd; ours was taken"
+    EVENTS_MISSING = "events_missing", "it has ended, and some of the station's numbered events never came"
     FOREIGN = "foreign", "known by the station's own id only: it began elsewhere or before this platform"
     LATE_STOP = "late_stop", "the station's stop came after the platform had closed it"
     METER_IMPLAUSIBLE = "meter_implausible", "the meter ran faster than any station can deliver"

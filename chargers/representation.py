@@ -177,6 +177,8 @@ def idtag(row: IdTag) -> Json:
         "parent": row.parent_id,
         "expiry_date": time(row.expiry_date),
         "revoked": row.revoked,
+        "refusal": row.refusal,
+        "token_type": row.token_type,
         "user": row.user.get_username() if row.user else None,
         "max_active_transactions": row.max_active_transactions,
     }
@@ -199,6 +201,10 @@ def transaction(row: Transaction) -> Json:
         "wh_meter_stop": number(row.wh_meter_stop),
         "energy_wh": number(row.energy_wh),
         "reason_stopped": row.reason_stopped,
+        "charging_state": row.charging_state,
+        "time_spent_charging": row.time_spent_charging,
+        "remote_start_id": row.remote_start_id,
+        "total_cost": number(row.total_cost),
         "transaction_status": row.transaction_status,
         "flags": row.flags,
     }

@@ -198,11 +198,12 @@ class StatusReport:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """A driver who presents a tag."""
+    """A driver who presents a tag; `token_type` is what the station says it is, empty where it says nothing."""
 
     station: str
     id_token: str
     at: datetime
+    token_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -751,7 +752,9 @@ class TransactionEvent:
     """A step of a charging session, as 2.x stations tell it: numbered, under an id of their own.
 
     `evse_id` and `connector_id` are 0 while unknown. `id_token` is None where the event names no
-    tag. `free` marks a token that stands for no driver, such as a start button's.
+    tag. `free` marks a token that stands for no driver, such as a start button's. `stops` says that
+    the token is shown to end the session. `remote_start_id` is that of the command it follows.
+    `time_spent_charging` is in s, `cable_max_current` in A.
     """
 
     station: str
@@ -768,9 +771,15 @@ class TransactionEvent:
     connector_id: int = 0
     charging_state: str = ""
     id_token: str | None = None
+    token_type: str = ""
     free: bool = False
+    stops: bool = False
     reason: str = ""
     reservation_id: int | None = None
+    remote_start_id: int | None = None
+    time_spent_charging: int | None = None
+    number_of_phases_used: int | None = None
+    cable_max_current: int | None = None
     readings: Sequence[Reading] = ()
 
 

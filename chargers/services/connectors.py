@@ -1,5 +1,6 @@
 """Connectors: learnt from what stations report."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from chargers.changes import Changes
@@ -30,6 +31,15 @@ def ensure(places: Iterable[Place], changes: Changes) -> dict[Place, Connector]:
             changes.note(TOPIC, connector.pk, "created")
         known |= created
     return known
+
+
+def only_ones(places: Iterable[Place]) -> dict[Place, Connector]:
+    """Return the connectors of EVSEs that are known to have but one, whatever connector the places name."""
+    wanted = set(places)
+    on_evse: dict[tuple[str, int], list[Connector]] = defaultdict(list)
+    for row in Connector.objects.filter(chargepoint__in={station for station, _, _ in wanted}):
+        on_evse[row.chargepoint_id, row.evse_id].append(row)
+    return {place: rows[0] for place in wanted if len(rows := on_evse[place[:2]]) == 1}
 
 
 def _at(places: set[Place]) -> dict[Place, Connector]:

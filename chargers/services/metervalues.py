@@ -174,10 +174,10 @@ def record(values: Sequence[MeterReport], changes: Changes) -> list[None]:
     for value, transaction in zip(values, resolve(values, changes), strict=True):
         for reading in value.readings:
             summary = summarise(reading.samples)
-            rows.append(_row(value, reading, summary, transaction))
+            rows.append(row(value, reading, summary, transaction))
             if transaction is not None and move(transaction, reading.at, summary):
                 moved[transaction.pk] = transaction
-            _note(value, reading, transaction, changes)
+            note(value, reading, transaction, changes)
     insert_rows(MeterValue, FIELDS, rows)
     update_rows(moved.values(), METER_FIELDS)
     return [None] * len(values)
@@ -185,14 +185,12 @@ def record(values: Sequence[MeterReport], changes: Changes) -> list[None]:
 
 def keep(value: MeterReport, transaction: Transaction, changes: Changes) -> None:
     """Store readings of a transaction that has ended; they move nothing."""
-    insert_rows(
-        MeterValue, FIELDS, [_row(value, each, summarise(each.samples), transaction) for each in value.readings]
-    )
+    insert_rows(MeterValue, FIELDS, [row(value, each, summarise(each.samples), transaction) for each in value.readings])
     for reading in value.readings:
-        _note(value, reading, transaction, changes)
+        note(value, reading, transaction, changes)
 
 
-def _row(value: MeterReport, reading: Reading, summary: Summary, transaction: Transaction | None) -> Row:
+def row(value: MeterReport, reading: Reading, summary: Summary, transaction: Transaction | None) -> Row:
     """Lay a reading out in the order of FIELDS."""
     return (
         value.station,
@@ -212,7 +210,8 @@ def _row(value: MeterReport, reading: Reading, summary: Summary, transaction: Tr
     )
 
 
-def _note(value: MeterReport, reading: Reading, transaction: Transaction | None, changes: Changes) -> None:
+def note(value: MeterReport, reading: Reading, transaction: Transaction | None, changes: Changes) -> None:
+    """Note a reading for the listeners."""
     changes.note_reading(
         representation.reading(
             transaction_id=transaction.pk if transaction else None,

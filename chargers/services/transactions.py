@@ -58,7 +58,7 @@ def _start(value: TransactionStart, held: Sequence[Reservation], changes: Change
     offline = value.received_at - value.at > OFFLINE_AFTER
     # What runs now, or is reserved now, says nothing about a session of days ago (TX-08).
     at = value.at if offline else value.received_at
-    authorization = idtags.judge_start(request, tag, besides=running, at=at)
+    authorization = idtags.Running([tag], besides=running).judge(request, tag, at=at)
     authorization = reservations.guard(authorization, held, id_tag, at, evse_id=value.evse_id)
     _supersede(running, value.at, changes)
     place = (value.station, value.evse_id, value.connector_id)
@@ -128,7 +128,7 @@ def _answer_again(repeated: Transaction, authorization: Authorization) -> Author
     return authorization
 
 
-def _running_before(station: str, evse_id: int, at: datetime, *, besides: int | None = None) -> list[int]:
+def _running_before(station: str, evse_id: int, at: datetime) -> list[int]:
     """Name the open transactions of an EVSE that a start at `at` ends (TX-07).
 
     One that began later stays: the start is an old one, told only now (TX-08).
@@ -141,7 +141,7 @@ def _running_before(station: str, evse_id: int, at: datetime, *, besides: int | 
         stop_transaction_timestamp__isnull=True,
         start_transaction_timestamp__lte=at,
     ).values_list("pk", flat=True)
-    return [key for key in running if key != besides]
+    return list(running)
 
 
 def _supersede(running: Sequence[int], at: datetime, changes: Changes) -> None:
@@ -149,12 +149,20 @@ def _supersede(running: Sequence[int], at: datetime, changes: Changes) -> None:
         _close(transaction, at, TransactionFlag.SUPERSEDED, changes)
 
 
-def supersede(transaction: Transaction, changes: Changes) -> None:
-    """Close what else is open on the EVSE where a transaction has just begun."""
-    at = transaction.start_transaction_timestamp
-    if at is not None:
-        running = _running_before(transaction.chargepoint_id or "", transaction.evse_id, at, besides=transaction.pk)
-        _supersede(running, at, changes)
+def supersede(begun: Sequence[Transaction], changes: Changes) -> None:
+    """Close what else is open on the EVSEs where transactions have just begun, in one query for all of them."""
+    places = {(row.chargepoint_id, row.evse_id): row for row in begun if row.evse_id and row.is_open}
+    if not places:
+        return
+    rows = Transaction.objects.filter(
+        chargepoint__in={station for station, _ in places},
+        stop_transaction_timestamp__isnull=True,
+        start_transaction_timestamp__isnull=False,
+    ).exclude(pk__in=[row.pk for row in places.values()])
+    for row in rows:
+        at = began.start_transaction_timestamp if (began := places.get((row.chargepoint_id, row.evse_id))) else None
+        if at is not None and row.start_transaction_timestamp is not None and row.start_transaction_timestamp <= at:
+            _supersede([row.pk], at, changes)
 
 
 def _close(transaction: Transaction, at: datetime, flag: TransactionFlag, changes: Changes) -> None:

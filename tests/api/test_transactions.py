@@ -36,6 +36,10 @@ def test_a_transaction_tells_its_energy_in_wh(viewer: APIClient) -> None:
         "wh_meter_stop": None,
         "energy_wh": 234.5,
         "reason_stopped": "",
+        "charging_state": "",
+        "time_spent_charging": None,
+        "remote_start_id": None,
+        "total_cost": None,
         "transaction_status": "Started",
         "flags": ["offline"],
     }

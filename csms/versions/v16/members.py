@@ -17,6 +17,17 @@ MAX_CONNECTOR_ID = 10_000
 # What stations write into a text they have nothing to say in (BO-10).
 NOTHINGS = frozenset({"null", "(null)", "none", "n/a"})
 
+# AuthorizationStatus of 1.6 (section 7.2); whatever else keeps a driver from charging is told Blocked.
+WORDS = frozenset(
+    {
+        AuthorizationStatus.ACCEPTED,
+        AuthorizationStatus.BLOCKED,
+        AuthorizationStatus.CONCURRENT_TX,
+        AuthorizationStatus.EXPIRED,
+        AuthorizationStatus.INVALID,
+    }
+)
+
 
 def text(payload: Payload, member: str) -> str:
     """Read an optional text; blank stands for absent (BO-05)."""
@@ -58,9 +69,7 @@ def id_tag_info(authorization: Authorization) -> Payload:
         info["expiryDate"] = times.write(authorization.expiry_date)
     if authorization.parent and len(authorization.parent) <= idtags.TAG_LENGTH_16:
         info["parentIdTag"] = authorization.parent
-    # The domain's words are those of AuthorizationStatus (section 7.2), which has none for this one.
-    reserved = authorization.status == AuthorizationStatus.RESERVED
-    info["status"] = (AuthorizationStatus.BLOCKED if reserved else authorization.status).value
+    info["status"] = (authorization.status if authorization.status in WORDS else AuthorizationStatus.BLOCKED).value
     return info
 
 

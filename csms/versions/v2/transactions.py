@@ -22,6 +22,7 @@ def authorized(result: Authorization, context: Context) -> Payload:
 def transaction_event(payload: Payload, context: Context) -> TransactionEvent:
     moment = context.time(payload.get("timestamp"))
     info, evse, shown = payload["transactionInfo"], payload.get("evse", {}), payload.get("idToken")
+    trigger = payload["triggerReason"][:MAX_WORD]
     if payload["eventType"] not in EVENT_TYPES:
         raise RpcError(ErrorCode.PROPERTY_CONSTRAINT, f"eventType: {payload['eventType'][:50]} is not known")
     return TransactionEvent(
@@ -30,7 +31,7 @@ def transaction_event(payload: Payload, context: Context) -> TransactionEvent:
         uuid=name(info, "transactionId"),
         kind=payload["eventType"],
         seq_no=number(payload, "seqNo"),
-        trigger=payload["triggerReason"][:MAX_WORD],
+        trigger=trigger,
         at=moment.at,
         at_raw=moment.raw,
         received_at=context.received_at,
@@ -39,9 +40,15 @@ def transaction_event(payload: Payload, context: Context) -> TransactionEvent:
         connector_id=number(evse, "connectorId"),
         charging_state=info.get("chargingState", "")[:MAX_WORD],
         id_token=token(shown) if shown is not None else None,
+        token_type=shown["type"] if shown is not None else "",
         free=shown is not None and shown["type"] in FREE_TOKENS,
+        stops=trigger == "StopAuthorized",
         reason=info.get("stoppedReason", "Local" if payload["eventType"] == "Ended" else ""),
         reservation_id=context.reservation(payload.get("reservationId", 0)),
+        remote_start_id=info.get("remoteStartId"),
+        time_spent_charging=info.get("timeSpentCharging"),
+        number_of_phases_used=payload.get("numberOfPhasesUsed"),
+        cable_max_current=payload.get("cableMaxCurrent"),
         readings=readings(payload.get("meterValue", ()), context),
     )
 
