@@ -1,7 +1,7 @@
 """How a vehicle that speaks ISO 15118 is given a schedule: who makes it, and from what (2.0.1 K15 to K17)."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -83,19 +83,19 @@ class Fastest:
         begin = session.at.replace(microsecond=0)
         departure = session.needs.departure_time
         end = departure if departure and departure > session.at else begin + WITHOUT_DEPARTURE
-        points = {begin}
+        points = {session.at}
         for each in (profile for stack in session.limits for profile in stack):
-            points |= profiles.turning_points(each, begin, end, session.began)
+            points |= profiles.turning_points(each, session.at, end, session.began)
         unit, phases = _unit(session), PHASES.get(session.needs.requested_energy_transfer)
-        periods: list[SchedulePeriod] = []
+        limits: dict[int, float] = {}
         for point in sorted(points):
             limit = _limit_at(point, unit, phases, session)
             if limit is None:
                 return []
-            if not periods or limit != periods[-1]["limit"]:
-                start = int((point - begin).total_seconds())
-                period: SchedulePeriod = {"start_period": start, "limit": limit}
-                periods.append({**period, "number_phases": phases} if phases else period)
+            start = int((point - begin).total_seconds())
+            # Schedules know whole seconds.
+            limits[start] = min(limit, limits.get(start, limit))
+        periods = list(_periods(limits, phases))
         return [
             {
                 "id": 1,
@@ -105,6 +105,16 @@ class Fastest:
                 "charging_schedule_period": _shortened(periods, session.max_periods),
             }
         ]
+
+
+def _periods(limits: Mapping[int, float], phases: int | None) -> Iterator[SchedulePeriod]:
+    """Say limits by the second they begin at as periods, one for each change."""
+    before: float | None = None
+    for start, limit in limits.items():
+        if limit != before:
+            period: SchedulePeriod = {"start_period": start, "limit": limit}
+            yield {**period, "number_phases": phases} if phases else period
+        before = limit
 
 
 def _unit(session: Session) -> str:

@@ -220,7 +220,8 @@ class TransactionStart:
     """A charging session that began.
 
     `fingerprint` is the same for every repeat of this start and for no other; it is empty when
-    the station's clock cannot tell two starts apart.
+    the station's clock cannot tell two starts apart. `remote_start_id` names the remote start that
+    it follows, in 2.x.
     """
 
     station: str
@@ -234,6 +235,7 @@ class TransactionStart:
     at_raw: str = ""
     fingerprint: str = ""
     reservation_id: int | None = None
+    remote_start_id: int | None = None
 
 
 class SchedulePeriod(TypedDict, total=False):

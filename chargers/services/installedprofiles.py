@@ -245,6 +245,8 @@ def _just_begun(value: ProfileExpected) -> Transaction | None:
     )
     if value.evse_id:
         recent = recent.filter(evse_id=value.evse_id)
+    if value.remote_start_id is not None and (named := recent.filter(remote_start_id=value.remote_start_id).first()):
+        return named
     return next((row for row in recent if idtags.echoes(row.id_tag_id or "", value.id_token)), None)
 
 
@@ -302,10 +304,15 @@ def _is_left_over(row: InstalledProfile, value: TransactionStart) -> bool:
 
 
 def _waits_for(row: InstalledProfile, value: TransactionStart) -> bool:
-    """Tell whether a profile was meant for this transaction: the same tag, the same connector if one was named."""
+    """Tell whether a profile was meant for this transaction: the same tag, the same connector if one was named.
+
+    A 2.x station names the remote start by its id (F02.FR.21).
+    """
     here = row.chargepoint_id == value.station and row.evse_id in (0, value.evse_id) and value.evse_id > 0
     in_time = row.since - CLOCK_SLACK <= value.at and value.received_at <= row.since + _grace()
     waits = row.state != ProfileState.INSTALLED and row.transaction_id is None
+    if None not in (row.remote_start_id, value.remote_start_id):
+        return waits and here and row.remote_start_id == value.remote_start_id
     return waits and here and in_time and idtags.echoes(value.id_token, row.id_token)
 
 

@@ -29,7 +29,7 @@ from csms.versions.v2.members import MAX_WORD, nothing, number, token
 from tasks.keepers import profile_criteria
 from tasks.models import ReportKind
 from tasks.reports import ReportPart, take
-from tasks.schemas import from_wire
+from tasks.schemas import from_wire, moment
 from tasks.v2 import charging
 
 # A member of 1.6 that no message of 2.x has (V2-02).
@@ -129,7 +129,7 @@ def profiles_told(payload: Payload, context: Context) -> ReportPart:
     told = ProfilesTold(
         context.station,
         number(payload, "evseId"),
-        _source(payload["chargingLimitSource"], context),
+        _source(payload["chargingLimitSource"]),
         [charging.read_profile(each) for each in payload["chargingProfile"] if _can_be_kept(each, context)],
         context.received_at,
     )
@@ -139,15 +139,12 @@ def profiles_told(payload: Payload, context: Context) -> ReportPart:
 def _can_be_kept(profile: Payload, context: Context) -> bool:
     kept = bool(abs(profile["id"]) <= MAX_NUMBER and 0 <= profile["stackLevel"] <= MAX_NUMBER)
     if not kept:
-        context.note("profile-out-of-range", f"id {profile['id']}, stackLevel {profile['stackLevel']}")
+        context.note("unreadable-member", f"id {profile['id']}, stackLevel {profile['stackLevel']}")
     return kept
 
 
-def _source(word: str, context: Context) -> str:
-    if word in ChargingLimitSource.values:
-        return word
-    context.note("limit-source-unknown", word)
-    return ChargingLimitSource.OTHER.value
+def _source(word: str) -> str:
+    return word if word in ChargingLimitSource.values else ChargingLimitSource.OTHER.value
 
 
 # Limits that others set.
@@ -158,7 +155,7 @@ def limit(payload: Payload, context: Context) -> ChargingLimitReport:
     return ChargingLimitReport(
         station=context.station,
         evse_id=number(payload, "evseId"),
-        source=_source(told["chargingLimitSource"], context),
+        source=_source(told["chargingLimitSource"]),
         at=context.received_at,
         is_grid_critical=told.get("isGridCritical"),
         schedules=[_schedule(each) for each in payload.get("chargingSchedule", ())],
@@ -167,7 +164,7 @@ def limit(payload: Payload, context: Context) -> ChargingLimitReport:
 
 def limit_cleared(payload: Payload, context: Context) -> ChargingLimitCleared:
     evse_id = number(payload, "evseId") if "evseId" in payload else None
-    return ChargingLimitCleared(context.station, _source(payload["chargingLimitSource"], context), evse_id)
+    return ChargingLimitCleared(context.station, _source(payload["chargingLimitSource"]), evse_id)
 
 
 def _schedule(sent: Payload) -> Schedule:
@@ -181,14 +178,13 @@ def _schedule(sent: Payload) -> Schedule:
 
 def needs(payload: Payload, context: Context) -> NeedsReport:
     told = payload["chargingNeeds"]
-    departure = context.time(told["departureTime"], "departureTime") if "departureTime" in told else None
     parameters = told.get("acChargingParameters", told.get("dcChargingParameters", {}))
     return NeedsReport(
         context.station,
         number(payload, "evseId"),
         Needs(
             requested_energy_transfer=told["requestedEnergyTransfer"][:MAX_WORD],
-            departure_time=departure.at if departure and departure.reliable else None,
+            departure_time=moment(told.get("departureTime")),
             max_schedule_tuples=number(payload, "maxScheduleTuples") or None,
             parameters=from_wire(parameters),
         ),
