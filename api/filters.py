@@ -184,6 +184,8 @@ class Transactions(filters.FilterSet):
     id_token = TagFilter(field_name="id_tag_id")
     username = TextFilter(field_name="id_tag__user__username", label="Who the id tag belongs to.")
     transaction_status = filters.ChoiceFilter(choices=TransactionStatus.choices)
+    uuid = TextFilter(label="The station's own id.")
+    remote_start_id = CountFilter(label="Of the RequestStartTransaction that it follows.")
     start_after = MomentFilter(
         field_name="start_transaction_timestamp", lookup_expr="gte", label="Started at this time or later."
     )

@@ -209,6 +209,7 @@ class Reservation(Representation):
     reservation_id = serializers.IntegerField(help_text="what the station knows it by")
     chargepoint_id = serializers.CharField(allow_null=True)
     evse_id = serializers.IntegerField(help_text="0 is any of the station's")
+    connector_type = serializers.CharField(help_text="the kind it must be; empty means any")
     connector = Connector(allow_null=True, help_text="null where it may be any, or was unknown")
     id_tag = serializers.CharField(allow_null=True)
     parent_id_tag = serializers.CharField(help_text="the tag whose group may use it too")

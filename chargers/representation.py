@@ -248,6 +248,7 @@ def reservation(row: Reservation) -> Json:
         "reservation_id": row.reservation_id,
         "chargepoint_id": row.chargepoint_id,
         "evse_id": row.evse_id,
+        "connector_type": row.connector_type,
         "connector": connector(row.connector) if row.connector else None,
         "id_tag": row.id_tag_id,
         "parent_id_tag": row.parent_id_tag,

@@ -391,6 +391,45 @@ class CancellationAnswer:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ReservationEnd:
+    """A station tells that it holds a reservation no longer: its time is over, or it gave it up."""
+
+    station: str
+    number: int
+    expired: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStartAnswer:
+    """A station took a remote start; `uuid` is its own id of the transaction, where that had begun before."""
+
+    station: str
+    remote_start_id: int
+    uuid: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CostTold:
+    """A station was told what a transaction, by its own id, costs so far."""
+
+    station: str
+    uuid: str
+    cost: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionGone:
+    """A station tells that a transaction, by its own id, is over and that it has nothing more to tell of it."""
+
+    station: str
+    uuid: str
+    at: datetime
+
+
 class ListEntry(TypedDict, total=False):
     """What a station's local list tells of a tag: a status of the domain, an expiry in whole seconds, a parent."""
 

@@ -23,9 +23,12 @@ from chargers.values import (
     OFFLINE_AFTER,
     Authorization,
     AuthorizationRequest,
+    CostTold,
     MeterReport,
+    RemoteStartAnswer,
     Started,
     Stopped,
+    TransactionGone,
     TransactionStart,
     TransactionStop,
 )
@@ -323,6 +326,37 @@ def _keep_readings(transaction: Transaction, value: TransactionStop, changes: Ch
 def _sample_keys(samples: Sequence[Any]) -> str:
     """Spell samples so that equal ones are equal, whatever order the database returns their members in."""
     return json.dumps(samples, sort_keys=True)
+
+
+def follow(values: Sequence[RemoteStartAnswer], changes: Changes) -> list[None]:
+    """Note which transactions followed remote starts; one that is not known yet names the start itself."""
+    for value in values:
+        rows = Transaction.objects.filter(chargepoint=value.station, uuid=value.uuid, remote_start_id=None)
+        for key in rows.values_list("pk", flat=True):
+            Transaction.objects.filter(pk=key).update(remote_start_id=value.remote_start_id)
+            changes.note(TOPIC, key)
+    return [None] * len(values)
+
+
+def keep_costs(values: Sequence[CostTold], changes: Changes) -> list[None]:
+    """Keep what stations were told that transactions cost (2.0.1 I02)."""
+    for value in values:
+        for key in Transaction.objects.filter(chargepoint=value.station, uuid=value.uuid).values_list("pk", flat=True):
+            Transaction.objects.filter(pk=key).update(total_cost=value.cost)
+            changes.note(TOPIC, key)
+    return [None] * len(values)
+
+
+def close_gone(values: Sequence[TransactionGone], changes: Changes) -> list[None]:
+    """Close transactions whose stations say that they are over and have nothing more to tell of them (2.0.1 E14)."""
+    for value in values:
+        rows = Transaction.objects.select_for_update().filter(
+            chargepoint=value.station, uuid=value.uuid, stop_transaction_timestamp__isnull=True
+        )
+        for row in rows:
+            last = row.wh_meter_last_timestamp or row.start_transaction_timestamp or value.at
+            _close(row, last, TransactionFlag.NO_STOP, changes)
+    return [None] * len(values)
 
 
 def close_abandoned(*, now: datetime, changes: Changes) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from chargers.choices import LimitationKind, OcppVersion
 from tasks.action import DOWNLOAD, UPLOAD, Action, Need, Payload
 from tasks.charging import ITS_TRANSACTION, STORED_PROFILE
+from tasks.reservations import unanswered as unanswered_reservations
 from tasks.v16 import (
     certificates,
     charging,
@@ -111,7 +112,7 @@ ACTIONS: tuple[Action, ...] = (
         "Reserve a connector, or with connector 0 any of them, for an id tag and its group.",
         fills=("reservationId",),
         prepare=reservations.prepare,
-        unanswered=reservations.unanswered,
+        unanswered=unanswered_reservations,
     ),
     Action(V16, "Reset", "Restart the station.", renames={"reset_type": "type"}),
     Action(

@@ -4,13 +4,14 @@ from chargers.choices import OcppVersion
 from tasks import reports
 from tasks.action import Action
 from tasks.charging import ITS_TRANSACTION, STORED_PROFILE
-from tasks.v2 import charging
+from tasks.reservations import unanswered as unanswered_reservations
+from tasks.v2 import charging, reservations, transactions
 
 
 def actions(version: OcppVersion) -> tuple[Action, ...]:
     """Return the rows that the 2.x versions share."""
     return (
-        Action(version, "CancelReservation", "Give up a reservation."),
+        Action(version, "CancelReservation", "Give up a reservation.", prepare=reservations.prepare_cancellation),
         Action(
             version,
             "CertificateSigned",
@@ -26,7 +27,13 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         ),
         Action(version, "ClearDisplayMessage", "Remove a message from the station's display."),
         Action(version, "ClearVariableMonitoring", "Remove monitors of variables by their ids."),
-        Action(version, "CostUpdated", "Tell the station what a transaction costs so far, for its display."),
+        Action(
+            version,
+            "CostUpdated",
+            "Tell the station what a transaction costs so far, for its display.",
+            prepare=transactions.prepare_cost,
+            note=transactions.ITS_TRANSACTION,
+        ),
         Action(
             version,
             "CustomerInformation",
@@ -58,7 +65,13 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(version, "GetLog", "Ask the station to upload one of its logs.", fills=("requestId",)),
         Action(version, "GetMonitoringReport", "Ask which variables the station monitors.", fills=("requestId",)),
         Action(version, "GetReport", "Ask the station to report variables that meet criteria.", fills=("requestId",)),
-        Action(version, "GetTransactionStatus", "Ask whether the station has messages of a transaction in its queue."),
+        Action(
+            version,
+            "GetTransactionStatus",
+            "Ask whether the station has messages of a transaction in its queue.",
+            prepare=transactions.name_as_the_station_does,
+            note=f"{transactions.ITS_TRANSACTION} Left out, it is any of them.",
+        ),
         Action(version, "GetVariables", "Read variables of the station and keep them."),
         Action(version, "InstallCertificate", "Install a root certificate."),
         Action(
@@ -73,16 +86,26 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             "Ask the station to start charging for an id token.",
             fills=("remoteStartId", "chargingProfile.id"),
             extras={"charging_profile_id": STORED_PROFILE},
-            prepare=charging.prepare_start,
+            prepare=transactions.prepare_start,
             unanswered=charging.start_unanswered,
             while_pending=False,
+            note="The transaction that follows tells the `remote_start_id`.",
         ),
-        Action(version, "RequestStopTransaction", "Ask the station to stop a transaction.", while_pending=False),
+        Action(
+            version,
+            "RequestStopTransaction",
+            "Ask the station to stop a transaction.",
+            prepare=transactions.name_as_the_station_does,
+            while_pending=False,
+            note=transactions.ITS_TRANSACTION,
+        ),
         Action(
             version,
             "ReserveNow",
             "Reserve an EVSE, a kind of connector or any of them, for an id token and its group.",
             fills=("id",),
+            prepare=reservations.prepare,
+            unanswered=unanswered_reservations,
         ),
         Action(version, "Reset", "Restart the station or one of its EVSEs.", renames={"reset_type": "type"}),
         Action(

@@ -22,6 +22,7 @@ from tasks import charging, reports, schemas
 from tasks.action import Draft, Need, Payload
 from tasks.models import Command, ReportKind
 from tasks.schemas import InvalidBody, from_wire, moment
+from tasks.v2.names import station_id
 
 # Who may have set what a station has.
 SOURCES = ChargingLimitSource.values
@@ -155,21 +156,13 @@ def _can_choose(profile: Profile, station: ChargePoint) -> bool:
     return ChargingNeeds.objects.filter(transaction__in=transaction).exists()
 
 
-def station_id(station: ChargePoint, told: int | str) -> str:
-    """Return the id by which a station knows one of its transactions, told by that or by our number."""
-    mine = Transaction.objects.filter(chargepoint=station, uuid__isnull=False)
-    if isinstance(told, str) and (mine.filter(uuid=told).exists() or not told.isdecimal() or len(told) > 18):
-        return told
-    return mine.filter(pk=int(told)).values_list("uuid", flat=True).first() or str(told)
-
-
 WORDS_2 = charging.Words(
     number="id",
     evse="evse_id",
     inside=lambda field: charging.renamed(field, NESTED),
     in_store=_in_store,
     read=read_profile,
-    transaction=station_id,
+    transaction=lambda station, told: station_id(station, str(told)),
     unsayable=_unsayable,
     exclusive=True,
 )
@@ -186,8 +179,8 @@ def needs_of_setting(payload: Payload) -> Sequence[Need]:
     return [(LimitationKind.PROFILE_PURPOSE, payload["chargingProfile"]["chargingProfilePurpose"])]
 
 
-def prepare_start(draft: Draft) -> Payload:
-    """Complete and check the profile of a RequestStartTransaction (K05)."""
+def with_profile(draft: Draft) -> Payload:
+    """Return a RequestStartTransaction with its profile completed and checked, if it has one (K05)."""
     profile = charging.to_be_started_with(draft, "chargingProfile", WORDS_2, draft.payload.get("evseId", 0))
     return draft.payload if profile is None else {**draft.payload, "chargingProfile": write_profile(profile)}
 

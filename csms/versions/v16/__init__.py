@@ -6,6 +6,7 @@ real stations listed in ``docs/quirks.md``.
 """
 
 from csms.errors import ErrorCode
+from csms.versions import reservations
 from csms.versions.base import Version, together
 from csms.versions.v16 import (
     certificates,
@@ -14,7 +15,6 @@ from csms.versions.v16 import (
     core,
     jobs,
     locallists,
-    reservations,
     security,
     triggers,
 )

@@ -5,9 +5,9 @@ Requirement ids are those of the OCPP 2.0.1 specification, edition 3, part 2.
 
 from chargers.choices import OcppVersion
 from csms.versions.base import Version, together
-from csms.versions.v2 import charging, provisioning, reports, security, transactions
+from csms.versions.v2 import charging, provisioning, remote, reports, reservations, security, transactions
 
-MODULES = (charging, provisioning, reports, security, transactions)
+MODULES = (charging, provisioning, remote, reports, reservations, security, transactions)
 
 
 def version(name: OcppVersion) -> Version:

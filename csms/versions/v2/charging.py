@@ -75,9 +75,9 @@ def forget_profiles(request: Payload, answer: Payload, context: Context) -> list
     return [(installedprofiles.clear, cleared)]
 
 
-def keep_start(request: Payload, answer: Payload, context: Context) -> list[Work]:
+def keep_start(request: Payload, context: Context) -> list[Work]:
     """Keep the profile of an accepted remote start until its transaction begins (K05)."""
-    if answer["status"] != "Accepted" or "chargingProfile" not in request:
+    if "chargingProfile" not in request:
         return []
     expected = ProfileExpected(
         context.station,
@@ -226,7 +226,6 @@ EFFECTS: Mapping[str, Effect] = {
     "ClearChargingProfile": forget_profiles,
     "GetChargingProfiles": keep_report,
     "GetCompositeSchedule": keep_schedule,
-    "RequestStartTransaction": keep_start,
     "SetChargingProfile": keep_profile,
 }
 SCRIPTS: Mapping[str, Script] = {

@@ -1,15 +1,15 @@
 """How the members that many payloads of OCPP 2.x have in common are read and written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from chargers.choices import AuthorizationStatus
 from chargers.services import metervalues
 from chargers.values import Authorization, Reading, Sample
 from csms import times
 from csms.errors import ErrorCode, RpcError
 from csms.versions.base import Context, Payload
+from tasks.v2.tokens import MAX_TOKEN, STATUS_WORDS, group
 
 MAX_NUMBER = 2**31 - 1
 MAX_NAME = 255
@@ -20,15 +20,6 @@ MAX_MULTIPLIER = 12
 
 # Tokens that stand for no driver: a start button, or the operator himself (C01.FR.20, F01).
 FREE_TOKENS = frozenset({"NoAuthorization", "Central"})
-
-STATUS_WORDS: Mapping[AuthorizationStatus, str] = {
-    AuthorizationStatus.ACCEPTED: "Accepted",
-    AuthorizationStatus.BLOCKED: "Blocked",
-    AuthorizationStatus.EXPIRED: "Expired",
-    AuthorizationStatus.INVALID: "Unknown",
-    AuthorizationStatus.CONCURRENT_TX: "ConcurrentTx",
-    AuthorizationStatus.RESERVED: "NotAtThisLocation",
-}
 
 
 def number(payload: Payload, member: str, default: int = 0) -> int:
@@ -55,8 +46,9 @@ def id_token_info(authorization: Authorization) -> Payload:
     info: Payload = {"status": STATUS_WORDS[authorization.status]}
     if authorization.expiry_date:
         info["cacheExpiryDateTime"] = times.write(authorization.expiry_date)
-    if authorization.parent:
-        info["groupIdToken"] = {"idToken": authorization.parent, "type": "Central"}
+    if authorization.parent and len(authorization.parent) <= MAX_TOKEN:
+        # A longer one cannot be told.
+        info["groupIdToken"] = group(authorization.parent)
     return info
 
 

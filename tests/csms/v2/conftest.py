@@ -1,18 +1,29 @@
-"""Stations of OCPP 2.0.1 for the tests of a node."""
+"""Stations of OCPP 2.0.1."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
 from chargers.models import IdTag
-from tests.csms.conftest import Query
+from tests.csms.conftest import query_in_thread
 from tests.simulator.v2 import Station201
 
 
 @pytest.fixture
-async def station(url: str, query: Query) -> AsyncIterator[Station201]:
-    """A station named CP1 with two EVSEs, that the database knows as connected; TAG1 may charge there."""
-    await query(lambda: IdTag.objects.create(id_token="TAG1"))
-    async with Station201(url, "CP1", evses=2, autonomous=True) as connected:
-        await connected.boot()
+async def station(url: str) -> AsyncIterator[Station201]:
+    """CP1, connected and booted, with two EVSEs; it only answers."""
+    async with Station201(url, "CP1", evses=2) as connected:
+        await connected.start_up()
         yield connected
+
+
+@pytest.fixture
+async def tags(transactional_db: None) -> None:
+    """TAG1 and TAG2 of the group FAMILY, and STRANGER."""
+
+    def make() -> None:
+        family = IdTag.objects.create(id_token="FAMILY")
+        for name, parent in {"TAG1": family, "TAG2": family, "STRANGER": None}.items():
+            IdTag.objects.create(id_token=name, parent=parent)
+
+    await query_in_thread(make)

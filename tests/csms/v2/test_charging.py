@@ -1,12 +1,21 @@
 """Smart charging of OCPP 2.0.1 over real sockets: what is sent, believed, stored and answered (block K)."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from pytest_django.fixtures import Settings
 
-from chargers.models import ChargingLimit, ChargingNeeds, CompositeSchedule, EVSchedule, InstalledProfile, Limitation
+from chargers.models import (
+    ChargingLimit,
+    ChargingNeeds,
+    CompositeSchedule,
+    EVSchedule,
+    IdTag,
+    InstalledProfile,
+    Limitation,
+)
 from chargers.scheduling import Later, Session
 from tasks.models import Command
 from tasks.schemas import InvalidBody
@@ -19,6 +28,15 @@ from tests.simulator.v2 import Station201, token
 
 ACCEPTED = {"status": "Accepted"}
 TAG1 = token("TAG1")
+
+
+@pytest.fixture
+async def station(url: str, query: Query) -> AsyncIterator[Station201]:
+    """CP1, connected and booted, with two EVSEs; it does what it accepts, and TAG1 may charge there."""
+    await query(lambda: IdTag.objects.create(id_token="TAG1"))
+    async with Station201(url, "CP1", evses=2, autonomous=True) as connected:
+        await connected.boot()
+        yield connected
 
 
 def schedule(*limits: float, unit: str = "A", number: int = 1, **members: Any) -> Payload:
