@@ -26,10 +26,12 @@ from chargers.choices import (
     FirmwareUpdateStatus,
     LogType,
     LogUploadStatus,
+    Mutability,
     OcppVersion,
     RegistrationStatus,
     ReservationStatus,
     TransactionStatus,
+    VariableAttribute,
 )
 from tasks.models import CommandStatus
 
@@ -208,7 +210,14 @@ class LocalLists(filters.FilterSet):
 class Variables(filters.FilterSet):
     chargepoint_id = StationFilter()
     component = TextFilter()
+    component_instance = TextFilter()
+    evse_id = CountFilter()
+    connector_id = CountFilter(field_name="connectorid")
     variable = TextFilter()
+    variable_instance = TextFilter()
+    attribute = filters.ChoiceFilter(choices=VariableAttribute.choices)
+    mutability = filters.ChoiceFilter(choices=Mutability.choices)
+    reboot_required = FlagFilter()
 
 
 class Statuses(filters.FilterSet):

@@ -403,6 +403,17 @@ class Location(Representation):
     time_zone = serializers.CharField(help_text="IANA name, such as `Europe/Athens`")
 
 
+class VariableCharacteristics(serializers.Serializer):
+    """What values a variable may have; members that were not told are left out."""
+
+    unit = serializers.CharField(required=False)
+    data_type = serializers.CharField(required=False, help_text="such as `integer` or `OptionList`")
+    min_limit = serializers.FloatField(required=False)
+    max_limit = serializers.FloatField(required=False)
+    values_list = serializers.CharField(required=False, help_text="separated by commas")
+    supports_monitoring = serializers.BooleanField(required=False)
+
+
 class Variable(Representation):
     represent = staticmethod(representation.variable)
 
@@ -416,6 +427,10 @@ class Variable(Representation):
     attribute = serializers.CharField()
     value = serializers.CharField(allow_null=True, help_text="null where it is unset or write-only")
     mutability = serializers.ChoiceField(choices=choices.Mutability.choices)
+    persistent = serializers.BooleanField(allow_null=True, help_text="whether it survives a power loss")
+    constant = serializers.BooleanField(allow_null=True, help_text="whether it never changes")
+    characteristics = VariableCharacteristics(help_text="empty where they were not told")
+    reboot_required = serializers.BooleanField(help_text="whether the value is in force after the next boot only")
     read_at = serializers.DateTimeField(help_text="when the station last told or accepted it")
 
 

@@ -133,6 +133,15 @@ class Mutability(TextChoices):
     READ_WRITE = "ReadWrite"
 
 
+class VariableAttribute(TextChoices):
+    """Which value of a variable is meant (2.0.1 AttributeEnumType)."""
+
+    ACTUAL = "Actual"
+    TARGET = "Target"
+    MIN_SET = "MinSet"
+    MAX_SET = "MaxSet"
+
+
 # The security events that call for somebody (security whitepaper section 8, 2.0.1 appendix 2).
 CRITICAL_EVENTS = frozenset(
     {

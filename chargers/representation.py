@@ -411,6 +411,10 @@ def variable(row: Variable) -> Json:
         "attribute": row.attribute,
         "value": row.value,
         "mutability": row.mutability,
+        "persistent": row.persistent,
+        "constant": row.constant,
+        "characteristics": row.characteristics,
+        "reboot_required": row.reboot_required,
         "read_at": time(row.read_at),
     }
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
 from chargers.choices import (
@@ -166,6 +166,18 @@ class Boot:
     meter_type: str = ""
     meter_serial_number: str = ""
     triggered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Booted:
+    """What a station is answered that introduced itself.
+
+    `changed` says that it is not known what the station has in it: it boots for the first time, or
+    with another firmware, or has never told.
+    """
+
+    registration: RegistrationStatus
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,14 +348,63 @@ class MeterReport:
     received_at: datetime
 
 
+class VariableName(NamedTuple):
+    """What names an attribute of a variable in a station; a configuration key has no component."""
+
+    variable: str
+    component: str = ""
+    component_instance: str = ""
+    evse_id: int = 0
+    connector_id: int = 0
+    variable_instance: str = ""
+    attribute: str = "Actual"
+
+    @property
+    def folded(self) -> "VariableName":
+        """The name as it is compared: case does not matter (1.6 section 7.17)."""
+        return self._replace(
+            variable=self.variable.casefold(),
+            component=self.component.casefold(),
+            component_instance=self.component_instance.casefold(),
+            variable_instance=self.variable_instance.casefold(),
+            attribute=self.attribute.casefold(),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class VariableReport:
-    """A variable as the station told it. `value` is None where it is unset or write-only."""
+    """A variable as the station told it; what is None of it was not told.
+
+    `value` is None where it is unset or write-only. `characteristics` are the members of
+    VariableCharacteristicsType (2.0.1 part 2, section 2.51), in snake_case. `reboot_required` says
+    that the station takes the value with its next boot.
+    """
 
     variable: str
     value: str | None
-    mutability: str
+    mutability: str | None
     component: str = ""
+    component_instance: str = ""
+    evse_id: int = 0
+    connector_id: int = 0
+    variable_instance: str = ""
+    attribute: str = "Actual"
+    persistent: bool | None = None
+    constant: bool | None = None
+    characteristics: Mapping[str, Any] | None = None
+    reboot_required: bool = False
+
+    @property
+    def name(self) -> VariableName:
+        return VariableName(
+            self.variable,
+            self.component,
+            self.component_instance,
+            self.evse_id,
+            self.connector_id,
+            self.variable_instance,
+            self.attribute,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,19 +417,23 @@ class VariablesReport:
 
     station: str
     variables: Sequence[VariableReport]
-    unknown: Sequence[str]
+    unknown: Sequence[VariableName]
     at: datetime
     asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AvailabilityChange:
-    """Connectors that an operator put in or out of service; EVSE 0 means all of the station's."""
+    """Connectors that an operator put in or out of service; EVSE 0 means all of the station's.
+
+    Connector 0 means all of the EVSE's.
+    """
 
     station: str
     evse_id: int
     operative: bool
     at: datetime
+    connector_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -742,15 +807,17 @@ YES = frozenset({"true", "1", "yes", "on"})
 class Facts:
     """What is known of a station that decides how it is asked.
 
-    `variables` are its configuration keys, folded, with the values it told; `limitations` kinds
-    with their subjects, the certain ones; `evses` the EVSEs it has reported, `direct_current`
-    those of them that are known to deliver it.
+    `variables` are its configuration keys, folded, with the values it told, and in 2.x the
+    variables of its controllers, as ``Component.Variable[Instance]``; `limitations` kinds with
+    their subjects, the certain ones; `evses` the EVSEs it has reported, `direct_current` those of
+    them that are known to deliver it; `connectors` its connectors, each with its EVSE before it.
     """
 
     variables: Mapping[str, str]
     limitations: frozenset[tuple[str, str]]
     evses: Sequence[int] = ()
     direct_current: frozenset[int] = frozenset()
+    connectors: Sequence[tuple[int, int]] = ()
 
     def text(self, key: str) -> str | None:
         folded = key.casefold()

@@ -22,7 +22,15 @@ from websockets.frames import CloseCode, Frame, Opcode
 from chargers.choices import LimitationKind, RegistrationStatus
 from chargers.secrets import holds_secret, masked, without_secrets
 from chargers.services import limitations, stations
-from chargers.values import ClientCertificate, DeviationNote, Facts, LimitationReport, StationProfile, StatusReport
+from chargers.values import (
+    Booted,
+    ClientCertificate,
+    DeviationNote,
+    Facts,
+    LimitationReport,
+    StationProfile,
+    StatusReport,
+)
 from csms import metrics, repairs, rpc, tls
 from csms.conversation import Conversation, End
 from csms.errors import ErrorCode, IntakeUnavailable, RpcError
@@ -368,8 +376,8 @@ class Connection:
         work += self._note_now(notes)
         results = await self._node.intake.submit(*work) if work else []
         result = results[0] if handler.service else None
-        if isinstance(result, RegistrationStatus):
-            self.registration = result
+        if isinstance(result, Booted):
+            self.registration = result.registration
         # The status of the station as a whole tells nothing of its connectors (BO-14).
         if action in GREETED and not (isinstance(value, StatusReport) and not value.evse_id):
             self._told |= {action}
@@ -515,6 +523,8 @@ class Connection:
         try:
             if action in TRIGGERS:
                 self._expect_triggered(payload["requestedMessage"])
+            elif message := self.version.reported.get(action):
+                self._expect_reported(message)
             await self._send(rpc.encode_call(waiting.message_id, action, payload))
             async with asyncio.timeout(settings.OCPP_TIMEOUT):
                 return await waiting.answer
@@ -656,6 +666,12 @@ class Connection:
         for action in self.version.triggered.get(message, (message,)):
             self._triggered[action] = message
 
+    def _expect_reported(self, message: str) -> None:
+        """Serve the report a station was asked for even before it is accepted (2.0.1 B02.FR.02)."""
+        if self._triggered is None:
+            self._triggered = {}
+        self._triggered.setdefault(message, "")
+
     async def _end(self, command: Command, status: CommandStatus, reason: str) -> None:
         """End a command without an answer."""
         logcontext.command_id.set(command.pk)
@@ -703,12 +719,14 @@ class Connection:
             (facts,) = await self._node.intake.submit((limitations.facts, self.station))
         except IntakeUnavailable:
             return
-        asked = [message for message in missing if not _never_triggers(facts, message)]
+        requests = {message: self.version.greetings(message, facts) for message in missing}
+        asked = [message for message in missing if requests[message] and not _never_triggers(facts, message)]
         # Taken back when the message comes.
         doubts: list[Work] = [(limitations.record, self._doubt(message)) for message in asked]
         await self._store_quietly(doubts)
         for message in asked:
-            await self._ask(Step("TriggerMessage", {"requestedMessage": message}))
+            for request in requests[message]:
+                await self._ask(Step("TriggerMessage", request))
 
     def _has_told(self, message: str) -> bool:
         return message in self._told or (message == "BootNotification" and self.profile.booted_before)

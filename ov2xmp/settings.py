@@ -380,6 +380,8 @@ OCPP_GREETING_GRACE = env_number("OV2XMP_OCPP_GREETING_GRACE", 30)
 OCPP_MAX_MESSAGE_SIZE = env_int("OV2XMP_OCPP_MAX_MESSAGE_SIZE", 4 * 1024 * 1024, minimum=1024)  # bytes
 OCPP_MAX_QUEUED_CALLS = env_int("OV2XMP_OCPP_MAX_QUEUED_CALLS", 50, minimum=1)
 OCPP_TRANSACTION_GRACE = env_number("OV2XMP_OCPP_TRANSACTION_GRACE", 300)
+# Whether 2.x stations are asked for all their variables after the first boot, and after one with another firmware.
+OCPP_INVENTORY = env_bool("OV2XMP_OCPP_INVENTORY", default=True)
 OCPP_REPORT_TIMEOUT = env_number("OV2XMP_OCPP_REPORT_TIMEOUT", 120, minimum=1)
 OCPP_JOB_TIMEOUT = env_number("OV2XMP_OCPP_JOB_TIMEOUT", 3600, minimum=1)
 

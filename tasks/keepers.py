@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from chargers.changes import Changes
-from chargers.services import installedprofiles
+from chargers.services import installedprofiles, variables
 from chargers.values import ProfileCriteria, ProfilesListed
 from tasks.action import Payload
-from tasks.models import Command, Report, ReportKind
+from tasks.models import Report, ReportKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,10 @@ class Keeper:
 
 
 def conclude_profiles(report: Report, changes: Changes) -> None:
-    """Believe that a station has none of the profiles it was asked for but those it told."""
-    command = Command.objects.filter(pk=report.command_id).first() if report.command_id else None
-    if command is not None and report.chargepoint_id is not None:
-        listed = ProfilesListed(report.chargepoint_id, profile_criteria(command.payload), report.asked_at)
-        installedprofiles.conclude([listed], changes)
+    """Believe that a station has none of the profiles it was asked for but those it told (K09)."""
+    if report.command and report.chargepoint_id:
+        criteria = profile_criteria(report.command.payload)
+        installedprofiles.conclude([ProfilesListed(report.chargepoint_id, criteria, report.asked_at)], changes)
 
 
 def profile_criteria(request: Payload) -> ProfileCriteria:
@@ -43,7 +42,15 @@ def profile_criteria(request: Payload) -> ProfileCriteria:
     )
 
 
+def forget_untold_variables(report: Report, changes: Changes) -> None:
+    """Forget what a full inventory did not tell (B07): the station no longer has it."""
+    command = report.command
+    if command and command.action == "GetBaseReport" and command.payload["reportBase"] == "FullInventory":
+        variables.forget_untold(report.chargepoint_id or "", report.asked_at)
+
+
 KEEPERS: Mapping[ReportKind, Keeper] = {
     ReportKind.CHARGING_PROFILES: Keeper(installedprofiles.report, conclude_profiles),
     ReportKind.CUSTOMER_INFORMATION: Keeper(),
+    ReportKind.VARIABLES: Keeper(variables.record, forget_untold_variables),
 }

@@ -148,11 +148,6 @@ class Report(models.Model):
         return sum(last - first + 1 for first, last in self.told)
 
     @property
-    def next_part(self) -> int:
-        """The number after the highest that has come."""
-        return self.told[-1][1] + 1 if self.told else 0
-
-    @property
     def missing(self) -> list[int]:
         """The numbers of parts that have not come and lie before one that has, the first hundred of them."""
         ends = [-1, *(last for _, last in self.told)]
@@ -164,6 +159,11 @@ class Report(models.Model):
     def is_whole(self) -> bool:
         """Whether all parts up to the last have come."""
         return self.last is not None and len(self.told) == 1 and self.told[0] == [0, self.last]
+
+    @property
+    def next_number(self) -> int:
+        """The number of the part that follows those that have come."""
+        return int(self.told[-1][1]) + 1 if self.told else 0
 
     def take_part(self, number: int, *, last: bool) -> None:
         """Note that a part has come. Number 0 once more means that the station begins again, as after a boot."""

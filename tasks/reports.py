@@ -38,7 +38,7 @@ class ReportAnswer:
 class ReportPart:
     """A part of a report. `content` is what the keeper of its kind stores.
 
-    `number` counts from 0; None is the next, for messages without numbers of their own.
+    `number` counts from 0; it is None where a message has no number, and parts count as they come.
     """
 
     station: str
@@ -135,7 +135,7 @@ def take(values: Sequence[ReportPart], changes: Changes) -> list[None]:
 def _take(value: ReportPart, changes: Changes) -> None:
     keeper = KEEPERS[value.kind]
     report = _meant(value)
-    number = report.next_part if value.number is None else value.number
+    number = report.next_number if value.number is None else value.number
     report.take_part(number, last=value.last)
     if keeper.store is None:
         report.content = {**report.content, str(number): value.content}

@@ -141,12 +141,18 @@ def limitation(
     return limitations.record, LimitationReport(context.station, kind, subject, reason, context.received_at, certain)
 
 
+def _greeting(message: str, facts: Facts) -> Sequence[Payload]:
+    return [{"requestedMessage": message}]
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """An OCPP version: its words, its handlers, what stations' answers change, and its scripts.
 
     `before_accepted` names the actions that are served whatever a station's registration status;
-    `triggered` the actions in which a message comes that is asked for by another name;
+    `triggered` the actions in which a message comes that is asked for by another name; `reported`
+    the commands that bring a report even before the station is accepted, and the messages that do;
+    `greetings` returns the requests of TriggerMessage by which a station is asked for a message;
     `dispensable` the required members of answers that can be done without, in a tolerant platform.
     """
 
@@ -157,6 +163,8 @@ class Version:
     before_accepted: Collection[str]
     error_codes: Mapping[ErrorCode, str]
     triggered: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    reported: Mapping[str, str] = field(default_factory=dict)
+    greetings: Callable[[str, Facts], Sequence[Payload]] = _greeting
     dispensable: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     def spell(self, code: ErrorCode) -> str:

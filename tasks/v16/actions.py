@@ -1,9 +1,8 @@
 """What a CSMS may ask of an OCPP 1.6 station."""
 
-from collections.abc import Sequence
-
 from chargers.choices import LimitationKind, OcppVersion
-from tasks.action import DOWNLOAD, UPLOAD, Action, Need, Payload
+from tasks import credentials, triggers
+from tasks.action import DOWNLOAD, UPLOAD, Action
 from tasks.charging import ITS_TRANSACTION, STORED_PROFILE
 from tasks.reservations import unanswered as unanswered_reservations
 from tasks.v16 import (
@@ -16,11 +15,6 @@ from tasks.v16 import (
     reservations,
     transactions,
 )
-
-
-def _trigger(payload: Payload) -> Sequence[Need]:
-    return [(LimitationKind.TRIGGER, payload["requestedMessage"])]
-
 
 V16 = OcppVersion.V16
 
@@ -44,7 +38,7 @@ ACTIONS: tuple[Action, ...] = (
         "ChangeConfiguration",
         "Set a configuration key of the station.",
         prepare=configuration.prepare_change,
-        unanswered=configuration.change_unanswered,
+        unanswered=credentials.unanswered,
     ),
     Action(V16, "ClearCache", "Make the station forget the id tags it has cached."),
     Action(V16, "ClearChargingProfile", "Remove charging profiles from the station: one by its id, or all that match."),
@@ -54,7 +48,7 @@ ACTIONS: tuple[Action, ...] = (
         V16,
         "ExtendedTriggerMessage",
         "Ask the station to send a message now, one of the security extensions too.",
-        needs=_trigger,
+        needs=triggers.needs,
     ),
     Action(
         V16,
@@ -143,7 +137,7 @@ ACTIONS: tuple[Action, ...] = (
         prepare=firmware.prepare_signed_update,
         unanswered=firmware.unanswered,
     ),
-    Action(V16, "TriggerMessage", "Ask the station to send a message now.", needs=_trigger),
+    Action(V16, "TriggerMessage", "Ask the station to send a message now.", needs=triggers.needs),
     Action(V16, "UnlockConnector", "Unlock a connector's cable."),
     Action(
         V16,

@@ -1,11 +1,13 @@
 """What a CSMS may ask of an OCPP 2.x station: all that 2.0.1 has, 2.1 has too."""
 
 from chargers.choices import OcppVersion
-from tasks import reports
+from tasks import credentials, reports, triggers
 from tasks.action import Action
 from tasks.charging import ITS_TRANSACTION, STORED_PROFILE
 from tasks.reservations import unanswered as unanswered_reservations
-from tasks.v2 import charging, reservations, transactions
+from tasks.v2 import charging, provisioning, reservations, transactions, variables
+
+REPORT = "The station tells it in messages that follow its answer; how far that is, `report` of `/api/task/<task_id>/` tells."
 
 
 def actions(version: OcppVersion) -> tuple[Action, ...]:
@@ -42,7 +44,15 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         ),
         Action(version, "DataTransfer", "Send vendor-specific data."),
         Action(version, "DeleteCertificate", "Delete a certificate, named by its hashes."),
-        Action(version, "GetBaseReport", "Ask the station to report its inventory.", fills=("requestId",)),
+        Action(
+            version,
+            "GetBaseReport",
+            "Ask the station to report its inventory, which `/api/variable/` shows.",
+            fills=("requestId",),
+            prepare=variables.prepare_report,
+            unanswered=reports.unanswered,
+            note=REPORT,
+        ),
         Action(
             version,
             "GetChargingProfiles",
@@ -50,7 +60,7 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             fills=("requestId", "chargingProfile"),
             prepare=charging.prepare_report,
             unanswered=reports.unanswered,
-            note="What it has, `/api/installedprofile/` tells when its report is complete.",
+            note=f"{REPORT} What it told, `/api/installedprofile/` has.",
         ),
         Action(
             version,
@@ -64,7 +74,15 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(version, "GetLocalListVersion", "Ask which version of the local authorisation list the station holds."),
         Action(version, "GetLog", "Ask the station to upload one of its logs.", fills=("requestId",)),
         Action(version, "GetMonitoringReport", "Ask which variables the station monitors.", fills=("requestId",)),
-        Action(version, "GetReport", "Ask the station to report variables that meet criteria.", fills=("requestId",)),
+        Action(
+            version,
+            "GetReport",
+            "Ask the station to report variables that meet criteria, which `/api/variable/` shows.",
+            fills=("requestId",),
+            prepare=variables.prepare_report,
+            unanswered=reports.unanswered,
+            note=REPORT,
+        ),
         Action(
             version,
             "GetTransactionStatus",
@@ -72,7 +90,12 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             prepare=transactions.name_as_the_station_does,
             note=f"{transactions.ITS_TRANSACTION} Left out, it is any of them.",
         ),
-        Action(version, "GetVariables", "Read variables of the station and keep them."),
+        Action(
+            version,
+            "GetVariables",
+            "Read variables of the station and keep them, in as many messages as it wants.",
+            prepare=variables.prepare_reading,
+        ),
         Action(version, "InstallCertificate", "Install a root certificate."),
         Action(
             version,
@@ -122,10 +145,32 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(version, "SetDisplayMessage", "Put a message on the station's display.", fills=("message.id",)),
         Action(version, "SetMonitoringBase", "Choose which set of monitors the station starts from."),
         Action(version, "SetMonitoringLevel", "Choose how severe an event must be to be reported."),
-        Action(version, "SetNetworkProfile", "Tell the station how to connect, as one of its network profiles."),
+        Action(
+            version,
+            "SetNetworkProfile",
+            "Tell the station how to connect, as one of its network profiles.",
+            prepare=provisioning.prepare_network_profile,
+            unanswered=credentials.unanswered,
+            note=(
+                "A profile is in use when NetworkConfigurationPriority of OCPPCommCtrlr names its slot first "
+                "(SetVariables) and the station has booted (Reset)."
+            ),
+        ),
         Action(version, "SetVariableMonitoring", "Let the station monitor variables."),
-        Action(version, "SetVariables", "Set variables of the station."),
-        Action(version, "TriggerMessage", "Ask the station to send a message now."),
+        Action(
+            version,
+            "SetVariables",
+            "Set variables of the station, in as many messages as it wants; each has a result of its own.",
+            prepare=variables.prepare_setting,
+            unanswered=credentials.unanswered,
+        ),
+        Action(
+            version,
+            "TriggerMessage",
+            "Ask the station to send a message now.",
+            prepare=provisioning.prepare_trigger,
+            needs=triggers.needs,
+        ),
         Action(version, "UnlockConnector", "Unlock a connector's cable."),
         Action(version, "UnpublishFirmware", "Ask a local controller to offer a firmware no longer."),
         Action(version, "UpdateFirmware", "Ask the station to install a firmware.", fills=("requestId",)),

@@ -142,12 +142,12 @@ def test_a_report_that_is_under_way_outlives_its_command(station: ChargePoint) -
 def test_a_silent_report_is_given_up_and_a_late_part_revives_it(
     station: ChargePoint, settings: Settings, redis_settings: None
 ) -> None:
-    settings.OCPP_REPORT_TIMEOUT = 100
+    settings.OCPP_REPORT_TIMEOUT = 10_000
     silent, talking = ask(station), ask(station)
     answer(silent)
     answer(talking)
-    take(silent, 0, later=-101)
-    take(talking, 0, later=-40)
+    take(silent, 0, later=-10_001)
+    take(talking, 0)
     tasks.time_out_reports()
     silent.refresh_from_db()
     talking.refresh_from_db()

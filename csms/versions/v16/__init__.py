@@ -6,7 +6,7 @@ real stations listed in ``docs/quirks.md``.
 """
 
 from csms.errors import ErrorCode
-from csms.versions import reservations
+from csms.versions import reservations, vendors
 from csms.versions.base import Version, together
 from csms.versions.v16 import (
     certificates,
@@ -20,7 +20,7 @@ from csms.versions.v16 import (
 )
 from csms.versions.v16.members import NAME
 
-MODULES = (certificates, charging, configuration, core, jobs, locallists, reservations, security, triggers)
+MODULES = (certificates, charging, configuration, core, jobs, locallists, reservations, security, triggers, vendors)
 
 VERSION = Version(
     name=NAME,

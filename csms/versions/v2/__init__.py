@@ -4,10 +4,36 @@ Requirement ids are those of the OCPP 2.0.1 specification, edition 3, part 2.
 """
 
 from chargers.choices import OcppVersion
+from csms.versions import vendors
 from csms.versions.base import Version, together
-from csms.versions.v2 import charging, provisioning, remote, reports, reservations, security, transactions
+from csms.versions.v2 import (
+    availability,
+    charging,
+    networkprofiles,
+    provisioning,
+    remote,
+    reports,
+    reservations,
+    security,
+    transactions,
+    triggers,
+    variables,
+)
 
-MODULES = (charging, provisioning, remote, reports, reservations, security, transactions)
+MODULES = (
+    availability,
+    charging,
+    networkprofiles,
+    provisioning,
+    remote,
+    reports,
+    reservations,
+    security,
+    transactions,
+    triggers,
+    variables,
+    vendors,
+)
 
 
 def version(name: OcppVersion) -> Version:
@@ -19,5 +45,9 @@ def version(name: OcppVersion) -> Version:
         scripts=together(MODULES, "SCRIPTS"),
         before_accepted=frozenset({"BootNotification", "SecurityEventNotification"}),
         error_codes={},
+        triggered=triggers.TRIGGERED,
         dispensable=charging.DISPENSABLE,
+        # B02.FR.02.
+        reported={"GetBaseReport": "NotifyReport", "GetReport": "NotifyReport"},
+        greetings=triggers.greetings,
     )

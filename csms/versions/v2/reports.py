@@ -31,7 +31,7 @@ def part(payload: Payload, kind: ReportKind, content: Any, context: Context) -> 
         station=context.station,
         kind=kind,
         request_id=number(payload, "requestId"),
-        # ReportChargingProfiles alone numbers nothing.
+        # NotifyDisplayMessages and ReportChargingProfiles have none.
         number=number(payload, "seqNo") if "seqNo" in payload else None,
         last=not payload.get("tbc", False),
         content=content,

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from chargers.models import IdTag
 from tests.csms.conftest import query_in_thread
@@ -10,7 +11,21 @@ from tests.simulator.v2 import Station201
 
 
 @pytest.fixture
-async def station(url: str) -> AsyncIterator[Station201]:
+def no_inventory(settings: Settings) -> None:
+    """Let the platform ask for nothing by itself."""
+    settings.OCPP_INVENTORY = False
+
+
+@pytest.fixture
+async def booted(no_inventory: None, url: str) -> AsyncIterator[Station201]:
+    """CP1 with two EVSEs, booted, which does what it is asked."""
+    async with Station201(url, "CP1", evses=2, autonomous=True) as station:
+        await station.start_up()
+        yield station
+
+
+@pytest.fixture
+async def station(no_inventory: None, url: str) -> AsyncIterator[Station201]:
     """CP1, connected and booted, with two EVSEs; it only answers."""
     async with Station201(url, "CP1", evses=2) as connected:
         await connected.start_up()

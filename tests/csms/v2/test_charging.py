@@ -31,7 +31,7 @@ TAG1 = token("TAG1")
 
 
 @pytest.fixture
-async def station(url: str, query: Query) -> AsyncIterator[Station201]:
+async def station(no_inventory: None, url: str, query: Query) -> AsyncIterator[Station201]:
     """CP1, connected and booted, with two EVSEs; it does what it accepts, and TAG1 may charge there."""
     await query(lambda: IdTag.objects.create(id_token="TAG1"))
     async with Station201(url, "CP1", evses=2, autonomous=True) as connected:
