@@ -798,8 +798,14 @@ class LimitationReport:
     certain: bool = False
 
 
-# Other names under which stations know a configuration key, folded (CF-06).
-KEY_ALIASES: Mapping[str, str] = {"stoptransactiononinvalidid": "StopTransactionOnInvalid"}
+# Other names under which stations know a configuration key, folded: of some stations (CF-06), and of 2.x.
+KEY_ALIASES: Mapping[str, str] = {
+    "stoptransactiononinvalidid": "StopTransactionOnInvalid",
+    "chargeprofilemaxstacklevel": "SmartChargingCtrlr.ProfileStackLevel",
+    "chargingscheduleallowedchargingrateunit": "SmartChargingCtrlr.RateUnit",
+    "chargingschedulemaxperiods": "SmartChargingCtrlr.PeriodsPerSchedule",
+    "connectorswitch3to1phasesupported": "SmartChargingCtrlr.Phases3to1",
+}
 YES = frozenset({"true", "1", "yes", "on"})
 
 

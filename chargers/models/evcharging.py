@@ -23,6 +23,7 @@ class ChargingNeeds(models.Model):
     # The profile that was sent, to know it again among those the station has.
     chargingprofile_id = models.IntegerField(null=True, blank=True, verbose_name="profile")
     schedules = models.JSONField(default=list, blank=True)
+    replaced = models.JSONField(default=list, blank=True, help_text="what it was given for these needs before")
     received_at = models.DateTimeField()
 
     class Meta:

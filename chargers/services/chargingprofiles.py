@@ -148,3 +148,8 @@ def _schedule_problems(schedule: Schedule, path: str, facts: Facts) -> Found:
         yield f"{path}.charging_schedule_period", f"The station takes {most} periods at most."
     if facts.flag("ConnectorSwitch3to1PhaseSupported") is False and len(profiles.phases_of(schedule)) > 1:
         yield f"{path}.charging_schedule_period", "The station cannot change its phases while it charges."
+    if facts.flag("SmartChargingCtrlr.ACPhaseSwitchingSupported") is False:
+        for index, period in enumerate(periods):
+            if period.get("phase_to_use") is not None:
+                where = f"{path}.charging_schedule_period.{index}.phase_to_use"
+                yield where, "The station cannot choose its phase (K01.FR.20)."

@@ -4,6 +4,7 @@ A vehicle's needs are answered with a schedule of the scheduler's (2.0.1 K15, K1
 then tells is held against that, and one that exceeds it is answered with a new one (K16).
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -28,6 +29,8 @@ from chargers.values import (
     Profile,
     Schedule,
 )
+
+logger = logging.getLogger(__name__)
 
 NEEDS_TOPIC = "chargingneeds"
 SCHEDULE_TOPIC = "evschedule"
@@ -94,13 +97,19 @@ def _plan(row: ChargingNeeds, needs: Needs, at: datetime) -> Negotiated:
     if not schedules:
         return Negotiated(REJECTED)
     profile = Profile(
-        chargingprofile_id=_number(transaction) or chargingprofiles.choose_id(station),
+        chargingprofile_id=_number(transaction, others) or chargingprofiles.choose_id(station),
         stack_level=_free_level(others),
         purpose=ChargingProfilePurpose.TX.value,
         kind=_kind(schedules),
         schedules=schedules,
         transaction_id=transaction.uuid,
     )
+    problems = chargingprofiles.problems_of_setting(profile, station=station, evse_id=row.evse_id, facts=facts)
+    if problems:
+        logger.error("%s: what the scheduler made for EVSE %d cannot be sent: %s", station, row.evse_id, problems)
+        return Negotiated(REJECTED)
+    if row.schedules:
+        row.replaced = [*row.replaced, row.schedules]
     row.chargingprofile_id, row.schedules = profile.chargingprofile_id, list(schedules)
     return Negotiated(ACCEPTED, profile=PlacedProfile(row.evse_id, profile))
 
@@ -160,12 +169,16 @@ def _stacks(others: Sequence[InstalledProfile], external: Sequence[ChargingLimit
 def _is_ours(row: InstalledProfile, transaction: Transaction) -> bool:
     """Tell whether a profile is one that a vehicle was given, and not an operator's."""
     given = ChargingNeeds.objects.filter(transaction=transaction, chargingprofile_id=row.chargingprofile_id)
-    return any(each.schedules == row.schedules for each in given)
+    return any(row.schedules in (each.schedules, *each.replaced) for each in given)
 
 
-def _number(transaction: Transaction) -> int | None:
-    """Return the number of the profile that the vehicle was given before, if the station has it still."""
-    return next((each.chargingprofile_id for each in _installed_for(transaction) if _is_ours(each, transaction)), None)
+def _number(transaction: Transaction, others: Sequence[InstalledProfile]) -> int | None:
+    """Return the number of the profile that the vehicle was given before, unless somebody else has taken it."""
+    newest = (
+        ChargingNeeds.objects.filter(transaction=transaction).exclude(chargingprofile_id=None).order_by("-pk").first()
+    )
+    number = newest.chargingprofile_id if newest else None
+    return None if number in {each.chargingprofile_id for each in others} else number
 
 
 def _free_level(others: Sequence[InstalledProfile]) -> int:
@@ -204,9 +217,7 @@ def _judge(value: EVScheduleReport, changes: Changes) -> Negotiated:
 
 def _keeps_to_limits(value: EVScheduleReport, transaction: Transaction) -> bool:
     """Tell whether a vehicle keeps to its TxProfiles; where it names one of several schedules, that one counts."""
-    given = [each for each in _installed_for(transaction) if each.purpose == ChargingProfilePurpose.TX]
-    given.sort(key=lambda each: each.stack_level, reverse=True)
-    stack = [_chosen(each.profile(), value.schedule.get("id")) for each in given]
+    stack = [_chosen(each, value.schedule.get("id")) for each in _given(transaction)]
     began, direct = transaction.start_transaction_timestamp, _is_direct(transaction)
     told = _as_profile(value)
     end = value.time_base + HORIZON
@@ -220,6 +231,24 @@ def _keeps_to_limits(value: EVScheduleReport, transaction: Transaction) -> bool:
     return True
 
 
+def _given(transaction: Transaction) -> list[Profile]:
+    """Return the TxProfiles of a transaction, the highest level first.
+
+    The one that was sent last counts although its answer may not be stored yet: vehicles are quick.
+    """
+    rows = [each for each in _installed_for(transaction) if each.purpose == ChargingProfilePurpose.TX]
+    rows.sort(key=lambda each: each.stack_level, reverse=True)
+    newest = ChargingNeeds.objects.filter(transaction=transaction).exclude(schedules=[]).order_by("-pk").first()
+    if newest is None:
+        return [each.profile() for each in rows]
+    sent = _tx_profile(_kind(newest.schedules), newest.schedules)
+    return [sent if _is_ours(each, transaction) else each.profile() for each in rows] or [sent]
+
+
+def _tx_profile(kind: str, schedules: Sequence[Schedule]) -> Profile:
+    return Profile(0, 0, ChargingProfilePurpose.TX.value, kind, schedules)
+
+
 def _chosen(profile: Profile, number: int | None) -> Profile:
     mine = [each for each in profile.schedules if number is not None and each.get("id") == number]
     return replace(profile, schedules=mine) if mine else profile
@@ -228,13 +257,7 @@ def _chosen(profile: Profile, number: int | None) -> Profile:
 def _as_profile(value: EVScheduleReport) -> Profile:
     """Say a vehicle's schedule as a profile, whose periods count from the time base."""
     schedule: Schedule = {**value.schedule, "start_schedule": value.time_base.isoformat()}
-    return Profile(
-        chargingprofile_id=0,
-        stack_level=0,
-        purpose=ChargingProfilePurpose.TX.value,
-        kind=ChargingProfileKind.ABSOLUTE.value,
-        schedules=[schedule],
-    )
+    return _tx_profile(ChargingProfileKind.ABSOLUTE.value, [schedule])
 
 
 def _is_direct(transaction: Transaction) -> bool:

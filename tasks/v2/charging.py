@@ -126,7 +126,8 @@ def problems(profile: Profile, found: Problems) -> Problems:
     if found:
         return {_in_store(field): reasons for field, reasons in found.items()}
     try:
-        write_profile(profile)
+        # Which transaction it is for is said when it is sent.
+        write_profile(replace(profile, transaction_id=None))
     except InvalidBody as error:
         return {field.removeprefix("charging_profile."): reasons for field, reasons in error.fields.items()}
     return {}

@@ -15,6 +15,7 @@ from chargers.models import (
     IdTag,
     InstalledProfile,
     Limitation,
+    Variable,
 )
 from chargers.scheduling import Later, Session
 from tasks.models import Command
@@ -158,6 +159,35 @@ async def test_a_profile_that_breaks_a_rule_is_refused_by_its_field(
 ) -> None:
     assert f"charging_profile.{field}" in await refused(evse, told)
     assert sent(station, "SetChargingProfile") == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told", "field"),
+    [
+        ("ProfileStackLevel", "1", profile(stackLevel=2), "stack_level"),
+        ("RateUnit", "A", profile(1, schedule(1000, unit="W")), "charging_schedule.0.charging_rate_unit"),
+        ("PeriodsPerSchedule", "2", profile(1, schedule(1, 2, 3)), "charging_schedule.0.charging_schedule_period"),
+        (
+            "ACPhaseSwitchingSupported",
+            "false",
+            profile(
+                1,
+                {
+                    **schedule(),
+                    "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 6, "numberPhases": 1, "phaseToUse": 2}],
+                },
+            ),
+            "charging_schedule.0.charging_schedule_period.0.phase_to_use",
+        ),
+    ],
+)
+async def test_what_the_station_told_of_itself_is_heeded_unless_forced(
+    variable: str, value: str, told: Payload, field: str, station: Station201, query: Query
+) -> None:
+    known = {"component": "SmartChargingCtrlr", "variable": variable, "value": value, "read_at": datetime.now(UTC)}
+    await query(lambda: Variable.objects.create(chargepoint_id="CP1", **known))
+    assert list(await refused(1, told)) == [f"charging_profile.{field}"]
+    assert (await put(1, told, force=True)).response == ACCEPTED
 
 
 async def test_several_schedules_are_for_a_vehicle_that_has_told_its_needs(
@@ -398,8 +428,19 @@ class Broken:
         raise LookupError("no prices today")
 
 
+class Careless:
+    def schedule(self, session: Session) -> Any:
+        return [{"charging_rate_unit": "A", "charging_schedule_period": [{"start_period": 0, "limit": 6.125}]}]
+
+
 @pytest.mark.parametrize(
-    ("scheduler", "status"), [("", "Rejected"), (f"{__name__}.Slow", "Processing"), (f"{__name__}.Broken", "Rejected")]
+    ("scheduler", "status"),
+    [
+        ("", "Rejected"),
+        (f"{__name__}.Slow", "Processing"),
+        (f"{__name__}.Broken", "Rejected"),
+        (f"{__name__}.Careless", "Rejected"),
+    ],
 )
 async def test_a_scheduler_may_need_time_or_have_nothing(
     scheduler: str, status: str, station: Station201, settings: Settings
