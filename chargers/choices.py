@@ -62,6 +62,17 @@ class AuthorizationStatus(TextChoices):
     NOT_AT_THIS_TIME = "NotAtThisTime"
 
 
+# Those that OCPP 1.6 has words for (section 7.2); whatever else keeps a driver from charging is told Blocked there.
+STATUSES_16 = frozenset(
+    {
+        AuthorizationStatus.ACCEPTED,
+        AuthorizationStatus.BLOCKED,
+        AuthorizationStatus.CONCURRENT_TX,
+        AuthorizationStatus.EXPIRED,
+        AuthorizationStatus.INVALID,
+    }
+)
+
 # What an operator or a billing system may have a tag refused with, besides revoking it (2.0.1 AuthorizationStatusEnumType).
 REFUSALS = (
     AuthorizationStatus.NO_CREDIT,

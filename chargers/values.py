@@ -496,20 +496,28 @@ class TransactionGone:
 
 
 class ListEntry(TypedDict, total=False):
-    """What a station's local list tells of a tag: a status of the domain, an expiry in whole seconds, a parent."""
+    """What a station's local list tells of a tag: a status of the domain, an expiry in whole seconds, a parent.
+
+    The type of the token is told to 2.x stations only.
+    """
 
     status: str
     expiry_date: str
     parent: str
+    token_type: str
 
 
 @dataclass(frozen=True, slots=True)
 class ListChange:
-    """What a station's local list is to become: all of it, or changes of it, where None takes a tag out."""
+    """What a station's local list is to become: all of it, or changes of it, where None takes a tag out.
+
+    `types` are those under which a 2.x station holds tags by now.
+    """
 
     version: int
     full: bool
     entries: Mapping[str, ListEntry | None]
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -538,6 +546,14 @@ class ListVersion:
     station: str
     version: int
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListLimits:
+    """How much of a local list one message may bring: entries, and bytes of all of it; None is any number."""
+
+    entries: int | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,11 @@ class IdTag(models.Model):
         if self.parent_id and self.parent_id == self.pk:
             raise ValidationError({"parent": "a tag cannot be its own parent"})
 
+    @property
+    def spoken_type(self) -> str:
+        """The type that a 2.x station is told: its own, else that of a card."""
+        return self.token_type or TokenType.ISO14443.value
+
     def own_status(self, now: datetime) -> AuthorizationStatus:
         """Judge this tag alone, its parent and its running transactions left aside."""
         if self.revoked:

@@ -17,6 +17,8 @@ INVALID = Authorization(AuthorizationStatus.INVALID)
 
 # The longest tag OCPP 1.6 allows; some stations send one back with bytes behind it (ID-01).
 TAG_LENGTH_16 = 20
+# And the longest that 2.x allows (IdTokenType).
+TAG_LENGTH_2 = 36
 # How many bytes that may be.
 MAX_TAIL = 2
 # What stations send when charging is free (ID-03).

@@ -13,7 +13,7 @@ from decimal import Decimal
 from django.db.models import Count, Max, Min
 
 from chargers.changes import Changes
-from chargers.choices import AuthorizationStatus, TransactionFlag, TransactionStatus
+from chargers.choices import AuthorizationStatus, TokenType, TransactionFlag, TransactionStatus
 from chargers.models import Connector, IdTag, MeterValue, Transaction, TransactionEvent, Variable
 from chargers.models.idtag import tag_key
 from chargers.services import connectors, idtags, installedprofiles, metervalues, reservations, transactions
@@ -83,9 +83,10 @@ class _Batch:
 
     def __init__(self, values: Sequence[Event], changes: Changes) -> None:
         self.changes = changes
-        named = [value for value in values if value.id_token is not None and not value.free]
+        shown = [value for value in values if value.id_token is not None and not value.free]
+        self.tags = idtags.find([value.id_token or "" for value in shown]) if shown else {}
+        named = [value for value in shown if not self._is_free(value)]
         self.held = reservations.held_by(value.station for value in named) if named else {}
-        self.tags = idtags.find([value.id_token or "" for value in named]) if named else {}
         self.rows, self.created = _transactions(values)
         self.known = _known_events(values, self.rows, self.created)
         self.starting = idtags.Running(
@@ -147,10 +148,15 @@ class _Batch:
         if self.ended:
             installedprofiles.end(self.ended.keys(), self.changes)
 
+    def _is_free(self, value: Event) -> bool:
+        """Tell whether a token stands for no driver: a start button's, or one that an operator made up (C02, C05)."""
+        unknown = value.id_token is None or self.tags.get(value.id_token) is None
+        return value.free or (value.token_type == TokenType.CENTRAL and unknown)
+
     def _authorize(self, value: Event, transaction: Transaction) -> Authorization | None:
         if value.id_token is None:
             return None
-        if value.free:
+        if self._is_free(value):
             return Authorization(AuthorizationStatus.ACCEPTED)
         tag = self.tags[value.id_token]
         request = AuthorizationRequest(value.station, value.id_token, value.received_at, value.token_type)
@@ -196,7 +202,7 @@ class _Batch:
 
     def _identify(self, transaction: Transaction, value: Event, authorization: Authorization | None) -> bool:
         """Learn who charges: the first tag that may counts; one that ends the session is kept beside it."""
-        if authorization is None or value.free:
+        if authorization is None or self._is_free(value):
             return False
         if value.kind == ENDED or value.stops:
             transaction.stop_id_tag = value.id_token or ""

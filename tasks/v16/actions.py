@@ -1,7 +1,7 @@
 """What a CSMS may ask of an OCPP 1.6 station."""
 
 from chargers.choices import LimitationKind, OcppVersion
-from tasks import credentials, triggers
+from tasks import credentials, listupdates, triggers
 from tasks.action import DOWNLOAD, UPLOAD, Action
 from tasks.charging import ITS_TRANSACTION, STORED_PROFILE
 from tasks.reservations import unanswered as unanswered_reservations
@@ -116,7 +116,7 @@ ACTIONS: tuple[Action, ...] = (
         fills=("listVersion",),
         prepare=locallists.prepare,
         needs=lambda payload: [(LimitationKind.LOCAL_LIST, "")],
-        unanswered=locallists.unanswered,
+        unanswered=listupdates.unanswered,
     ),
     Action(
         V16,

@@ -1,11 +1,11 @@
 """What a CSMS may ask of an OCPP 2.x station: all that 2.0.1 has, 2.1 has too."""
 
-from chargers.choices import OcppVersion
-from tasks import credentials, reports, triggers
+from chargers.choices import LimitationKind, OcppVersion
+from tasks import credentials, listupdates, reports, triggers
 from tasks.action import Action
 from tasks.charging import ITS_TRANSACTION, STORED_PROFILE
 from tasks.reservations import unanswered as unanswered_reservations
-from tasks.v2 import charging, provisioning, reservations, transactions, variables
+from tasks.v2 import charging, locallists, provisioning, reservations, transactions, variables
 
 REPORT = "The station tells it in messages that follow its answer; how far that is, `report` of `/api/task/<task_id>/` tells."
 
@@ -132,7 +132,13 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         ),
         Action(version, "Reset", "Restart the station or one of its EVSEs.", renames={"reset_type": "type"}),
         Action(
-            version, "SendLocalList", "Send the local authorisation list or changes of it.", fills=("versionNumber",)
+            version,
+            "SendLocalList",
+            "Send the local authorisation list or changes of it, in parts where the station wants that.",
+            fills=("versionNumber",),
+            prepare=locallists.prepare,
+            needs=lambda payload: [(LimitationKind.LOCAL_LIST, "")],
+            unanswered=listupdates.unanswered,
         ),
         Action(
             version,

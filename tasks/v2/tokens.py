@@ -8,8 +8,7 @@ from chargers.services import idtags
 
 Payload = dict[str, Any]
 
-# The longest token (IdTokenType).
-MAX_TOKEN = 36
+MAX_TOKEN = idtags.TAG_LENGTH_2
 
 # The domain's words in those of AuthorizationStatusEnumType.
 STATUS_WORDS: Mapping[AuthorizationStatus, str] = {

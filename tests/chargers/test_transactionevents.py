@@ -238,6 +238,13 @@ def test_a_token_is_good_as_its_own_type_only(own: str, told_as: str, status: Au
     assert answer.status == status
 
 
+@pytest.mark.parametrize(("id_token", "kept"), [("", None), ("MADE-UP", None), ("TAG1", "TAG1")])
+def test_a_central_token_is_the_operators_own_unless_it_is_a_tag(id_token: str, kept: str | None) -> None:
+    answer = event("Started", 0, 0, id_token=id_token, token_type="Central")
+    assert answer is not None
+    assert (answer.status, the_transaction().id_tag_id) == (Status.ACCEPTED, kept)
+
+
 # What else is kept
 
 

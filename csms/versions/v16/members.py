@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chargers.choices import AuthorizationStatus, OcppVersion
+from chargers.choices import STATUSES_16, AuthorizationStatus, OcppVersion
 from chargers.services import idtags
 from chargers.values import Authorization
 from csms import times
@@ -16,17 +16,6 @@ MAX_CONNECTOR_ID = 10_000
 
 # What stations write into a text they have nothing to say in (BO-10).
 NOTHINGS = frozenset({"null", "(null)", "none", "n/a"})
-
-# AuthorizationStatus of 1.6 (section 7.2); whatever else keeps a driver from charging is told Blocked.
-WORDS = frozenset(
-    {
-        AuthorizationStatus.ACCEPTED,
-        AuthorizationStatus.BLOCKED,
-        AuthorizationStatus.CONCURRENT_TX,
-        AuthorizationStatus.EXPIRED,
-        AuthorizationStatus.INVALID,
-    }
-)
 
 
 def text(payload: Payload, member: str) -> str:
@@ -69,7 +58,8 @@ def id_tag_info(authorization: Authorization) -> Payload:
         info["expiryDate"] = times.write(authorization.expiry_date)
     if authorization.parent and len(authorization.parent) <= idtags.TAG_LENGTH_16:
         info["parentIdTag"] = authorization.parent
-    info["status"] = (authorization.status if authorization.status in WORDS else AuthorizationStatus.BLOCKED).value
+    told = authorization.status if authorization.status in STATUSES_16 else AuthorizationStatus.BLOCKED
+    info["status"] = told.value
     return info
 
 

@@ -9,6 +9,7 @@ from csms.versions.base import Version, together
 from csms.versions.v2 import (
     availability,
     charging,
+    locallists,
     networkprofiles,
     provisioning,
     remote,
@@ -23,6 +24,7 @@ from csms.versions.v2 import (
 MODULES = (
     availability,
     charging,
+    locallists,
     networkprofiles,
     provisioning,
     remote,

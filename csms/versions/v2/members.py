@@ -18,8 +18,8 @@ MAX_WORD = 40
 # No meter scales its values further than this.
 MAX_MULTIPLIER = 12
 
-# Tokens that stand for no driver: a start button, or the operator himself (C01.FR.20, F01).
-FREE_TOKENS = frozenset({"NoAuthorization", "Central"})
+# The type of a token that stands for no driver: a start button (C02.FR.02).
+NO_AUTHORIZATION = "NoAuthorization"
 
 
 def number(payload: Payload, member: str, default: int = 0) -> int:

@@ -6,13 +6,14 @@ from chargers.services import idtags, metervalues, transactionevents
 from chargers.values import NO_TRANSACTION, Authorization, AuthorizationRequest, MeterReport, TransactionEvent
 from csms.errors import ErrorCode, RpcError
 from csms.versions.base import Context, Handler, Payload
-from csms.versions.v2.members import FREE_TOKENS, MAX_WORD, id_token_info, name, nothing, number, readings, token
+from csms.versions.v2.members import MAX_WORD, NO_AUTHORIZATION, id_token_info, name, nothing, number, readings, token
 
 EVENT_TYPES = frozenset({"Started", "Updated", "Ended"})
 
 
 def authorize(payload: Payload, context: Context) -> AuthorizationRequest:
-    return AuthorizationRequest(context.station, token(payload["idToken"]), context.received_at)
+    shown = payload["idToken"]
+    return AuthorizationRequest(context.station, token(shown), context.received_at, token_type=shown["type"])
 
 
 def authorized(result: Authorization, context: Context) -> Payload:
@@ -41,7 +42,7 @@ def transaction_event(payload: Payload, context: Context) -> TransactionEvent:
         charging_state=info.get("chargingState", "")[:MAX_WORD],
         id_token=token(shown) if shown is not None else None,
         token_type=shown["type"] if shown is not None else "",
-        free=shown is not None and shown["type"] in FREE_TOKENS,
+        free=shown is not None and shown["type"] == NO_AUTHORIZATION,
         stops=trigger == "StopAuthorized",
         reason=info.get("stoppedReason", "Local" if payload["eventType"] == "Ended" else ""),
         reservation_id=context.reservation(payload.get("reservationId", 0)),
