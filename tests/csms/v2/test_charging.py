@@ -14,7 +14,6 @@ from chargers.models import (
     EVSchedule,
     IdTag,
     InstalledProfile,
-    Limitation,
     Variable,
 )
 from chargers.scheduling import Later, Session
@@ -23,7 +22,7 @@ from tasks.schemas import InvalidBody
 from tests.csms import operator
 from tests.csms.conftest import Query
 from tests.csms.waiting import until
-from tests.simulator.station import CallError, Payload, dumps
+from tests.simulator.station import Payload, dumps
 from tests.simulator.times import timestamp
 from tests.simulator.v2 import Station201, token
 
@@ -500,13 +499,3 @@ async def test_a_schedule_that_exceeds_its_limits_is_refused_and_a_new_one_given
 async def test_a_schedule_without_a_transaction_is_kept(station: Station201, query: Query) -> None:
     assert await station.ev_schedule(schedule(16), evse=2) == ACCEPTED
     assert await query(lambda: EVSchedule.objects.get().evse_id) == 2
-
-
-# Real stations
-
-
-async def test_v2_02_a_station_that_expects_profiles_of_1_6_is_given_none(station: Station201, query: Query) -> None:
-    station.answers["SetChargingProfile"] = CallError("FormatViolation", "csChargingProfiles validation failed")
-    assert (await put(1, profile(1))).status == "error"
-    row = await query(lambda: Limitation.objects.get(kind="action"))
-    assert (row.subject, row.certain) == ("SetChargingProfile", True)
