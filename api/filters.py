@@ -23,9 +23,11 @@ from chargers.choices import (
     ChargingLimitSource,
     ChargingProfilePurpose,
     ConnectorStatus,
+    EventTrigger,
     FirmwareUpdateStatus,
     LogType,
     LogUploadStatus,
+    MonitorType,
     Mutability,
     OcppVersion,
     RegistrationStatus,
@@ -218,6 +220,25 @@ class Variables(filters.FilterSet):
     attribute = filters.ChoiceFilter(choices=VariableAttribute.choices)
     mutability = filters.ChoiceFilter(choices=Mutability.choices)
     reboot_required = FlagFilter()
+
+
+class Events(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    component = TextFilter()
+    variable = TextFilter()
+    evse_id = CountFilter()
+    trigger = filters.ChoiceFilter(choices=EventTrigger.choices)
+    severity = CountFilter(lookup_expr="lte", label="As severe as this or more; 0 is the most severe.")
+    cleared = FlagFilter(label="Whether it tells that an alarm is over.")
+    after = MomentFilter(field_name="timestamp", lookup_expr="gte", label="Happened at this time or later.")
+    before = MomentFilter(field_name="timestamp", lookup_expr="lt", label="Happened before this time.")
+
+
+class VariableMonitors(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    component = TextFilter()
+    variable = TextFilter()
+    type = filters.ChoiceFilter(choices=MonitorType.choices)
 
 
 class Statuses(filters.FilterSet):

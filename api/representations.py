@@ -128,6 +128,9 @@ class Certificate(Representation):
     serial_number = serializers.CharField(help_text="hexadecimal")
     not_after = Moment(help_text="when it expires")
     certificate_hash_data = CertificateHashData(allow_null=True, help_text="what DeleteCertificate names it by")
+    child_certificate_hash_data = CertificateHashData(
+        many=True, help_text="the certificates between it and its root, as the station names them"
+    )
     pem = serializers.CharField(help_text="the certificate, or the chain of a station's own")
     csr = serializers.CharField(help_text="the signing request")
     attempts = serializers.IntegerField(help_text="to sign it, or to bring it to the station")
@@ -412,6 +415,51 @@ class VariableCharacteristics(serializers.Serializer):
     max_limit = serializers.FloatField(required=False)
     values_list = serializers.CharField(required=False, help_text="separated by commas")
     supports_monitoring = serializers.BooleanField(required=False)
+
+
+class OfVariable(serializers.Serializer):
+    """What is about a variable of a station."""
+
+    chargepoint_id = serializers.CharField()
+    component = serializers.CharField()
+    component_instance = serializers.CharField()
+    evse_id = serializers.IntegerField(help_text="0 for the station itself")
+    connector_id = serializers.IntegerField()
+    variable = serializers.CharField()
+    variable_instance = serializers.CharField()
+
+
+class Event(OfVariable, Representation):
+    represent = staticmethod(representation.event)
+
+    id = serializers.IntegerField()
+    event_id = serializers.IntegerField(help_text="the station's own number")
+    trigger = serializers.ChoiceField(choices=choices.EventTrigger.choices)
+    notification = serializers.ChoiceField(choices=choices.EventNotification.choices)
+    monitor_id = serializers.IntegerField(allow_null=True)
+    severity = serializers.IntegerField(allow_null=True, help_text="from 0, danger, to 9, debug: its monitor's")
+    actual_value = serializers.CharField()
+    cause = serializers.IntegerField(allow_null=True, help_text="`event_id` of the event that caused it")
+    tech_code = serializers.CharField()
+    tech_info = serializers.CharField()
+    transaction_uuid = serializers.CharField(help_text="the station's own id of the transaction it belongs to")
+    cleared = serializers.BooleanField(help_text="whether it tells that an alarm is over")
+    cleared_at = Moment(help_text="since when the alarm is over")
+    timestamp = serializers.DateTimeField()
+    timestamp_raw = serializers.CharField(help_text="what the station sent, where it could not be taken as it is")
+    received_at = serializers.DateTimeField()
+
+
+class VariableMonitor(OfVariable, Representation):
+    represent = staticmethod(representation.variablemonitor)
+
+    id = serializers.IntegerField()
+    monitor_id = serializers.IntegerField(help_text="the station's number, which ClearVariableMonitoring names it by")
+    type = serializers.ChoiceField(choices=choices.MonitorType.choices)
+    value = serializers.FloatField(help_text="threshold, change, or seconds, by its type")
+    severity = serializers.IntegerField(help_text="from 0, danger, to 9, debug")
+    transaction = serializers.BooleanField(help_text="whether it watches during transactions only")
+    told_at = serializers.DateTimeField(help_text="when the station last told or accepted it")
 
 
 class Variable(Representation):

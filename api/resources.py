@@ -29,6 +29,7 @@ from chargers.models import (
     ChargingProfile,
     CompositeSchedule,
     Connector,
+    Event,
     EVSchedule,
     FirmwareUpdate,
     IdTag,
@@ -40,10 +41,11 @@ from chargers.models import (
     StatusNotification,
     Transaction,
     Variable,
+    VariableMonitor,
 )
 from chargers.models.idtag import tag_key
 from chargers.models.station import identity_key
-from chargers.services import connectors, firmware, installedprofiles, logs, reservations, security, stations
+from chargers.services import connectors, events, firmware, installedprofiles, logs, reservations, security, stations
 from tasks import commands, updates
 from tasks.models import Command
 
@@ -309,6 +311,41 @@ class VariableResource(Listed, Resource):
 
     def get_queryset(self) -> QuerySet[Variable]:
         return Variable.objects.all()
+
+
+class EventResource(Listed, Readable, Resource):
+    """What a station noticed of one of its variables, newest first; an alarm that is over says since when.
+
+    A deleted station's are kept.
+    """
+
+    tag = "stations"
+    noun = "an event"
+    summaries = {"list": "List the events of stations"}
+    topic = events.TOPIC
+    serializer_class = representations.Event
+    filterset_class = filters.Events
+    lookup_url_kwarg = "event"
+    key = staticmethod(int)
+    ordering = ("-id",)
+    ordering_fields = ("timestamp", "received_at", "chargepoint_id", "severity")
+
+    def get_queryset(self) -> QuerySet[Event]:
+        return Event.objects.all()
+
+
+class VariableMonitorResource(Listed, Resource):
+    """A monitor of a variable that a station is believed to have: ask for them anew with GetMonitoringReport."""
+
+    tag = "stations"
+    summaries = {"list": "List the monitors of variables"}
+    serializer_class = representations.VariableMonitor
+    filterset_class = filters.VariableMonitors
+    ordering = ("chargepoint_id", "monitor_id")
+    ordering_fields = ("chargepoint_id", "monitor_id", "severity", "told_at")
+
+    def get_queryset(self) -> QuerySet[VariableMonitor]:
+        return VariableMonitor.objects.all()
 
 
 class SecurityEventResource(Listed, Readable, Resource):

@@ -41,6 +41,7 @@ from chargers.models import (
     Connector,
     CsmsNode,
     Deviation,
+    Event,
     EVSchedule,
     FirmwareUpdate,
     IdTag,
@@ -56,6 +57,7 @@ from chargers.models import (
     Transaction,
     TransactionEvent,
     Variable,
+    VariableMonitor,
 )
 from chargers.models.job import Job
 from chargers.services import certificates, connectors, limitations, stations
@@ -746,7 +748,7 @@ class CertificateAdmin(ReadOnly):
     fieldsets = (
         (None, {"fields": (station, "use", "status", "reason", "attempts", "brought_by", "created_at", "updated_at")}),
         ("Certificate", {"fields": ("subject", "serial_number", "not_after", "is_valid", "whole")}),
-        ("Named by", {"fields": ("hash_algorithm", "issuer_name_hash", "issuer_key_hash")}),
+        ("Named by", {"fields": ("hash_algorithm", "issuer_name_hash", "issuer_key_hash", "children")}),
         ("Signing request", {"fields": ("request",)}),
     )
 
@@ -980,6 +982,43 @@ class LimitationAdmin(ReadOnly):
     list_display = (station, "kind", "subject", prose("reason"), "count", "first_seen", "last_seen")
     list_filter = ("kind",)
     search_fields = ("chargepoint__chargepoint_id", "subject")
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnly):
+    list_display = (
+        "timestamp",
+        station,
+        "component",
+        column("evse_id", "EVSE"),
+        "variable",
+        prose("actual_value"),
+        "severity",
+        "trigger",
+        "cleared",
+        "cleared_at",
+    )
+    list_filter = ("severity", "trigger", "cleared", "timestamp")
+    search_fields = ("chargepoint__chargepoint_id", "component", "variable")
+    search_help_text = "Station, or part of the name of the component or the variable."
+
+
+@admin.register(VariableMonitor)
+class VariableMonitorAdmin(ReadOnly):
+    list_display = (
+        "monitor_id",
+        station,
+        "component",
+        column("evse_id", "EVSE"),
+        "variable",
+        "type",
+        "value",
+        "severity",
+        "told_at",
+    )
+    list_filter = ("type", "severity")
+    search_fields = ("chargepoint__chargepoint_id", "component", "variable")
+    search_help_text = "Station, or part of the name of the component or the variable."
 
 
 @admin.register(SecurityEvent)

@@ -22,6 +22,7 @@ from chargers.models import (
     CompositeSchedule,
     Connector,
     Deviation,
+    Event,
     EVSchedule,
     FirmwareUpdate,
     IdTag,
@@ -36,6 +37,7 @@ from chargers.models import (
     StatusNotification,
     Transaction,
     Variable,
+    VariableMonitor,
 )
 from chargers.models.job import Job
 from chargers.models.locallist import paired
@@ -134,6 +136,7 @@ def certificate(row: Certificate) -> Json:
         "serial_number": row.serial_number,
         "not_after": time(row.not_after),
         "certificate_hash_data": named if row.issuer_key_hash else None,
+        "child_certificate_hash_data": row.children,
         "pem": row.pem,
         "csr": row.csr,
         "attempts": row.attempts,
@@ -399,7 +402,8 @@ def logupload(row: LogUpload) -> Json:
     }
 
 
-def variable(row: Variable) -> Json:
+def _place(row: Variable | Event | VariableMonitor) -> Json:
+    """Represent which variable of which station a row is about."""
     return {
         "chargepoint_id": row.chargepoint_id,
         "component": row.component,
@@ -408,6 +412,47 @@ def variable(row: Variable) -> Json:
         "connector_id": row.connectorid,
         "variable": row.variable,
         "variable_instance": row.variable_instance,
+    }
+
+
+def event(row: Event) -> Json:
+    return {
+        **_place(row),
+        "id": row.pk,
+        "event_id": row.event_id,
+        "trigger": row.trigger,
+        "notification": row.notification,
+        "monitor_id": row.monitor_id,
+        "severity": row.severity,
+        "actual_value": row.actual_value,
+        "cause": row.cause,
+        "tech_code": row.tech_code,
+        "tech_info": row.tech_info,
+        "transaction_uuid": row.transaction_uuid,
+        "cleared": row.cleared,
+        "cleared_at": time(row.cleared_at),
+        "timestamp": time(row.timestamp),
+        "timestamp_raw": row.timestamp_raw,
+        "received_at": time(row.received_at),
+    }
+
+
+def variablemonitor(row: VariableMonitor) -> Json:
+    return {
+        **_place(row),
+        "id": row.pk,
+        "monitor_id": row.monitor_id,
+        "type": row.type,
+        "value": row.value,
+        "severity": row.severity,
+        "transaction": row.transaction,
+        "told_at": time(row.told_at),
+    }
+
+
+def variable(row: Variable) -> Json:
+    return {
+        **_place(row),
         "attribute": row.attribute,
         "value": row.value,
         "mutability": row.mutability,

@@ -210,12 +210,16 @@ class StatusReport:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """A driver who presents a tag; `token_type` is what the station says it is, empty where it says nothing."""
+    """A driver who presents a tag, or whose vehicle shows its contract.
+
+    `token_type` is what the station says the tag is, empty where it says nothing.
+    """
 
     station: str
     id_token: str
     at: datetime
     token_type: str = ""
+    contract: "Contract | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,6 +424,57 @@ class VariablesReport:
     unknown: Sequence[VariableName]
     at: datetime
     asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EventReport:
+    """Something that a station noticed of a variable; `number` and `cause` are its own numbers of events."""
+
+    number: int
+    name: VariableName
+    trigger: str
+    notification: str
+    actual_value: str
+    at: datetime
+    at_raw: str = ""
+    monitor_id: int | None = None
+    cause: int | None = None
+    tech_code: str = ""
+    tech_info: str = ""
+    transaction_uuid: str = ""
+    cleared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EventsReport:
+    """Events that a station told together."""
+
+    station: str
+    ocpp_version: OcppVersion
+    events: Sequence[EventReport]
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """A monitor of a variable; `severity` goes from 0, which is danger, to 9."""
+
+    number: int
+    name: VariableName
+    type: str
+    value: float
+    severity: int
+    transaction: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorsReport:
+    """Monitors that a station has, and the numbers of those that it does not have."""
+
+    station: str
+    monitors: Sequence[Monitor]
+    gone: Sequence[int]
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -631,7 +686,8 @@ class JobAnswer:
 class JobReport:
     """How far a station says that a job is.
 
-    `numbered` says whether the message is of those that name the request, though this one may not.
+    `numbered` says whether the message is of those that name the request, though this one may not;
+    `signed` whether it is of those that only signed firmware has.
     """
 
     station: str
@@ -639,6 +695,7 @@ class JobReport:
     received_at: datetime
     numbered: bool
     request_id: int | None = None
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -920,6 +977,7 @@ class SigningRequest:
     station: str
     csr: str
     at: datetime
+    use: CertificateUse = CertificateUse.STATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -931,6 +989,7 @@ class ChainAnswer:
     chain: str
     accepted: bool
     at: datetime
+    use: CertificateUse = CertificateUse.STATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -967,12 +1026,52 @@ class CertificateGone:
 
 @dataclass(frozen=True, slots=True)
 class CertificatesTold:
-    """All roots for one use that a station holds."""
+    """All certificates for one use that a station holds.
+
+    `children` names those between one and its root, by the one they belong to.
+    """
 
     station: str
     use: CertificateUse
     hashes: Sequence[CertificateHash]
     at: datetime
+    children: Mapping[CertificateHash, Sequence[CertificateHash]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequest:
+    """Which certificate's status is asked for, and the URL of its OCSP responder."""
+
+    station: str
+    hash: CertificateHash
+    responder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What a vehicle shows of its contract: its eMAID, and its certificate as far as the station tells it.
+
+    `chain` is in PEM, the contract's certificate first; `hashes` names the certificates of the chain.
+    """
+
+    station: str
+    emaid: str
+    chain: str = ""
+    hashes: Sequence[StatusRequest] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContractRequest:
+    """What a vehicle asks of those who issue contracts (ISO 15118 CertificateInstallationReq, CertificateUpdateReq).
+
+    `exi` is its request in base64, by the schema that `schema_version` names; `update` says that
+    it has a contract certificate already.
+    """
+
+    station: str
+    schema_version: str
+    exi: str
+    update: bool
 
 
 @dataclass(frozen=True, slots=True)

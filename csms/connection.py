@@ -35,6 +35,7 @@ from csms import metrics, repairs, rpc, tls
 from csms.conversation import Conversation, End
 from csms.errors import ErrorCode, IntakeUnavailable, RpcError
 from csms.intake import Intake, Work
+from csms.outside import Outside
 from csms.repairs import Note
 from csms.versions.base import CallFailed, Context, Handler, Payload, Step, Version, limitation
 from tasks import commands, logcontext, schemas
@@ -109,6 +110,7 @@ class Node(Protocol):
 
     intake: Intake
     reader: Intake
+    outside: Outside
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
 
@@ -151,6 +153,7 @@ class Connection:
         "_node",
         "_noted",
         "_replays",
+        "_slow",
         "_socket",
         "_strict",
         "_told",
@@ -189,6 +192,8 @@ class Connection:
         self._calls: deque[Command] = deque()
         self._lane: asyncio.Task[None] | None = None
         self._waiting: Waiting | None = None
+        # The CALL that is served beside the lane.
+        self._slow: asyncio.Task[None] | None = None
         # Made when first needed: most of ten thousand idle stations never do.
         self._late: OrderedDict[str, Late] | None = None
         self._noted: set[str] | None = None
@@ -235,6 +240,8 @@ class Connection:
     async def drain(self) -> None:
         """Finish what is being served, then close with 1012; the station comes back by itself."""
         self.draining = True
+        if self._slow is not None and not self._slow.done():
+            await asyncio.wait([self._slow])
         if not self._busy:
             await self._socket.close(CloseCode.SERVICE_RESTART, "the server restarts")
 
@@ -272,28 +279,40 @@ class Connection:
             await self._refuse_malformed(error, raw)
             return
         notes = [Note(deviation, _excerpt(raw)) for deviation in deviations]
-        if isinstance(frame, rpc.Call):
-            outer = logcontext.request_id.set(frame.id)
-            try:
-                await self._serve(frame, raw, notes)
-            finally:
-                logcontext.request_id.reset(outer)
-        else:
+        if not isinstance(frame, rpc.Call):
             self._take_answer(frame, notes)
+            return
+        outer = logcontext.request_id.set(frame.id)
+        try:
+            if self._consults(frame):
+                await self._serve_beside(frame, raw, notes)
+            else:
+                await self._serve(frame, raw, notes)
+        finally:
+            logcontext.request_id.reset(outer)
+
+    def _consults(self, call: rpc.Call) -> bool:
+        handler = self.version.handlers.get(call.action)
+        return handler is not None and handler.consults is not None and handler.consults.wanted(call.payload)
+
+    async def _serve_beside(self, call: rpc.Call, raw: bytes, notes: list[Note]) -> None:
+        """Serve a CALL that may take long beside the lane, so that answers to our own calls get through; one at a time."""
+        if self._slow is not None and not self._slow.done():
+            await asyncio.wait([self._slow])
+        self._slow = self._node.spawn(self._serve(call, raw, notes))
 
     async def _refuse_malformed(self, error: rpc.Malformed, raw: bytes) -> None:
-        """Answer what cannot be understood, if it was a CALL with an id; an answer never gets an answer."""
+        """Answer what cannot be understood, as far as the version wants that; an answer never gets an answer."""
         metrics.MALFORMED.inc()
         logger.warning("%s sent a frame that cannot be understood: %s: %s", self.station, error.reason, _excerpt(raw))
         self._note([Note("malformed-frame", f"{error.reason}: {_excerpt(raw)}")])
-        if error.message_id is None:
-            return
-        if error.message_type == rpc.CALL:
-            code = self.version.spell(ErrorCode.FORMAT_VIOLATION)
-            await self._send(rpc.encode_error(error.message_id, code, error.reason))
-        elif error.message_type in (rpc.CALL_RESULT, rpc.CALL_ERROR):
-            unreadable = rpc.CallError(error.message_id, "FormationViolation", "the answer cannot be read", {})
-            self._take_answer(unreadable, [])
+        code = self.version.spell(error.code)
+        if error.is_answer:
+            if error.message_id is not None:
+                self._take_answer(rpc.CallError(error.message_id, code, "the answer cannot be read", {}), [])
+        elif self.version.answers_unreadable or (error.message_type == rpc.CALL and error.message_id is not None):
+            message_id = rpc.NO_ID if error.message_id is None else error.message_id
+            await self._send(rpc.encode_error(message_id, code, error.reason))
 
     async def _serve(self, call: rpc.Call, raw: bytes, notes: list[Note]) -> None:
         replay = self._replays.get(call.action) if self._replays else None
@@ -374,6 +393,8 @@ class Connection:
             # Once is enough; the message may come at any time from now on.
             self._triggered[action] = ""
         work += self._note_now(notes)
+        if handler.consults is not None and handler.consults.wanted(payload):
+            context.consulted, context.told = True, await self._node.outside.ask(handler.consults.ask, value)
         results = await self._node.intake.submit(*work) if work else []
         result = results[0] if handler.service else None
         if isinstance(result, Booted):

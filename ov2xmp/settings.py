@@ -93,7 +93,7 @@ FILES_DIR, FILES_MAX_SIZE, FILES_MIN_FREE = FILES.directory, FILES.max_size, FIL
 def public_host() -> str:
     """Say where stations reach this machine, as far as is known; an address that means all of them is none."""
     host = env("OV2XMP_PUBLIC_HOST") or BIND
-    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound to
+    if host in configuration.LOOPBACK:
         host = "127.0.0.1"
     return f"[{host}]" if ":" in host else host
 
@@ -387,6 +387,14 @@ OCPP_JOB_TIMEOUT = env_number("OV2XMP_OCPP_JOB_TIMEOUT", 3600, minimum=1)
 
 # Certificates of stations. The signer is the dotted path of a class as chargers.authority.Signer; empty signs none.
 CERTIFICATE_SIGNER = env("OV2XMP_CERTIFICATE_SIGNER", "chargers.authority.EmbeddedAuthority").strip()
+# The same for what stations show to vehicles (ISO 15118).
+V2G_CERTIFICATE_SIGNER = env("OV2XMP_V2G_CERTIFICATE_SIGNER", "chargers.authority.EmbeddedV2GAuthority").strip()
+# Contracts of vehicles. The provider is the dotted path of a class as chargers.contracts.Provider; empty: none.
+ISO15118_PROVIDER = env("OV2XMP_ISO15118_PROVIDER").strip()
+ISO15118_TIMEOUT = env_number("OV2XMP_ISO15118_TIMEOUT", 10, minimum=0.1)  # seconds
+ISO15118_MAX_REQUESTS = env_int("OV2XMP_ISO15118_MAX_REQUESTS", 16, minimum=1)
+ISO15118_CA = env("OV2XMP_ISO15118_CA").strip()
+OCSP_RESPONDERS = frozenset(host.casefold() for host in env_list("OV2XMP_OCSP_RESPONDERS"))
 CERTIFICATE_TIMEOUT = env_number("OV2XMP_CERTIFICATE_TIMEOUT", 60, minimum=1)  # seconds
 CERTIFICATE_DAYS = env_int("OV2XMP_CERTIFICATE_DAYS", 365, minimum=1)
 CPO_NAME = env("OV2XMP_CPO_NAME").strip()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chargers.changes import Changes
-from chargers.services import installedprofiles, variables
+from chargers.services import installedprofiles, monitors, variables
 from chargers.values import ProfileCriteria, ProfilesListed
 from tasks.action import Payload
 from tasks.models import Report, ReportKind
@@ -49,8 +49,16 @@ def forget_untold_variables(report: Report, changes: Changes) -> None:
         variables.forget_untold(report.chargepoint_id or "", report.asked_at)
 
 
+def forget_untold_monitors(report: Report, changes: Changes) -> None:
+    """Forget what a report of all monitors did not tell (N02.FR.11)."""
+    command = report.command
+    if command and not {"monitoringCriteria", "componentVariable"} & command.payload.keys():
+        monitors.forget_untold(report.chargepoint_id or "", report.asked_at)
+
+
 KEEPERS: Mapping[ReportKind, Keeper] = {
     ReportKind.CHARGING_PROFILES: Keeper(installedprofiles.report, conclude_profiles),
     ReportKind.CUSTOMER_INFORMATION: Keeper(),
+    ReportKind.MONITORS: Keeper(monitors.record, forget_untold_monitors),
     ReportKind.VARIABLES: Keeper(variables.record, forget_untold_variables),
 }

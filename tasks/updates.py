@@ -17,9 +17,18 @@ from django.utils import timezone
 
 from chargers import representation, selectors
 from chargers.changes import Changes
-from chargers.models import ChargingLimit, ChargingNeeds, EVSchedule, InstalledProfile, SecurityEvent
+from chargers.models import ChargingLimit, ChargingNeeds, Event, EVSchedule, InstalledProfile, SecurityEvent
 from chargers.secrets import masked
-from chargers.services import charginglimits, evcharging, firmware, installedprofiles, logs, reservations, security
+from chargers.services import (
+    charginglimits,
+    evcharging,
+    events,
+    firmware,
+    installedprofiles,
+    logs,
+    reservations,
+    security,
+)
 from tasks.models import TOPIC, Command, Report
 
 logger = logging.getLogger(__name__)
@@ -110,6 +119,11 @@ def _security_events(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str,
     return [(row.pk, row.chargepoint_id or "", representation.securityevent(row)) for row in rows]
 
 
+def _events(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = Event.objects.filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id or "", representation.event(row)) for row in rows]
+
+
 def _firmware_updates(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
     rows = selectors.firmwareupdates().filter(pk__in=keys)
     return [(row.pk, row.chargepoint_id or "", representation.firmwareupdate(row)) for row in rows]
@@ -134,6 +148,7 @@ READERS: Mapping[str, Reader] = {
     charginglimits.TOPIC: _charging_limits,
     evcharging.NEEDS_TOPIC: _charging_needs,
     evcharging.SCHEDULE_TOPIC: _ev_schedules,
+    events.TOPIC: _events,
     security.TOPIC: _security_events,
     firmware.TOPIC: _firmware_updates,
     logs.TOPIC: _log_uploads,
@@ -152,9 +167,9 @@ def render(changes: Changes, now: datetime) -> Batch:
     batch: Batch = [
         (topic, [(station, _encode(topic, "deleted", at, data))]) for topic, station, data in changes.removed
     ]
-    for topic, events in changes.rows.items():
+    for topic, noted in changes.rows.items():
         if frames := [
-            (station, _encode(topic, events[key], at, data)) for key, station, data in READERS[topic](events, now)
+            (station, _encode(topic, noted[key], at, data)) for key, station, data in READERS[topic](noted, now)
         ]:
             batch.append((topic, frames))
     if changes.readings:

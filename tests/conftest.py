@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -18,7 +19,21 @@ from tasks.roles import Role
 from tasks.tasks import relay_command
 from tests.certificates import Authority
 
-pytest_plugins = ["tests.fixtures_flush", "tests.fixtures_redis", "tests.fixtures_subtests"]
+TESTS = Path(__file__).parent
+LONG = ("conformance", "e2e")
+
+pytest_plugins = ["tests.fixtures_flush", "tests.fixtures_redis", "tests.fixtures_storage", "tests.fixtures_subtests"]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run half as many tests again as there are cores: many of them wait for other processes, or for a clock."""
+    return (os.cpu_count() or 1) * 3 // 2
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that run the whole platform: a long one at the end would run alone."""
+    items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in LONG)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chargers', '0004_ocpp201_transactions'),
+        ('chargers', '0003_securityevent_count'),
     ]
 
     operations = [

@@ -5,6 +5,7 @@ from chargers.models.charginglimit import ChargingLimit
 from chargers.models.chargingprofile import ChargingProfile, CompositeSchedule, InstalledProfile
 from chargers.models.connector import Connector
 from chargers.models.evcharging import ChargingNeeds, EVSchedule
+from chargers.models.event import Event, VariableMonitor
 from chargers.models.firmwareupdate import FirmwareUpdate
 from chargers.models.idtag import IdTag
 from chargers.models.limitation import Limitation
@@ -32,6 +33,7 @@ __all__ = [
     "CsmsNode",
     "Deviation",
     "EVSchedule",
+    "Event",
     "FirmwareUpdate",
     "IdTag",
     "InstalledProfile",
@@ -46,4 +48,5 @@ __all__ = [
     "Transaction",
     "TransactionEvent",
     "Variable",
+    "VariableMonitor",
 ]

@@ -1,20 +1,12 @@
 """What a CSMS may ask of an OCPP 1.6 station."""
 
 from chargers.choices import LimitationKind, OcppVersion
-from tasks import credentials, listupdates, triggers
+from tasks import certificates, credentials, firmware, listupdates, logs, triggers
 from tasks.action import DOWNLOAD, UPLOAD, Action
 from tasks.charging import ITS_TRANSACTION, STORED_PROFILE
 from tasks.reservations import unanswered as unanswered_reservations
-from tasks.v16 import (
-    certificates,
-    charging,
-    configuration,
-    firmware,
-    locallists,
-    logs,
-    reservations,
-    transactions,
-)
+from tasks.v16 import charging, configuration, diagnostics, locallists, reservations, transactions
+from tasks.v16 import firmware as plain_firmware
 
 V16 = OcppVersion.V16
 
@@ -63,7 +55,7 @@ ACTIONS: tuple[Action, ...] = (
         "Ask the station to upload its diagnostics.",
         note=UPLOAD,
         fills=("location",),
-        prepare=logs.prepare_diagnostics,
+        prepare=diagnostics.prepare_diagnostics,
         unanswered=logs.unanswered,
     ),
     Action(V16, "GetInstalledCertificateIds", "Read which root certificates the station holds, and keep them."),
@@ -134,7 +126,7 @@ ACTIONS: tuple[Action, ...] = (
         "Ask the station to install a firmware that its maker has signed.",
         note=DOWNLOAD,
         fills=("requestId", "firmware.location"),
-        prepare=firmware.prepare_signed_update,
+        prepare=firmware.prepare_numbered_update,
         unanswered=firmware.unanswered,
     ),
     Action(V16, "TriggerMessage", "Ask the station to send a message now.", needs=triggers.needs),
@@ -145,7 +137,7 @@ ACTIONS: tuple[Action, ...] = (
         "Ask the station to install a firmware.",
         note=DOWNLOAD,
         fills=("location",),
-        prepare=firmware.prepare_update,
+        prepare=plain_firmware.prepare_update,
         unanswered=firmware.unanswered,
     ),
 )

@@ -1,11 +1,11 @@
 """What a CSMS may ask of an OCPP 2.x station: all that 2.0.1 has, 2.1 has too."""
 
 from chargers.choices import LimitationKind, OcppVersion
-from tasks import credentials, listupdates, reports, triggers
-from tasks.action import Action
+from tasks import certificates, credentials, firmware, listupdates, logs, reports, triggers
+from tasks.action import DOWNLOAD, UPLOAD, Action
 from tasks.charging import ITS_TRANSACTION, STORED_PROFILE
 from tasks.reservations import unanswered as unanswered_reservations
-from tasks.v2 import charging, locallists, provisioning, reservations, transactions, variables
+from tasks.v2 import charging, locallists, monitoring, provisioning, reservations, transactions, variables
 
 REPORT = "The station tells it in messages that follow its answer; how far that is, `report` of `/api/task/<task_id>/` tells."
 
@@ -18,6 +18,7 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             version,
             "CertificateSigned",
             "Bring the station a certificate of its own, signed; what it asks to be signed is brought to it by itself.",
+            prepare=certificates.prepare_chain,
         ),
         Action(version, "ChangeAvailability", "Put a connector, an EVSE or the whole station in or out of service."),
         Action(version, "ClearCache", "Make the station forget the id tokens it has cached."),
@@ -72,8 +73,24 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(version, "GetDisplayMessages", "Ask which messages the station displays.", fills=("requestId",)),
         Action(version, "GetInstalledCertificateIds", "Read which certificates the station holds, and keep them."),
         Action(version, "GetLocalListVersion", "Ask which version of the local authorisation list the station holds."),
-        Action(version, "GetLog", "Ask the station to upload one of its logs.", fills=("requestId",)),
-        Action(version, "GetMonitoringReport", "Ask which variables the station monitors.", fills=("requestId",)),
+        Action(
+            version,
+            "GetLog",
+            "Ask the station to upload one of its logs.",
+            note=UPLOAD,
+            fills=("requestId", "log", "log.remoteLocation"),
+            prepare=logs.prepare_log,
+            unanswered=logs.unanswered,
+        ),
+        Action(
+            version,
+            "GetMonitoringReport",
+            "Ask which variables the station monitors, which `/api/variablemonitor/` shows.",
+            fills=("requestId",),
+            prepare=monitoring.prepare_report,
+            unanswered=reports.unanswered,
+            note=REPORT,
+        ),
         Action(
             version,
             "GetReport",
@@ -96,7 +113,13 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             "Read variables of the station and keep them, in as many messages as it wants.",
             prepare=variables.prepare_reading,
         ),
-        Action(version, "InstallCertificate", "Install a root certificate."),
+        Action(
+            version,
+            "InstallCertificate",
+            "Install a root certificate, by which the station verifies the platform, its manufacturer, "
+            "vehicles' contracts or the certificates of ISO 15118.",
+            prepare=certificates.prepare_root,
+        ),
         Action(
             version,
             "PublishFirmware",
@@ -150,7 +173,12 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         ),
         Action(version, "SetDisplayMessage", "Put a message on the station's display.", fills=("message.id",)),
         Action(version, "SetMonitoringBase", "Choose which set of monitors the station starts from."),
-        Action(version, "SetMonitoringLevel", "Choose how severe an event must be to be reported."),
+        Action(
+            version,
+            "SetMonitoringLevel",
+            "Choose how severe an event must be to be reported.",
+            prepare=monitoring.prepare_level,
+        ),
         Action(
             version,
             "SetNetworkProfile",
@@ -162,7 +190,12 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
                 "(SetVariables) and the station has booted (Reset)."
             ),
         ),
-        Action(version, "SetVariableMonitoring", "Let the station monitor variables."),
+        Action(
+            version,
+            "SetVariableMonitoring",
+            "Let the station monitor variables; `/api/event/` shows what they notice.",
+            prepare=monitoring.prepare_setting,
+        ),
         Action(
             version,
             "SetVariables",
@@ -179,5 +212,13 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         ),
         Action(version, "UnlockConnector", "Unlock a connector's cable."),
         Action(version, "UnpublishFirmware", "Ask a local controller to offer a firmware no longer."),
-        Action(version, "UpdateFirmware", "Ask the station to install a firmware.", fills=("requestId",)),
+        Action(
+            version,
+            "UpdateFirmware",
+            "Ask the station to install a firmware, signed by its maker or not.",
+            note=DOWNLOAD,
+            fills=("requestId", "firmware.location"),
+            prepare=firmware.prepare_numbered_update,
+            unanswered=firmware.unanswered,
+        ),
     )

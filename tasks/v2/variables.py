@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from chargers.secrets import is_station_password
 from chargers.values import VariableName
-from tasks import credentials, reports
+from tasks import credentials, jobs, reports
 from tasks.action import Draft, Payload
 from tasks.models import ReportKind
 from tasks.schemas import InvalidBody
@@ -52,7 +52,15 @@ def prepare_reading(draft: Draft) -> Payload:
 
 
 def prepare_report(draft: Draft) -> Payload:
+    check_length(draft)
     return reports.request(draft, ReportKind.VARIABLES)
+
+
+def check_length(draft: Draft) -> None:
+    """Refuse to ask for a report of more variables than the station takes in a message (B08.FR.06, N02.FR.07)."""
+    most = jobs.facts(draft).number("DeviceDataCtrlr.ItemsPerMessage[GetReport]")
+    if most and len(draft.payload.get("componentVariable", ())) > most:
+        _refuse({"component_variable": [f"The station takes at most {most}: ask in several requests."]})
 
 
 def _repeated(names: Sequence[VariableName]) -> Iterator[int]:

@@ -16,6 +16,7 @@ from chargers.models import (
     Connector,
     CsmsNode,
     Deviation,
+    Event,
     EVSchedule,
     FirmwareUpdate,
     IdTag,
@@ -30,6 +31,7 @@ from chargers.models import (
     StatusNotification,
     Transaction,
     Variable,
+    VariableMonitor,
 )
 from tasks.models import Command, Report, ReportKind
 
@@ -134,6 +136,19 @@ def status(of: ChargePoint, word: str = "Available", **fields: Any) -> StatusNot
 
 def security_event(of: ChargePoint, type: str = "TamperDetectionActivated", **fields: Any) -> SecurityEvent:
     return SecurityEvent.objects.create(chargepoint=of, type=type, **{"timestamp": NOON, "received_at": NOON, **fields})
+
+
+PLACE = {"component": "EVSE", "evse_id": 1, "variable": "Power"}
+
+
+def event(of: ChargePoint, number: int = 1, **fields: Any) -> Event:
+    told = {"trigger": "Alerting", "notification": "CustomMonitor", "timestamp": NOON, "received_at": NOON}
+    return Event.objects.create(chargepoint=of, event_id=number, **{**PLACE, **told, **fields})
+
+
+def monitor(of: ChargePoint, number: int = 1, **fields: Any) -> VariableMonitor:
+    told = {"type": "UpperThreshold", "value": 11000, "severity": 4, "told_at": NOON}
+    return VariableMonitor.objects.create(chargepoint=of, monitor_id=number, **{**PLACE, **told, **fields})
 
 
 REPORTS = [{"status": "Odd <b>1</b>", "at": NOON.isoformat(), "received_at": NOON.isoformat()}]

@@ -96,6 +96,8 @@ def fill(number: int = 0) -> None:
     rows.report(station, command, content={"0": "<b>1</b>"})
     rows.node(f"node-{number}")
     rows.security_event(station)
+    rows.event(station)
+    rows.monitor(station)
     rows.firmware_update(station, asked_by=owner, command_id=uuid4())
     rows.log_upload(station, asked_by=owner)
 

@@ -31,8 +31,11 @@ VERSION = Version(
     before_accepted=frozenset({"BootNotification", "SecurityEventNotification"}),
     error_codes={
         ErrorCode.FORMAT_VIOLATION: "FormationViolation",
+        ErrorCode.RPC_FRAMEWORK: "FormationViolation",
         ErrorCode.OCCURRENCE_CONSTRAINT: "OccurenceConstraintViolation",
     },
     triggered=triggers.TRIGGERED,
     dispensable=charging.DISPENSABLE,
+    # A CALLERROR repeats the id (section 4.2.3), and a frame of another type is ignored (section 4.1.3).
+    answers_unreadable=False,
 )

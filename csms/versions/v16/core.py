@@ -30,6 +30,7 @@ from chargers.values import (
 from csms import times
 from csms.intake import Work
 from csms.versions.base import Context, Effect, Handler, Payload, Script, Step, Talk
+from csms.versions.members import text
 from csms.versions.v16 import charging
 from csms.versions.v16.members import (
     MAX_CONNECTOR_ID,
@@ -39,7 +40,6 @@ from csms.versions.v16.members import (
     id_tag_info,
     nothing,
     remark,
-    text,
 )
 
 # The largest numbers of their kind, which stations send for "none" (TX-03).

@@ -8,8 +8,12 @@ from csms.versions import vendors
 from csms.versions.base import Version, together
 from csms.versions.v2 import (
     availability,
+    certificates,
     charging,
+    contracts,
+    jobs,
     locallists,
+    monitoring,
     networkprofiles,
     provisioning,
     remote,
@@ -23,8 +27,12 @@ from csms.versions.v2 import (
 
 MODULES = (
     availability,
+    certificates,
     charging,
+    contracts,
+    jobs,
     locallists,
+    monitoring,
     networkprofiles,
     provisioning,
     remote,

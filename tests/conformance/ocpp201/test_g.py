@@ -91,3 +91,13 @@ async def test_tc_g_14_csms_station_with_ongoing_transaction(central: Central, s
 
 async def test_tc_g_17_csms_connector_with_ongoing_transaction(central: Central, station: Station201) -> None:
     await while_charging(central, station, CONNECTOR)
+
+
+async def test_tc_g_20_csms_connector_lock_failure(central: Central, station: Station201) -> None:
+    assert await station.event("ConnectorPlugRetentionLock(1,1).Problem", "true") == {}
+    [event] = await central.rows("event")
+    assert (event["component"], event["variable"], event["actual_value"]) == (
+        "ConnectorPlugRetentionLock",
+        "Problem",
+        "true",
+    )

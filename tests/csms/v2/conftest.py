@@ -1,4 +1,4 @@
-"""Stations of OCPP 2.0.1."""
+"""Stations of OCPP 2.0.1 at a real server."""
 
 from collections.abc import AsyncIterator
 
@@ -30,6 +30,14 @@ async def station(no_inventory: None, url: str) -> AsyncIterator[Station201]:
     async with Station201(url, "CP1", evses=2) as connected:
         await connected.start_up()
         yield connected
+
+
+@pytest.fixture
+async def ready(no_inventory: None, url: str) -> AsyncIterator[Station201]:
+    """A station named CP1 that has booted, told its serial number, and answers as a test says."""
+    async with Station201(url, "CP1", boot={"serialNumber": "SN-1", "firmwareVersion": "1.0"}) as station:
+        await station.boot()
+        yield station
 
 
 @pytest.fixture
