@@ -20,6 +20,7 @@ from chargers.choices import (
     CRITICAL_EVENTS,
     CertificateStatus,
     CertificateUse,
+    ChargingLimitSource,
     ChargingProfilePurpose,
     ConnectorStatus,
     DisplayMessageStatus,
@@ -283,6 +284,18 @@ class InstalledProfiles(filters.FilterSet):
     chargepoint_id = StationFilter()
     evse_id = CountFilter()
     purpose = filters.ChoiceFilter(choices=ChargingProfilePurpose.choices)
+
+
+class ChargingLimits(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    evse_id = CountFilter()
+    source = filters.ChoiceFilter(choices=ChargingLimitSource.choices)
+
+
+class VehicleReports(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    evse_id = CountFilter()
+    transaction_id = CountFilter()
 
 
 class CompositeSchedules(filters.FilterSet):

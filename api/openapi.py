@@ -34,8 +34,8 @@ Every answer names its request in the header `X-Request-ID`, by the id that the 
 by a new one. The platform's log lines carry it too.
 
 What happens is told live on `ws://<host>/ws/updates/<topic>/?token=<access>`, where the topic is
-`chargepoint`, `connector`, `transaction`, `metervalues`, `reservation`, `chargingprofile`, `firmwareupdate`,
-`logupload`, `securityevent`, `tasks` or `all`.
+`chargepoint`, `connector`, `transaction`, `metervalues`, `reservation`, `chargingprofile`, `charginglimit`,
+`chargingneeds`, `evschedule`, `firmwareupdate`, `logupload`, `securityevent`, `tasks` or `all`.
 """
 
 # In the order of the page.
@@ -45,7 +45,7 @@ TAGS = {
     "connectors": "The plugs of stations.",
     "transactions": "Charging sessions and their meter values.",
     "reservations": "Connectors that are kept for somebody.",
-    "charging profiles": "Limits to charge with: in store, believed to be at stations, and what they come to there.",
+    "charging profiles": "Limits to charge with: in store, at stations, what they come to there, those of others, and what vehicles need.",
     "id tags": "Who may charge.",
     "local lists": "The id tags that stations know by themselves, to serve drivers while they are offline.",
     "firmware updates": "What stations install.",

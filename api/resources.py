@@ -24,11 +24,14 @@ from chargers.errors import UnknownChargingProfile, UnknownStation
 from chargers.models import (
     Certificate,
     ChargePoint,
+    ChargingLimit,
+    ChargingNeeds,
     ChargingProfile,
     CompositeSchedule,
     Connector,
     DisplayMessage,
     Event,
+    EVSchedule,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -436,10 +439,26 @@ class ChargingProfile16Resource(Listed, Readable, Creatable, Changeable, Deletab
     columns = {"chargingprofile_purpose": "purpose", "chargingprofile_kind": "kind"}
 
     def get_queryset(self) -> QuerySet[ChargingProfile]:
-        return ChargingProfile.objects.all()
+        # With several schedules it is none that 1.6 could say.
+        return ChargingProfile.objects.filter(schedules__1__isnull=True)
 
     def missing(self, given: str) -> Exception:
         return UnknownChargingProfile(given)
+
+
+class ChargingProfile201Resource(ChargingProfile16Resource):
+    """A charging profile in store, with all that OCPP 2.0.1 knows of it: to be sent by its id, as those of 1.6 are.
+
+    Both resources have the same profiles; what 1.6 cannot say is here only. Changing or deleting
+    one changes nothing at the stations that were sent it.
+    """
+
+    noun = "a charging profile of OCPP 2.0.1"
+    serializer_class = representations.ChargingProfile201
+    input_class = inputs.ChargingProfile201Input
+
+    def get_queryset(self) -> QuerySet[ChargingProfile]:
+        return ChargingProfile.objects.all()
 
 
 class InstalledProfileResource(Listed, Readable, Resource):
@@ -472,6 +491,56 @@ class CompositeScheduleResource(Listed, Resource):
 
     def get_queryset(self) -> QuerySet[CompositeSchedule]:
         return CompositeSchedule.objects.all()
+
+
+class ChargingLimitResource(Listed, Readable, Resource):
+    """A limit that somebody else than the platform has set at a station, such as an energy management system."""
+
+    tag = "charging profiles"
+    noun = "a charging limit"
+    serializer_class = representations.ChargingLimit
+    filterset_class = filters.ChargingLimits
+    lookup_url_kwarg = "charginglimit_id"
+    key = staticmethod(int)
+    ordering = ("chargepoint_id", "evse_id", "source")
+    ordering_fields = ("chargepoint_id", "evse_id", "received_at")
+
+    def get_queryset(self) -> QuerySet[ChargingLimit]:
+        return ChargingLimit.objects.all()
+
+
+class ChargingNeedsResource(Listed, Readable, Resource):
+    """What a vehicle that speaks ISO 15118 said that it needs, and what it was given; the newest first."""
+
+    tag = "charging profiles"
+    noun = "a vehicle's needs"
+    summaries = {"list": "List what vehicles need"}
+    serializer_class = representations.ChargingNeeds
+    filterset_class = filters.VehicleReports
+    lookup_url_kwarg = "chargingneeds_id"
+    key = staticmethod(int)
+    ordering = ("-received_at",)
+    ordering_fields = ("chargepoint_id", "evse_id", "received_at")
+
+    def get_queryset(self) -> QuerySet[ChargingNeeds]:
+        return ChargingNeeds.objects.all()
+
+
+class EVScheduleResource(Listed, Readable, Resource):
+    """The schedule by which a vehicle said that it will charge; the newest first."""
+
+    tag = "charging profiles"
+    noun = "a vehicle's schedule"
+    summaries = {"list": "List the schedules that vehicles tell"}
+    serializer_class = representations.EVSchedule
+    filterset_class = filters.VehicleReports
+    lookup_url_kwarg = "evschedule_id"
+    key = staticmethod(int)
+    ordering = ("-received_at",)
+    ordering_fields = ("chargepoint_id", "evse_id", "received_at")
+
+    def get_queryset(self) -> QuerySet[EVSchedule]:
+        return EVSchedule.objects.all()
 
 
 class CommandResource(Listed, Readable, Deletable, Resource):

@@ -382,6 +382,32 @@ class ChargingRateUnit(TextChoices):
     W = "W"
 
 
+class ChargingLimitSource(TextChoices):
+    """Who has set a limit (2.0.1 ChargingLimitSourceEnumType)."""
+
+    CSO = "CSO", "the operator of the station"
+    EMS = "EMS", "an energy management system"
+    SO = "SO", "a system operator, of the grid"
+    OTHER = "Other"
+
+
+class ChargingNeedsStatus(TextChoices):
+    """What a vehicle's needs were answered (2.0.1 NotifyEVChargingNeedsStatusEnumType)."""
+
+    ACCEPTED = "Accepted", "a schedule follows at once"
+    PROCESSING = "Processing", "a schedule follows later"
+    REJECTED = "Rejected", "no schedule follows"
+
+
+class EnergyTransferMode(TextChoices):
+    """How a vehicle wants its energy (2.0.1 EnergyTransferModeEnumType)."""
+
+    DC = "DC"
+    AC_SINGLE_PHASE = "AC_single_phase"
+    AC_TWO_PHASE = "AC_two_phase"
+    AC_THREE_PHASE = "AC_three_phase"
+
+
 class ProfileState(TextChoices):
     """Where a charging profile stands that a station was given."""
 

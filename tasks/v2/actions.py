@@ -3,8 +3,10 @@
 from chargers.choices import LimitationKind, OcppVersion
 from tasks import certificates, credentials, firmware, listupdates, logs, reports, triggers
 from tasks.action import DOWNLOAD, UPLOAD, Action
+from tasks.charging import ITS_TRANSACTION, STORED_PROFILE
 from tasks.reservations import unanswered as unanswered_reservations
 from tasks.v2 import (
+    charging,
     customers,
     displaymessages,
     locallists,
@@ -34,6 +36,7 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             version,
             "ClearChargingProfile",
             "Remove charging profiles from the station: one by its id, or all that match.",
+            prepare=charging.prepare_clearing,
         ),
         Action(version, "ClearDisplayMessage", "Remove a message from the station's display."),
         Action(version, "ClearVariableMonitoring", "Remove monitors of variables by their ids."),
@@ -69,11 +72,18 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(
             version,
             "GetChargingProfiles",
-            "Ask which charging profiles the station has.",
+            "Ask which charging profiles the station has, and keep them.",
             fills=("requestId", "chargingProfile"),
+            prepare=charging.prepare_report,
+            unanswered=reports.unanswered,
+            note=f"{REPORT} What it told, `/api/installedprofile/` has.",
         ),
         Action(
-            version, "GetCompositeSchedule", "Read what all charging profiles of an EVSE, or of the station, come to."
+            version,
+            "GetCompositeSchedule",
+            "Read what all charging profiles of an EVSE, or of the station, come to.",
+            renames={"charging_rate_unit_type": "charging_rate_unit"},
+            prepare=charging.prepare_composite,
         ),
         Action(
             version,
@@ -143,8 +153,10 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             version,
             "RequestStartTransaction",
             "Ask the station to start charging for an id token.",
-            fills=("remoteStartId",),
+            fills=("remoteStartId", "chargingProfile.id"),
+            extras={"charging_profile_id": STORED_PROFILE},
             prepare=transactions.prepare_start,
+            unanswered=charging.start_unanswered,
             while_pending=False,
             note="The transaction that follows tells the `remote_start_id`.",
         ),
@@ -174,7 +186,14 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             needs=lambda payload: [(LimitationKind.LOCAL_LIST, "")],
             unanswered=listupdates.unanswered,
         ),
-        Action(version, "SetChargingProfile", "Limit what the station, an EVSE or a transaction may charge with."),
+        Action(
+            version,
+            "SetChargingProfile",
+            "Limit what the station, an EVSE or a transaction may charge with.",
+            fills=("chargingProfile", "chargingProfile.id"),
+            extras={"charging_profile_id": STORED_PROFILE, "transaction_id": ITS_TRANSACTION},
+            prepare=charging.prepare_setting,
+        ),
         Action(
             version,
             "SetDisplayMessage",

@@ -9,6 +9,7 @@ from csms.versions.base import Version, together
 from csms.versions.v2 import (
     availability,
     certificates,
+    charging,
     contracts,
     customers,
     displaymessages,
@@ -29,6 +30,7 @@ from csms.versions.v2 import (
 MODULES = (
     availability,
     certificates,
+    charging,
     contracts,
     customers,
     displaymessages,
@@ -58,6 +60,7 @@ def version(name: OcppVersion) -> Version:
         before_accepted=frozenset({"BootNotification", "SecurityEventNotification"}),
         error_codes={},
         triggered=triggers.TRIGGERED,
+        dispensable=charging.DISPENSABLE,
         # B02.FR.02.
         reported={"GetBaseReport": "NotifyReport", "GetReport": "NotifyReport"},
         greetings=triggers.greetings,
