@@ -22,6 +22,7 @@ from chargers.choices import (
     CertificateUse,
     ChargingProfilePurpose,
     ConnectorStatus,
+    FirmwarePublicationStatus,
     FirmwareUpdateStatus,
     LogType,
     LogUploadStatus,
@@ -224,6 +225,11 @@ class SecurityEvents(filters.FilterSet):
     def pick_critical(self, rows: QuerySet, name: str, wanted: bool) -> QuerySet:
         critical = Q(type__in=CRITICAL_EVENTS)
         return rows.filter(critical if wanted else ~critical)
+
+
+class FirmwarePublications(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    status = filters.ChoiceFilter(choices=FirmwarePublicationStatus.choices)
 
 
 class FirmwareUpdates(filters.FilterSet):

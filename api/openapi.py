@@ -35,7 +35,7 @@ by a new one. The platform's log lines carry it too.
 
 What happens is told live on `ws://<host>/ws/updates/<topic>/?token=<access>`, where the topic is
 `chargepoint`, `connector`, `transaction`, `metervalues`, `reservation`, `chargingprofile`, `firmwareupdate`,
-`logupload`, `securityevent`, `tasks` or `all`.
+`firmwarepublication`, `logupload`, `securityevent`, `tasks` or `all`.
 """
 
 # In the order of the page.
@@ -48,7 +48,7 @@ TAGS = {
     "charging profiles": "Limits to charge with: in store, believed to be at stations, and what they come to there.",
     "id tags": "Who may charge.",
     "local lists": "The id tags that stations know by themselves, to serve drivers while they are offline.",
-    "firmware updates": "What stations install.",
+    "firmware updates": "What stations install, and local controllers offer to them.",
     "log uploads": "The logs that stations upload.",
     "files": "What stations upload and fetch, as it lies on the file server.",
     "certificates": "What stations hold and want signed, and who signs it.",

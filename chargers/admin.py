@@ -39,6 +39,7 @@ from chargers.models import (
     Connector,
     CsmsNode,
     Deviation,
+    FirmwarePublication,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -459,6 +460,7 @@ class StationAdmin(Editable):
         pages |= {Variable: "variables", Certificate: "certificates", SecurityEvent: "security events"}
         pages |= {Reservation: "reservations", LocalList: "local list"}
         pages |= {FirmwareUpdate: "firmware updates", LogUpload: "log uploads"}
+        pages |= {FirmwarePublication: "firmware publications"}
         pages |= {InstalledProfile: "charging profiles", CompositeSchedule: "composite schedules"}
         query = urlencode({"chargepoint__exact": row.pk})
         links = [
@@ -984,6 +986,28 @@ class FirmwareUpdateAdmin(JobAdmin):
         JobAdmin.progress,
         ("Version", {"fields": ("firmware_before", "firmware_after")}),
         ("Signature", {"fields": ("signing_certificate", "signature")}),
+    )
+
+
+@admin.register(FirmwarePublication)
+class FirmwarePublicationAdmin(JobAdmin):
+    list_display = (
+        "id",
+        station,
+        column("status", "status"),
+        column("status_at", "since"),
+        "files",
+        "checksum",
+        column("asked_by", "by"),
+    )
+    list_filter = ("status", "asked_at")
+    search_fields = (*JobAdmin.search_fields, "checksum__iexact")
+    search_help_text = "Station, request id, user or checksum."
+    fieldsets = (
+        (None, {"fields": ("id", station, "request_id", "command", "asked_at", "asked_by")}),
+        ("What", {"fields": ("location", "files", "checksum", "retries", "retry_interval")}),
+        JobAdmin.progress,
+        ("Offered", {"fields": ("locations",)}),
     )
 
 

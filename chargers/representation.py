@@ -20,6 +20,7 @@ from chargers.models import (
     CompositeSchedule,
     Connector,
     Deviation,
+    FirmwarePublication,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -362,6 +363,15 @@ def _job(row: Job) -> Json:
             }
             for each in row.reports
         ],
+    }
+
+
+def firmwarepublication(row: FirmwarePublication) -> Json:
+    return {
+        **_job(row),
+        "status": row.status,
+        "checksum": row.checksum,
+        "locations": row.locations,
     }
 
 

@@ -19,7 +19,7 @@ from chargers import representation, selectors
 from chargers.changes import Changes
 from chargers.models import InstalledProfile, SecurityEvent
 from chargers.secrets import masked
-from chargers.services import firmware, installedprofiles, logs, reservations, security
+from chargers.services import firmware, installedprofiles, logs, publications, reservations, security
 from tasks import commands
 from tasks.models import Command
 
@@ -81,6 +81,11 @@ def _security_events(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str,
     return [(row.pk, row.chargepoint_id or "", representation.securityevent(row)) for row in rows]
 
 
+def _firmware_publications(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = selectors.firmwarepublications().filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id or "", representation.firmwarepublication(row)) for row in rows]
+
+
 def _firmware_updates(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
     rows = selectors.firmwareupdates().filter(pk__in=keys)
     return [(row.pk, row.chargepoint_id or "", representation.firmwareupdate(row)) for row in rows]
@@ -103,6 +108,7 @@ READERS: Mapping[str, Reader] = {
     reservations.TOPIC: _reservations,
     installedprofiles.TOPIC: _installed_profiles,
     security.TOPIC: _security_events,
+    publications.TOPIC: _firmware_publications,
     firmware.TOPIC: _firmware_updates,
     logs.TOPIC: _log_uploads,
     commands.TOPIC: _commands,

@@ -3,6 +3,7 @@
 from chargers.models.certificate import Certificate
 from chargers.models.chargingprofile import ChargingProfile, CompositeSchedule, InstalledProfile
 from chargers.models.connector import Connector
+from chargers.models.firmwarepublication import FirmwarePublication
 from chargers.models.firmwareupdate import FirmwareUpdate
 from chargers.models.idtag import IdTag
 from chargers.models.limitation import Limitation
@@ -27,6 +28,7 @@ __all__ = [
     "Connector",
     "CsmsNode",
     "Deviation",
+    "FirmwarePublication",
     "FirmwareUpdate",
     "IdTag",
     "InstalledProfile",

@@ -3,6 +3,12 @@
 from chargers.choices import OcppVersion
 from tasks import certificates, firmware, logs
 from tasks.action import DOWNLOAD, UPLOAD, Action
+from tasks.v2 import publications
+
+PUBLICATION = (
+    "The location is a URL, or the path of a file on the platform's file server. How far it is, "
+    "`/api/firmwarepublication/` tells, and where stations find it once it is published."
+)
 
 
 def actions(version: OcppVersion) -> tuple[Action, ...]:
@@ -70,7 +76,10 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             version,
             "PublishFirmware",
             "Ask a local controller to fetch a firmware and offer it to its stations.",
+            note=PUBLICATION,
             fills=("requestId",),
+            prepare=publications.prepare_publication,
+            unanswered=publications.unanswered,
         ),
         Action(
             version,
@@ -99,7 +108,12 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(version, "SetVariables", "Set variables of the station."),
         Action(version, "TriggerMessage", "Ask the station to send a message now."),
         Action(version, "UnlockConnector", "Unlock a connector's cable."),
-        Action(version, "UnpublishFirmware", "Ask a local controller to offer a firmware no longer."),
+        Action(
+            version,
+            "UnpublishFirmware",
+            "Ask a local controller to offer a firmware no longer.",
+            prepare=publications.check_checksum,
+        ),
         Action(
             version,
             "UpdateFirmware",

@@ -14,6 +14,7 @@ from chargers.models import (
     Connector,
     CsmsNode,
     Deviation,
+    FirmwarePublication,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -134,6 +135,11 @@ def security_event(of: ChargePoint, type: str = "TamperDetectionActivated", **fi
 
 
 REPORTS = [{"status": "Odd <b>1</b>", "at": NOON.isoformat(), "received_at": NOON.isoformat()}]
+
+
+def firmware_publication(of: ChargePoint, **fields: Any) -> FirmwarePublication:
+    defaults = {"status_at": NOON, "waits_from": NOON, "asked_at": NOON, "reports": REPORTS}
+    return FirmwarePublication.objects.create(chargepoint=of, **{**defaults, **fields})
 
 
 def firmware_update(of: ChargePoint, **fields: Any) -> FirmwareUpdate:

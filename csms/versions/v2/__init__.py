@@ -5,9 +5,9 @@ Requirement ids are those of the OCPP 2.0.1 specification, edition 3, part 2.
 
 from chargers.choices import OcppVersion
 from csms.versions.base import Version, together
-from csms.versions.v2 import certificates, contracts, jobs, provisioning, security, transactions
+from csms.versions.v2 import certificates, contracts, jobs, provisioning, publications, security, transactions
 
-MODULES = (certificates, contracts, jobs, provisioning, security, transactions)
+MODULES = (certificates, contracts, jobs, provisioning, publications, security, transactions)
 
 
 def version(name: OcppVersion) -> Version:
