@@ -25,6 +25,7 @@ from chargers.choices import (
     ConnectorStatus,
     DisplayMessageStatus,
     EventTrigger,
+    FirmwarePublicationStatus,
     FirmwareUpdateStatus,
     LogType,
     LogUploadStatus,
@@ -267,6 +268,11 @@ class SecurityEvents(filters.FilterSet):
     def pick_critical(self, rows: QuerySet, name: str, wanted: bool) -> QuerySet:
         critical = Q(type__in=CRITICAL_EVENTS)
         return rows.filter(critical if wanted else ~critical)
+
+
+class FirmwarePublications(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    status = filters.ChoiceFilter(choices=FirmwarePublicationStatus.choices)
 
 
 class FirmwareUpdates(filters.FilterSet):

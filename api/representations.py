@@ -364,6 +364,16 @@ class Job(serializers.Serializer):
     reports = JobReport(many=True, help_text="what the station said, each word once until another follows")
 
 
+class FirmwarePublication(Job, Representation):
+    represent = staticmethod(representation.firmwarepublication)
+
+    status = serializers.ChoiceField(choices=choices.FirmwarePublicationStatus.choices)
+    checksum = serializers.CharField(help_text="MD5 of the whole file, in hexadecimal")
+    locations = serializers.ListField(
+        child=serializers.CharField(), help_text="the URLs at which stations find it, without their passwords"
+    )
+
+
 class FirmwareUpdate(Job, Representation):
     represent = staticmethod(representation.firmwareupdate)
 

@@ -32,6 +32,7 @@ from chargers.models import (
     DisplayMessage,
     Event,
     EVSchedule,
+    FirmwarePublication,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -46,7 +47,17 @@ from chargers.models import (
 )
 from chargers.models.idtag import tag_key
 from chargers.models.station import identity_key
-from chargers.services import connectors, events, firmware, installedprofiles, logs, reservations, security, stations
+from chargers.services import (
+    connectors,
+    events,
+    firmware,
+    installedprofiles,
+    logs,
+    publications,
+    reservations,
+    security,
+    stations,
+)
 from tasks import commands, updates
 from tasks.models import Command
 
@@ -403,6 +414,26 @@ class FirmwareUpdateResource(Listed, Readable, Resource):
 
     def get_queryset(self) -> QuerySet[FirmwareUpdate]:
         return selectors.firmwareupdates()
+
+
+class FirmwarePublicationResource(Listed, Readable, Resource):
+    """A firmware that a local controller is asked to offer to its stations, and how far it is.
+
+    Once it is *Published*, its `locations` are what the stations may be asked to update from.
+    """
+
+    tag = "firmware updates"
+    noun = "a publication of firmware"
+    topic = publications.TOPIC
+    serializer_class = representations.FirmwarePublication
+    filterset_class = filters.FirmwarePublications
+    lookup_url_kwarg = "publication_id"
+    key = staticmethod(int)
+    ordering = ("-id",)
+    ordering_fields = ("id", "chargepoint_id", "status", "status_at", "asked_at")
+
+    def get_queryset(self) -> QuerySet[FirmwarePublication]:
+        return selectors.firmwarepublications()
 
 
 class LogUploadResource(Listed, Readable, Resource):

@@ -48,6 +48,7 @@ router.register("displaymessage", resources.DisplayMessageResource, "displaymess
 router.register("variablemonitor", resources.VariableMonitorResource, "variablemonitor")
 router.register("event", resources.EventResource, "event")
 router.register("securityevent", resources.SecurityEventResource, "securityevent")
+router.register("firmwarepublication", resources.FirmwarePublicationResource, "firmwarepublication")
 router.register("firmwareupdate", resources.FirmwareUpdateResource, "firmwareupdate")
 router.register("logupload", resources.LogUploadResource, "logupload")
 router.register("chargingprofile16", resources.ChargingProfile16Resource, "chargingprofile16")

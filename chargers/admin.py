@@ -44,6 +44,7 @@ from chargers.models import (
     DisplayMessage,
     Event,
     EVSchedule,
+    FirmwarePublication,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -465,6 +466,7 @@ class StationAdmin(Editable):
         pages |= {Variable: "variables", Certificate: "certificates", SecurityEvent: "security events"}
         pages |= {Reservation: "reservations", LocalList: "local list"}
         pages |= {FirmwareUpdate: "firmware updates", LogUpload: "log uploads"}
+        pages |= {FirmwarePublication: "firmware publications"}
         pages |= {InstalledProfile: "charging profiles", CompositeSchedule: "composite schedules"}
         pages |= {ChargingLimit: "limits of others", ChargingNeeds: "vehicles' needs"}
         query = urlencode({"chargepoint__exact": row.pk})
@@ -1132,6 +1134,28 @@ class FirmwareUpdateAdmin(JobAdmin):
         JobAdmin.progress,
         ("Version", {"fields": ("firmware_before", "firmware_after")}),
         ("Signature", {"fields": ("signing_certificate", "signature")}),
+    )
+
+
+@admin.register(FirmwarePublication)
+class FirmwarePublicationAdmin(JobAdmin):
+    list_display = (
+        "id",
+        station,
+        column("status", "status"),
+        column("status_at", "since"),
+        "files",
+        "checksum",
+        column("asked_by", "by"),
+    )
+    list_filter = ("status", "asked_at")
+    search_fields = (*JobAdmin.search_fields, "checksum__iexact")
+    search_help_text = "Station, request id, user or checksum."
+    fieldsets = (
+        (None, {"fields": ("id", station, "request_id", "command", "asked_at", "asked_by")}),
+        ("What", {"fields": ("location", "files", "checksum", "retries", "retry_interval")}),
+        JobAdmin.progress,
+        ("Offered", {"fields": ("locations",)}),
     )
 
 

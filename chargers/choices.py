@@ -278,6 +278,27 @@ class FirmwareUpdateStatus(TextChoices):
     UNKNOWN = "Unknown", "Unknown: the station's word is none of OCPP's"
 
 
+class FirmwarePublicationStatus(TextChoices):
+    """How far a publication is: the controller's words (2.0.1 PublishFirmwareStatusEnumType), its answers, and ours."""
+
+    REQUESTED = "Requested", "Requested: not answered yet"
+    ACCEPTED = "Accepted"
+    DOWNLOAD_SCHEDULED = "DownloadScheduled"
+    DOWNLOADING = "Downloading"
+    DOWNLOAD_PAUSED = "DownloadPaused"
+    DOWNLOADED = "Downloaded"
+    CHECKSUM_VERIFIED = "ChecksumVerified"
+    PUBLISHED = "Published"
+    DOWNLOAD_FAILED = "DownloadFailed"
+    INVALID_CHECKSUM = "InvalidChecksum"
+    PUBLISH_FAILED = "PublishFailed"
+    UNPUBLISHED = "Unpublished", "Unpublished: offered no longer"
+    REJECTED = "Rejected"
+    FAILED = "Failed", "Failed: never answered"
+    TIMED_OUT = "TimedOut", "TimedOut: nothing came any more"
+    UNKNOWN = "Unknown", "Unknown: the controller's word is none of OCPP's"
+
+
 class LogUploadStatus(TextChoices):
     """How far the upload of a log is: the station's words (2.0.1 UploadLogStatusEnumType), its answers, and ours."""
 

@@ -25,6 +25,7 @@ from chargers.models import (
     DisplayMessage,
     Event,
     EVSchedule,
+    FirmwarePublication,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -375,6 +376,15 @@ def _job(row: Job) -> Json:
             }
             for each in row.reports
         ],
+    }
+
+
+def firmwarepublication(row: FirmwarePublication) -> Json:
+    return {
+        **_job(row),
+        "status": row.status,
+        "checksum": row.checksum,
+        "locations": row.locations,
     }
 
 

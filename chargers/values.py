@@ -714,7 +714,8 @@ class JobReport:
     """How far a station says that a job is.
 
     `numbered` says whether the message is of those that name the request, though this one may not;
-    `signed` whether it is of those that only signed firmware has.
+    `signed` whether it is of those that only signed firmware has. `locations` are the URLs of a
+    firmware that is published.
     """
 
     station: str
@@ -723,6 +724,16 @@ class JobReport:
     numbered: bool
     request_id: int | None = None
     signed: bool = False
+    locations: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unpublished:
+    """A local controller offers the firmware of a checksum (MD5, in hexadecimal) no more."""
+
+    station: str
+    checksum: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from chargers.services import (
     firmware,
     installedprofiles,
     logs,
+    publications,
     reservations,
     security,
 )
@@ -124,6 +125,11 @@ def _events(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str
     return [(row.pk, row.chargepoint_id or "", representation.event(row)) for row in rows]
 
 
+def _firmware_publications(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = selectors.firmwarepublications().filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id or "", representation.firmwarepublication(row)) for row in rows]
+
+
 def _firmware_updates(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
     rows = selectors.firmwareupdates().filter(pk__in=keys)
     return [(row.pk, row.chargepoint_id or "", representation.firmwareupdate(row)) for row in rows]
@@ -150,6 +156,7 @@ READERS: Mapping[str, Reader] = {
     evcharging.SCHEDULE_TOPIC: _ev_schedules,
     events.TOPIC: _events,
     security.TOPIC: _security_events,
+    publications.TOPIC: _firmware_publications,
     firmware.TOPIC: _firmware_updates,
     logs.TOPIC: _log_uploads,
     TOPIC: _commands,

@@ -7,6 +7,7 @@ from chargers.models.connector import Connector
 from chargers.models.displaymessage import DisplayMessage
 from chargers.models.evcharging import ChargingNeeds, EVSchedule
 from chargers.models.event import Event, VariableMonitor
+from chargers.models.firmwarepublication import FirmwarePublication
 from chargers.models.firmwareupdate import FirmwareUpdate
 from chargers.models.idtag import IdTag
 from chargers.models.limitation import Limitation
@@ -36,6 +37,7 @@ __all__ = [
     "DisplayMessage",
     "EVSchedule",
     "Event",
+    "FirmwarePublication",
     "FirmwareUpdate",
     "IdTag",
     "InstalledProfile",

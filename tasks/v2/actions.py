@@ -12,12 +12,17 @@ from tasks.v2 import (
     locallists,
     monitoring,
     provisioning,
+    publications,
     reservations,
     transactions,
     variables,
 )
 
 REPORT = "The station tells it in messages that follow its answer; how far that is, `report` of `/api/task/<task_id>/` tells."
+PUBLICATION = (
+    "The location is a URL, or the path of a file on the platform's file server. How far it is, "
+    "`/api/firmwarepublication/` tells, and where stations find it once it is published."
+)
 
 
 def actions(version: OcppVersion) -> tuple[Action, ...]:
@@ -147,7 +152,10 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             version,
             "PublishFirmware",
             "Ask a local controller to fetch a firmware and offer it to its stations.",
+            note=PUBLICATION,
             fills=("requestId",),
+            prepare=publications.prepare_publication,
+            unanswered=publications.unanswered,
         ),
         Action(
             version,
@@ -241,7 +249,12 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             needs=triggers.needs,
         ),
         Action(version, "UnlockConnector", "Unlock a connector's cable."),
-        Action(version, "UnpublishFirmware", "Ask a local controller to offer a firmware no longer."),
+        Action(
+            version,
+            "UnpublishFirmware",
+            "Ask a local controller to offer a firmware no longer.",
+            prepare=publications.check_checksum,
+        ),
         Action(
             version,
             "UpdateFirmware",

@@ -19,6 +19,7 @@ from chargers.models import (
     DisplayMessage,
     Event,
     EVSchedule,
+    FirmwarePublication,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -158,6 +159,11 @@ def monitor(of: ChargePoint, number: int = 1, **fields: Any) -> VariableMonitor:
 
 
 REPORTS = [{"status": "Odd <b>1</b>", "at": NOON.isoformat(), "received_at": NOON.isoformat()}]
+
+
+def firmware_publication(of: ChargePoint, **fields: Any) -> FirmwarePublication:
+    defaults = {"status_at": NOON, "waits_from": NOON, "asked_at": NOON, "reports": REPORTS}
+    return FirmwarePublication.objects.create(chargepoint=of, **{**defaults, **fields})
 
 
 def firmware_update(of: ChargePoint, **fields: Any) -> FirmwareUpdate:

@@ -100,6 +100,7 @@ def fill(number: int = 0) -> None:
     rows.monitor(station)
     rows.display_message(station)
     rows.firmware_update(station, asked_by=owner, command_id=uuid4())
+    rows.firmware_publication(station, asked_by=owner)
     rows.log_upload(station, asked_by=owner)
 
 
