@@ -55,7 +55,7 @@ demo: $(VENV)/.installed-dev  ## Connect a small fleet of simulated stations to 
 	@exec $(RUN) -m tests.simulator.demo
 
 test: $(VENV)/.installed-dev  ## Run the tests; ARGS="-k name" picks some
-	PYTHONASYNCIODEBUG=1 $(RUN) -m pytest -n auto --maxprocesses 12 --dist loadfile --no-loadscope-reorder $(ARGS)
+	PYTHONASYNCIODEBUG=1 $(RUN) -m pytest -n auto --maxprocesses 12 --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## Check style, import directions, shell scripts, types, migrations and the OpenAPI schema
 	$(RUN) -m ruff check .

@@ -87,6 +87,15 @@ RESOURCES: dict[tuple[str, str], Payload] = {
         "chargingschedule_period": [{"start_period": 0, "limit": 16}, {"start_period": 64800, "limit": 8}],
     },
     ("a charging profile", "partial_update"): {"stack_level": 1},
+    ("a charging profile of OCPP 2.0.1", "create"): {
+        "stack_level": 0,
+        "chargingprofile_purpose": "TxDefaultProfile",
+        "chargingprofile_kind": "Relative",
+        "charging_schedule": [
+            {"charging_rate_unit": "A", "charging_schedule_period": [{"start_period": 0, "limit": 16}]}
+        ],
+    },
+    ("a charging profile of OCPP 2.0.1", "partial_update"): {"stack_level": 1},
     ("a user", "create"): {"username": "operator1", "password": "choose-a-better-one", "role": "operators"},
     ("a user", "partial_update"): {"role": "viewers"},
 }

@@ -20,10 +20,12 @@ from chargers.choices import (
     CRITICAL_EVENTS,
     CertificateStatus,
     CertificateUse,
+    ChargingLimitSource,
     ChargingProfilePurpose,
     ConnectorStatus,
     DisplayMessageStatus,
     EventTrigger,
+    FirmwarePublicationStatus,
     FirmwareUpdateStatus,
     LogType,
     LogUploadStatus,
@@ -268,6 +270,11 @@ class SecurityEvents(filters.FilterSet):
         return rows.filter(critical if wanted else ~critical)
 
 
+class FirmwarePublications(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    status = filters.ChoiceFilter(choices=FirmwarePublicationStatus.choices)
+
+
 class FirmwareUpdates(filters.FilterSet):
     chargepoint_id = StationFilter()
     status = filters.ChoiceFilter(choices=FirmwareUpdateStatus.choices)
@@ -283,6 +290,18 @@ class InstalledProfiles(filters.FilterSet):
     chargepoint_id = StationFilter()
     evse_id = CountFilter()
     purpose = filters.ChoiceFilter(choices=ChargingProfilePurpose.choices)
+
+
+class ChargingLimits(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    evse_id = CountFilter()
+    source = filters.ChoiceFilter(choices=ChargingLimitSource.choices)
+
+
+class VehicleReports(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    evse_id = CountFilter()
+    transaction_id = CountFilter()
 
 
 class CompositeSchedules(filters.FilterSet):

@@ -14,7 +14,8 @@ from rest_framework import serializers
 from chargers import choices, representation
 from tasks.models import CommandStatus, ReportKind, ReportStatus
 from tasks.updates import represent_command
-from tasks.v16 import charging
+from tasks.v2 import charging as v2
+from tasks.v16 import charging as v16
 
 
 # No docstring: it would be every resource's description.
@@ -363,6 +364,16 @@ class Job(serializers.Serializer):
     reports = JobReport(many=True, help_text="what the station said, each word once until another follows")
 
 
+class FirmwarePublication(Job, Representation):
+    represent = staticmethod(representation.firmwarepublication)
+
+    status = serializers.ChoiceField(choices=choices.FirmwarePublicationStatus.choices)
+    checksum = serializers.CharField(help_text="MD5 of the whole file, in hexadecimal")
+    locations = serializers.ListField(
+        child=serializers.CharField(), help_text="the URLs at which stations find it, without their passwords"
+    )
+
+
 class FirmwareUpdate(Job, Representation):
     represent = staticmethod(representation.firmwareupdate)
 
@@ -509,12 +520,16 @@ class SchedulePeriod(serializers.Serializer):
     number_phases = serializers.IntegerField(allow_null=True, help_text="3 where it is not told")
 
 
+class SchedulePeriod2(SchedulePeriod):
+    phase_to_use = serializers.IntegerField(allow_null=True, help_text="the station chooses where it is not told")
+
+
 class ChargingProfile16(Representation):
-    represent = staticmethod(charging.represent)
+    represent = staticmethod(v16.represent)
 
     chargingprofile_id = serializers.IntegerField(help_text="also its id at the stations")
     stack_level = serializers.IntegerField(help_text="a higher one counts before a lower one")
-    chargingprofile_purpose = serializers.ChoiceField(choices=list(charging.PURPOSES))
+    chargingprofile_purpose = serializers.ChoiceField(choices=list(v16.PURPOSES))
     chargingprofile_kind = serializers.ChoiceField(choices=choices.ChargingProfileKind.choices)
     recurrency_kind = serializers.ChoiceField(choices=choices.RecurrencyKind.choices, allow_null=True)
     valid_from = Moment()
@@ -530,11 +545,71 @@ class ChargingProfile16(Representation):
 
 
 class Schedule(serializers.Serializer):
-    duration = serializers.IntegerField(allow_null=True, help_text="in seconds")
+    id = serializers.IntegerField(allow_null=True, help_text="by which a vehicle names the one it has chosen")
+    duration = serializers.IntegerField(allow_null=True, help_text="seconds; without it the last limit stays")
     start_schedule = Moment()
-    charging_rate_unit = serializers.ChoiceField(choices=choices.ChargingRateUnit.choices)
-    charging_schedule_period = SchedulePeriod(many=True)
+    charging_rate_unit = serializers.ChoiceField(
+        choices=choices.ChargingRateUnit.choices, help_text="A is per phase, W the total"
+    )
+    charging_schedule_period = SchedulePeriod2(many=True)
     min_charging_rate = serializers.FloatField(allow_null=True)
+    sales_tariff = serializers.DictField(allow_null=True, help_text="as OCPP 2.0.1 has it, in snake_case")
+
+
+class ChargingProfile201(Representation):
+    represent = staticmethod(v2.represent)
+
+    chargingprofile_id = serializers.IntegerField(help_text="also its id at the stations")
+    stack_level = serializers.IntegerField(help_text="a higher one counts before a lower one")
+    chargingprofile_purpose = serializers.ChoiceField(choices=choices.ChargingProfilePurpose.choices)
+    chargingprofile_kind = serializers.ChoiceField(choices=choices.ChargingProfileKind.choices)
+    recurrency_kind = serializers.ChoiceField(choices=choices.RecurrencyKind.choices, allow_null=True)
+    valid_from = Moment()
+    valid_to = Moment()
+    transaction_id = serializers.IntegerField(allow_null=True, help_text="our number of it")
+    charging_schedule = Schedule(many=True)
+
+
+class ChargingLimit(Representation):
+    represent = staticmethod(representation.charginglimit)
+
+    id = serializers.IntegerField()
+    chargepoint_id = serializers.CharField()
+    evse_id = serializers.IntegerField(help_text="0 is the station as a whole")
+    charging_limit_source = serializers.ChoiceField(choices=choices.ChargingLimitSource.choices, help_text="who set it")
+    is_grid_critical = serializers.BooleanField(allow_null=True, help_text="null where the station does not tell")
+    charging_schedule = Schedule(many=True, help_text="none where the station does not tell how much it is")
+    received_at = serializers.DateTimeField()
+
+
+class ChargingNeeds(Representation):
+    represent = staticmethod(representation.chargingneeds)
+
+    id = serializers.IntegerField()
+    chargepoint_id = serializers.CharField()
+    evse_id = serializers.IntegerField()
+    transaction_id = serializers.IntegerField(allow_null=True, help_text="what ran at the EVSE")
+    requested_energy_transfer = serializers.CharField(help_text="in the words of OCPP 2.0.1: `DC`, `AC_three_phase`")
+    departure_time = Moment()
+    max_schedule_tuples = serializers.IntegerField(allow_null=True, help_text="how many periods it can take")
+    parameters = serializers.DictField(help_text="of the vehicle, in A, V, W and Wh, as OCPP 2.0.1 has them")
+    needs_status = serializers.ChoiceField(choices=choices.ChargingNeedsStatus.choices, help_text="what was answered")
+    chargingprofile_id = serializers.IntegerField(allow_null=True, help_text="of the profile it was given")
+    charging_schedule = Schedule(many=True, help_text="what it was given")
+    received_at = serializers.DateTimeField()
+
+
+class EVSchedule(Representation):
+    represent = staticmethod(representation.evschedule)
+
+    id = serializers.IntegerField()
+    chargepoint_id = serializers.CharField()
+    evse_id = serializers.IntegerField()
+    transaction_id = serializers.IntegerField(allow_null=True, help_text="what ran at the EVSE")
+    time_base = serializers.DateTimeField(help_text="what its periods count from")
+    charging_schedule = Schedule()
+    within_limits = serializers.BooleanField(help_text="whether it keeps to what the vehicle was given")
+    received_at = serializers.DateTimeField()
 
 
 class InstalledProfile(Representation):
@@ -547,6 +622,7 @@ class InstalledProfile(Representation):
         choices=choices.ProfileState.choices, help_text="`Pending` and `Due` wait for the transaction of a remote start"
     )
     since = serializers.DateTimeField(help_text="when the station took it")
+    charging_limit_source = serializers.ChoiceField(choices=choices.ChargingLimitSource.choices, help_text="who set it")
     without_effect = serializers.BooleanField(help_text="a meter has shown more than it allows")
     chargingprofile_id = serializers.IntegerField(help_text="its id at the station")
     stack_level = serializers.IntegerField()
@@ -572,7 +648,7 @@ class CompositeSchedule(Representation):
     charging_rate_unit = serializers.ChoiceField(
         choices=choices.ChargingRateUnit.choices, allow_blank=True, help_text="empty where it is not known"
     )
-    chargingschedule_period = SchedulePeriod(many=True, help_text="none where the station told none")
+    chargingschedule_period = SchedulePeriod2(many=True, help_text="none where the station told none")
     min_charging_rate = serializers.FloatField(allow_null=True)
     received_at = serializers.DateTimeField()
 

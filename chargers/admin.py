@@ -34,6 +34,8 @@ from chargers.errors import UnknownFile
 from chargers.models import (
     Certificate,
     ChargePoint,
+    ChargingLimit,
+    ChargingNeeds,
     ChargingProfile,
     CompositeSchedule,
     Connector,
@@ -41,6 +43,8 @@ from chargers.models import (
     Deviation,
     DisplayMessage,
     Event,
+    EVSchedule,
+    FirmwarePublication,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -462,7 +466,9 @@ class StationAdmin(Editable):
         pages |= {Variable: "variables", Certificate: "certificates", SecurityEvent: "security events"}
         pages |= {Reservation: "reservations", LocalList: "local list"}
         pages |= {FirmwareUpdate: "firmware updates", LogUpload: "log uploads"}
+        pages |= {FirmwarePublication: "firmware publications"}
         pages |= {InstalledProfile: "charging profiles", CompositeSchedule: "composite schedules"}
+        pages |= {ChargingLimit: "limits of others", ChargingNeeds: "vehicles' needs"}
         query = urlencode({"chargepoint__exact": row.pk})
         links = [
             (reverse(f"admin:chargers_{to._meta.model_name}_changelist"), query, text) for to, text in pages.items()
@@ -828,14 +834,29 @@ class InstalledProfileAdmin(ReadOnly):
         column("stack_level", "level"),
         limits,
         column("state", "state"),
+        column("source", "set by"),
         of_transaction,
         marked("without_effect", "no effect", ordering="without_effect"),
     )
-    list_filter = ("state", "purpose", "without_effect")
+    list_filter = ("state", "purpose", "source", "without_effect")
     search_fields = ("chargepoint__chargepoint_id__exact", "transaction__transaction_id__exact")
     search_help_text = "Station's identity, or number of the transaction, in full."
     fieldsets = (
-        (None, {"fields": (station, "evse_id", "state", "since", of_transaction, "without_effect")}),
+        (
+            None,
+            {
+                "fields": (
+                    station,
+                    "evse_id",
+                    "state",
+                    "source",
+                    "since",
+                    "told_at",
+                    of_transaction,
+                    "without_effect",
+                )
+            },
+        ),
         (
             "What it says",
             {
@@ -873,6 +894,83 @@ class CompositeScheduleAdmin(ReadOnly):
     @admin.display(description="limits")
     def limits(self, row: CompositeSchedule) -> str:
         return _limits(row.charging_schedule_period, row.charging_rate_unit)
+
+
+@admin.register(ChargingLimit)
+class ChargingLimitAdmin(ReadOnly):
+    list_display = (
+        station,
+        column("evse_id", "EVSE"),
+        column("source", "set by"),
+        limits,
+        "is_grid_critical",
+        "received_at",
+    )
+    list_filter = ("source", "is_grid_critical")
+    search_fields = ("chargepoint__chargepoint_id__exact",)
+    search_help_text = "Station's identity in full."
+    fields = (station, "evse_id", "source", "is_grid_critical", laid_out("schedules", "schedules"), "received_at")
+
+
+@admin.register(ChargingNeeds)
+class ChargingNeedsAdmin(ReadOnly):
+    list_display = (
+        "received_at",
+        station,
+        column("evse_id", "EVSE"),
+        of_transaction,
+        column("requested_energy_transfer", "transfer"),
+        "departure_time",
+        column("status", "answered"),
+        limits,
+    )
+    list_filter = ("status", "received_at")
+    search_fields = ("chargepoint__chargepoint_id__exact", "transaction__transaction_id__exact")
+    search_help_text = "Station's identity, or number of the transaction, in full."
+    fieldsets = (
+        (None, {"fields": (station, "evse_id", of_transaction, "received_at")}),
+        (
+            "What the vehicle needs",
+            {
+                "fields": (
+                    "requested_energy_transfer",
+                    "departure_time",
+                    "max_schedule_tuples",
+                    laid_out("parameters", "parameters"),
+                )
+            },
+        ),
+        ("What it was given", {"fields": ("status", "chargingprofile_id", laid_out("schedules", "schedules"))}),
+    )
+
+
+@admin.register(EVSchedule)
+class EVScheduleAdmin(ReadOnly):
+    list_display = (
+        "received_at",
+        station,
+        column("evse_id", "EVSE"),
+        of_transaction,
+        "time_base",
+        "limits",
+        "within_limits",
+    )
+    list_filter = ("within_limits", "received_at")
+    search_fields = ("chargepoint__chargepoint_id__exact", "transaction__transaction_id__exact")
+    search_help_text = "Station's identity, or number of the transaction, in full."
+    fields = (
+        station,
+        "evse_id",
+        of_transaction,
+        "time_base",
+        laid_out("schedule", "schedule"),
+        "within_limits",
+        "received_at",
+    )
+
+    @admin.display(description="limits")
+    def limits(self, row: EVSchedule) -> str:
+        return _limits(row.schedule["charging_schedule_period"], row.schedule["charging_rate_unit"])
 
 
 @admin.register(Deviation)
@@ -1036,6 +1134,28 @@ class FirmwareUpdateAdmin(JobAdmin):
         JobAdmin.progress,
         ("Version", {"fields": ("firmware_before", "firmware_after")}),
         ("Signature", {"fields": ("signing_certificate", "signature")}),
+    )
+
+
+@admin.register(FirmwarePublication)
+class FirmwarePublicationAdmin(JobAdmin):
+    list_display = (
+        "id",
+        station,
+        column("status", "status"),
+        column("status_at", "since"),
+        "files",
+        "checksum",
+        column("asked_by", "by"),
+    )
+    list_filter = ("status", "asked_at")
+    search_fields = (*JobAdmin.search_fields, "checksum__iexact")
+    search_help_text = "Station, request id, user or checksum."
+    fieldsets = (
+        (None, {"fields": ("id", station, "request_id", "command", "asked_at", "asked_by")}),
+        ("What", {"fields": ("location", "files", "checksum", "retries", "retry_interval")}),
+        JobAdmin.progress,
+        ("Offered", {"fields": ("locations",)}),
     )
 
 

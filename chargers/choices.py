@@ -278,6 +278,27 @@ class FirmwareUpdateStatus(TextChoices):
     UNKNOWN = "Unknown", "Unknown: the station's word is none of OCPP's"
 
 
+class FirmwarePublicationStatus(TextChoices):
+    """How far a publication is: the controller's words (2.0.1 PublishFirmwareStatusEnumType), its answers, and ours."""
+
+    REQUESTED = "Requested", "Requested: not answered yet"
+    ACCEPTED = "Accepted"
+    DOWNLOAD_SCHEDULED = "DownloadScheduled"
+    DOWNLOADING = "Downloading"
+    DOWNLOAD_PAUSED = "DownloadPaused"
+    DOWNLOADED = "Downloaded"
+    CHECKSUM_VERIFIED = "ChecksumVerified"
+    PUBLISHED = "Published"
+    DOWNLOAD_FAILED = "DownloadFailed"
+    INVALID_CHECKSUM = "InvalidChecksum"
+    PUBLISH_FAILED = "PublishFailed"
+    UNPUBLISHED = "Unpublished", "Unpublished: offered no longer"
+    REJECTED = "Rejected"
+    FAILED = "Failed", "Failed: never answered"
+    TIMED_OUT = "TimedOut", "TimedOut: nothing came any more"
+    UNKNOWN = "Unknown", "Unknown: the controller's word is none of OCPP's"
+
+
 class LogUploadStatus(TextChoices):
     """How far the upload of a log is: the station's words (2.0.1 UploadLogStatusEnumType), its answers, and ours."""
 
@@ -380,6 +401,32 @@ class ChargingRateUnit(TextChoices):
 
     A = "A"
     W = "W"
+
+
+class ChargingLimitSource(TextChoices):
+    """Who has set a limit (2.0.1 ChargingLimitSourceEnumType)."""
+
+    CSO = "CSO", "the operator of the station"
+    EMS = "EMS", "an energy management system"
+    SO = "SO", "a system operator, of the grid"
+    OTHER = "Other"
+
+
+class ChargingNeedsStatus(TextChoices):
+    """What a vehicle's needs were answered (2.0.1 NotifyEVChargingNeedsStatusEnumType)."""
+
+    ACCEPTED = "Accepted", "a schedule follows at once"
+    PROCESSING = "Processing", "a schedule follows later"
+    REJECTED = "Rejected", "no schedule follows"
+
+
+class EnergyTransferMode(TextChoices):
+    """How a vehicle wants its energy (2.0.1 EnergyTransferModeEnumType)."""
+
+    DC = "DC"
+    AC_SINGLE_PHASE = "AC_single_phase"
+    AC_TWO_PHASE = "AC_two_phase"
+    AC_THREE_PHASE = "AC_three_phase"
 
 
 class ProfileState(TextChoices):

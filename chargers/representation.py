@@ -17,11 +17,15 @@ from chargers.folder import StoredFile
 from chargers.models import (
     Certificate,
     ChargePoint,
+    ChargingLimit,
+    ChargingNeeds,
     CompositeSchedule,
     Connector,
     Deviation,
     DisplayMessage,
     Event,
+    EVSchedule,
+    FirmwarePublication,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -375,6 +379,15 @@ def _job(row: Job) -> Json:
     }
 
 
+def firmwarepublication(row: FirmwarePublication) -> Json:
+    return {
+        **_job(row),
+        "status": row.status,
+        "checksum": row.checksum,
+        "locations": row.locations,
+    }
+
+
 def firmwareupdate(row: FirmwareUpdate) -> Json:
     return {
         **_job(row),
@@ -499,6 +512,7 @@ def installedprofile(row: InstalledProfile) -> Json:
         "evse_id": row.evse_id,
         "profile_state": row.state,
         "since": time(row.since),
+        "charging_limit_source": row.source,
         "without_effect": row.without_effect,
         "chargingprofile_id": row.chargingprofile_id,
         "stack_level": row.stack_level,
@@ -521,5 +535,47 @@ def compositeschedule(row: CompositeSchedule) -> Json:
         "charging_rate_unit": row.charging_rate_unit,
         "chargingschedule_period": periods(row.charging_schedule_period),
         "min_charging_rate": row.min_charging_rate,
+        "received_at": time(row.received_at),
+    }
+
+
+def charginglimit(row: ChargingLimit) -> Json:
+    return {
+        "id": row.pk,
+        "chargepoint_id": row.chargepoint_id,
+        "evse_id": row.evse_id,
+        "charging_limit_source": row.source,
+        "is_grid_critical": row.is_grid_critical,
+        "charging_schedule": [schedule(each) for each in row.schedules],
+        "received_at": time(row.received_at),
+    }
+
+
+def chargingneeds(row: ChargingNeeds) -> Json:
+    return {
+        "id": row.pk,
+        "chargepoint_id": row.chargepoint_id,
+        "evse_id": row.evse_id,
+        "transaction_id": row.transaction_id,
+        "requested_energy_transfer": row.requested_energy_transfer,
+        "departure_time": time(row.departure_time),
+        "max_schedule_tuples": row.max_schedule_tuples,
+        "parameters": row.parameters,
+        "needs_status": row.status,
+        "chargingprofile_id": row.chargingprofile_id,
+        "charging_schedule": [schedule(each) for each in row.schedules],
+        "received_at": time(row.received_at),
+    }
+
+
+def evschedule(row: EVSchedule) -> Json:
+    return {
+        "id": row.pk,
+        "chargepoint_id": row.chargepoint_id,
+        "evse_id": row.evse_id,
+        "transaction_id": row.transaction_id,
+        "time_base": time(row.time_base),
+        "charging_schedule": schedule(row.schedule),
+        "within_limits": row.within_limits,
         "received_at": time(row.received_at),
     }

@@ -236,7 +236,8 @@ class TransactionStart:
     """A charging session that began.
 
     `fingerprint` is the same for every repeat of this start and for no other; it is empty when
-    the station's clock cannot tell two starts apart.
+    the station's clock cannot tell two starts apart. `remote_start_id` names the remote start that
+    it follows, in 2.x.
     """
 
     station: str
@@ -250,6 +251,7 @@ class TransactionStart:
     at_raw: str = ""
     fingerprint: str = ""
     reservation_id: int | None = None
+    remote_start_id: int | None = None
 
 
 class SchedulePeriod(TypedDict, total=False):
@@ -258,21 +260,30 @@ class SchedulePeriod(TypedDict, total=False):
     start_period: int
     limit: float
     number_phases: int
+    phase_to_use: int
 
 
 class Schedule(TypedDict, total=False):
-    """Limits over time, as they are stored (1.6 section 7.13); `start_schedule` is ISO 8601 with its zone."""
+    """Limits over time, as they are stored (1.6 section 7.13, 2.0.1 ChargingScheduleType).
 
+    `start_schedule` is ISO 8601 with its zone. 1.6 knows no `id` and no `sales_tariff`.
+    """
+
+    id: int
     duration: int
     start_schedule: str
     charging_rate_unit: str
     charging_schedule_period: list[SchedulePeriod]
     min_charging_rate: float
+    sales_tariff: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A charging profile (1.6 section 7.8); its words are those of `ChargingProfilePurpose` and the like."""
+    """A charging profile (1.6 section 7.8); its words are those of `ChargingProfilePurpose` and the like.
+
+    `transaction_id` is our number, or the station's own id.
+    """
 
     chargingprofile_id: int
     stack_level: int
@@ -282,7 +293,7 @@ class Profile:
     recurrency_kind: str = ""
     valid_from: datetime | None = None
     valid_to: datetime | None = None
-    transaction_id: int | None = None
+    transaction_id: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -703,7 +714,8 @@ class JobReport:
     """How far a station says that a job is.
 
     `numbered` says whether the message is of those that name the request, though this one may not;
-    `signed` whether it is of those that only signed firmware has.
+    `signed` whether it is of those that only signed firmware has. `locations` are the URLs of a
+    firmware that is published.
     """
 
     station: str
@@ -712,17 +724,32 @@ class JobReport:
     numbered: bool
     request_id: int | None = None
     signed: bool = False
+    locations: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unpublished:
+    """A local controller offers the firmware of a checksum (MD5, in hexadecimal) no more."""
+
+    station: str
+    checksum: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileInstalled:
-    """A station took a charging profile."""
+    """A station took a charging profile.
+
+    It takes the place of others of its purpose and level there; where it `stands_beside` them, only
+    of those that are valid at the same time.
+    """
 
     station: str
     evse_id: int
     profile: Profile
     at: datetime
     command_id: UUID | None = None
+    stands_beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -730,7 +757,7 @@ class ProfileExpected:
     """A charging profile that belongs to a transaction which a remote start is to begin.
 
     `evse_id` is 0 where the station chooses. The station has it, or, where it is `due`, is given
-    it when the transaction has begun.
+    it when the transaction has begun. A 2.x station names the start by its `remote_start_id`.
     """
 
     station: str
@@ -740,6 +767,7 @@ class ProfileExpected:
     at: datetime
     command_id: UUID | None = None
     due: bool = False
+    remote_start_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -751,6 +779,102 @@ class ProfilesCleared:
     evse_id: int | None = None
     purpose: str | None = None
     stack_level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilesTold:
+    """Charging profiles that a station says it has at an EVSE, and who has set them."""
+
+    station: str
+    evse_id: int
+    source: str
+    profiles: Sequence[Profile]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileCriteria:
+    """Which charging profiles a station is asked for: those that match all that is told (2.0.1 K09.FR.03)."""
+
+    chargingprofile_ids: Sequence[int] | None = None
+    evse_id: int | None = None
+    purpose: str | None = None
+    stack_level: int | None = None
+    sources: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilesListed:
+    """A station has told all its profiles that match, since `since`; it has no others."""
+
+    station: str
+    criteria: ProfileCriteria
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChargingLimitReport:
+    """A limit that somebody else than the platform has set; `schedules` are empty where it is not told how much."""
+
+    station: str
+    evse_id: int
+    source: str
+    at: datetime
+    is_grid_critical: bool | None = None
+    schedules: Sequence[Schedule] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChargingLimitCleared:
+    """A limit that is no more: at one EVSE, or wherever its source has set one."""
+
+    station: str
+    source: str
+    evse_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a vehicle says that it needs (2.0.1 ChargingNeedsType).
+
+    `parameters` has the members of ACChargingParameters, in A, V and Wh, or of
+    DCChargingParameters, in A, V, W and Wh, in snake_case.
+    """
+
+    requested_energy_transfer: str
+    departure_time: datetime | None = None
+    max_schedule_tuples: int | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsReport:
+    """The needs of the vehicle at an EVSE."""
+
+    station: str
+    evse_id: int
+    needs: Needs
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EVScheduleReport:
+    """The schedule by which the vehicle at an EVSE will charge; its periods count from `time_base`."""
+
+    station: str
+    evse_id: int
+    time_base: datetime
+    schedule: Schedule
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """What is answered to a vehicle, and the profile that it is sent then, if any; `reason` is OCPP's reasonCode."""
+
+    status: str
+    reason: str = ""
+    profile: PlacedProfile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -785,8 +909,14 @@ class LimitationReport:
     certain: bool = False
 
 
-# Other names under which stations know a configuration key, folded (CF-06).
-KEY_ALIASES: Mapping[str, str] = {"stoptransactiononinvalidid": "StopTransactionOnInvalid"}
+# Other names under which stations know a configuration key, folded: of some stations (CF-06), and of 2.x.
+KEY_ALIASES: Mapping[str, str] = {
+    "stoptransactiononinvalidid": "StopTransactionOnInvalid",
+    "chargeprofilemaxstacklevel": "SmartChargingCtrlr.ProfileStackLevel",
+    "chargingscheduleallowedchargingrateunit": "SmartChargingCtrlr.RateUnit",
+    "chargingschedulemaxperiods": "SmartChargingCtrlr.PeriodsPerSchedule",
+    "connectorswitch3to1phasesupported": "SmartChargingCtrlr.Phases3to1",
+}
 YES = frozenset({"true", "1", "yes", "on"})
 
 
@@ -876,6 +1006,14 @@ class TransactionEvent:
     number_of_phases_used: int | None = None
     cable_max_current: int | None = None
     readings: Sequence[Reading] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventAnswer:
+    """What a station is told of an event: of the token that it names, and of the cost once the session has ended."""
+
+    authorization: Authorization | None
+    total_cost: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

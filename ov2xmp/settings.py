@@ -405,6 +405,8 @@ CPO_NAME = env("OV2XMP_CPO_NAME").strip()
 OCPP_REMOTE_START_GRACE = env_number("OV2XMP_OCPP_REMOTE_START_GRACE", 600)
 
 # Volts between a phase and neutral, for stations that take limits in another unit than the one asked for.
+# The scheduler is the dotted path of a class as chargers.scheduling.Scheduler; empty gives no vehicle a schedule.
+CHARGING_SCHEDULER = env("OV2XMP_CHARGING_SCHEDULER", "chargers.scheduling.Fastest").strip()
 NOMINAL_VOLTAGE = env_number("OV2XMP_NOMINAL_VOLTAGE", 230, minimum=1)
 
 # How long a batch may take before its stations are answered InternalError.

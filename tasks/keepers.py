@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from chargers.changes import Changes
-from chargers.services import displaymessages, monitors, variables
+from chargers.services import displaymessages, installedprofiles, monitors, variables
+from chargers.values import ProfileCriteria, ProfilesListed
+from tasks.action import Payload
 from tasks.models import Report, ReportKind
 
 
@@ -20,6 +22,25 @@ class Keeper:
 
     store: Callable[[Sequence[Any], Changes], Sequence[Any]] | None = None
     complete: Callable[[Report, Changes], None] | None = None
+
+
+def conclude_profiles(report: Report, changes: Changes) -> None:
+    """Believe that a station has none of the profiles it was asked for but those it told (K09)."""
+    if report.command and report.chargepoint_id:
+        criteria = profile_criteria(report.command.payload)
+        installedprofiles.conclude([ProfilesListed(report.chargepoint_id, criteria, report.asked_at)], changes)
+
+
+def profile_criteria(request: Payload) -> ProfileCriteria:
+    """Read which profiles a GetChargingProfiles asks for."""
+    told = request["chargingProfile"]
+    return ProfileCriteria(
+        chargingprofile_ids=told.get("chargingProfileId"),
+        evse_id=request.get("evseId"),
+        purpose=told.get("chargingProfilePurpose"),
+        stack_level=told.get("stackLevel"),
+        sources=told.get("chargingLimitSource"),
+    )
 
 
 def forget_untold_variables(report: Report, changes: Changes) -> None:
@@ -49,6 +70,7 @@ def forget_untold_messages(report: Report, changes: Changes) -> None:
 
 
 KEEPERS: Mapping[ReportKind, Keeper] = {
+    ReportKind.CHARGING_PROFILES: Keeper(installedprofiles.report, conclude_profiles),
     ReportKind.CUSTOMER_INFORMATION: Keeper(),
     ReportKind.DISPLAY_MESSAGES: Keeper(displaymessages.record, forget_untold_messages),
     ReportKind.MONITORS: Keeper(monitors.record, forget_untold_monitors),

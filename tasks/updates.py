@@ -17,9 +17,19 @@ from django.utils import timezone
 
 from chargers import representation, selectors
 from chargers.changes import Changes
-from chargers.models import Event, InstalledProfile, SecurityEvent
+from chargers.models import ChargingLimit, ChargingNeeds, Event, EVSchedule, InstalledProfile, SecurityEvent
 from chargers.secrets import masked
-from chargers.services import events, firmware, installedprofiles, logs, reservations, security
+from chargers.services import (
+    charginglimits,
+    evcharging,
+    events,
+    firmware,
+    installedprofiles,
+    logs,
+    publications,
+    reservations,
+    security,
+)
 from tasks.models import TOPIC, Command, Report
 
 logger = logging.getLogger(__name__)
@@ -90,6 +100,21 @@ def _installed_profiles(keys: Iterable[Any], now: datetime) -> list[tuple[Any, s
     return [(row.pk, row.chargepoint_id, representation.installedprofile(row)) for row in rows]
 
 
+def _charging_limits(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = ChargingLimit.objects.filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id, representation.charginglimit(row)) for row in rows]
+
+
+def _charging_needs(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = ChargingNeeds.objects.filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id, representation.chargingneeds(row)) for row in rows]
+
+
+def _ev_schedules(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = EVSchedule.objects.filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id, representation.evschedule(row)) for row in rows]
+
+
 def _security_events(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
     rows = SecurityEvent.objects.filter(pk__in=keys)
     return [(row.pk, row.chargepoint_id or "", representation.securityevent(row)) for row in rows]
@@ -98,6 +123,11 @@ def _security_events(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str,
 def _events(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
     rows = Event.objects.filter(pk__in=keys)
     return [(row.pk, row.chargepoint_id or "", representation.event(row)) for row in rows]
+
+
+def _firmware_publications(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = selectors.firmwarepublications().filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id or "", representation.firmwarepublication(row)) for row in rows]
 
 
 def _firmware_updates(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
@@ -121,8 +151,12 @@ READERS: Mapping[str, Reader] = {
     "transaction": _transactions,
     reservations.TOPIC: _reservations,
     installedprofiles.TOPIC: _installed_profiles,
+    charginglimits.TOPIC: _charging_limits,
+    evcharging.NEEDS_TOPIC: _charging_needs,
+    evcharging.SCHEDULE_TOPIC: _ev_schedules,
     events.TOPIC: _events,
     security.TOPIC: _security_events,
+    publications.TOPIC: _firmware_publications,
     firmware.TOPIC: _firmware_updates,
     logs.TOPIC: _log_uploads,
     TOPIC: _commands,

@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -13,6 +14,8 @@ from django.db import connections
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tasks import broker
 from tasks.roles import Role
@@ -21,6 +24,8 @@ from tests.certificates import Authority
 
 TESTS = Path(__file__).parent
 LONG = ("conformance", "e2e")
+# Modules whose tests ask one platform.
+SHARING = ("tests/conformance/", "tests/e2e/test_(commands|embedded|files|foreign_station)")
 
 pytest_plugins = ["tests.fixtures_flush", "tests.fixtures_redis", "tests.fixtures_storage", "tests.fixtures_subtests"]
 
@@ -28,6 +33,18 @@ pytest_plugins = ["tests.fixtures_flush", "tests.fixtures_redis", "tests.fixture
 def pytest_xdist_auto_num_workers() -> int:
     """Run half as many tests again as there are cores: many of them wait for other processes, or for a clock."""
     return (os.cpu_count() or 1) * 3 // 2
+
+
+class Scheduler(LoadScopeScheduling):
+    """Give a module to one worker, and all modules that share a platform to the same one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return next((name for name in SHARING if re.match(name, module)), module)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler:
+    return Scheduler(config, log)
 
 
 @pytest.hookimpl(trylast=True)

@@ -230,10 +230,28 @@ def resolve(values: Sequence[MeterReport], changes: Changes) -> list[Transaction
     # In the order of their keys, so that two nodes cannot wait for each other.
     locked = Transaction.objects.select_for_update().only(*RESOLVED_FIELDS).order_by("pk")
     found = {row.pk: row for row in locked.filter(pk__in=numbers)} if numbers else {}
-    return [_resolve_one(value, found, changes) for value in values]
+    running = _running(value.station for value in values if value.ref.by_connector and value.readings)
+    return [_resolve_one(value, found, running, changes) for value in values]
 
 
-def _resolve_one(value: MeterReport, found: dict[int, Transaction], changes: Changes) -> Transaction | None:
+def _running(stations: Iterable[str]) -> Sequence[Transaction]:
+    """Read what runs on stations, the newest by its own time first, locked."""
+    wanted = set(stations)
+    if not wanted:
+        return ()
+    rows = Transaction.objects.select_for_update().filter(
+        chargepoint__in=wanted, stop_transaction_timestamp__isnull=True, start_transaction_timestamp__isnull=False
+    )
+    return sorted(
+        rows.only(*RESOLVED_FIELDS, "evse_id").order_by("pk"),
+        key=lambda row: (row.start_transaction_timestamp, row.pk),
+        reverse=True,
+    )
+
+
+def _resolve_one(
+    value: MeterReport, found: dict[int, Transaction], running: Sequence[Transaction], changes: Changes
+) -> Transaction | None:
     ref = value.ref
     if ref.number is not None:
         known = found.get(ref.number)
@@ -242,7 +260,7 @@ def _resolve_one(value: MeterReport, found: dict[int, Transaction], changes: Cha
     if not value.readings:
         return None
     if ref.by_connector:
-        return on_connector(value.station, value.evse_id, max(reading.at for reading in value.readings))
+        return _on_evse(value, running)
     uuid = own_id(ref)
     if uuid is None:
         return None
@@ -266,29 +284,21 @@ def _resolve_one(value: MeterReport, found: dict[int, Transaction], changes: Cha
     return transaction
 
 
+def _on_evse(value: MeterReport, running: Sequence[Transaction]) -> Transaction | None:
+    """Return the newest transaction of an EVSE that had begun by the time of the readings.
+
+    Older ones may be told later, and so may readings from before (TX-08).
+    """
+    latest = max(reading.at for reading in value.readings) + START_SLACK
+    here = (row for row in running if row.chargepoint_id == value.station and row.evse_id == value.evse_id)
+    return next((row for row in here if (at := row.start_transaction_timestamp) and at <= latest), None)
+
+
 def own_id(ref: TransactionRef) -> str | None:
     """Say by what id of its own a station names a transaction that our integer does not find."""
     if ref.uuid is not None:
         return ref.uuid
     return str(ref.number) if ref.number is not None else None
-
-
-def on_connector(station: str, evse_id: int, at: datetime) -> Transaction | None:
-    """Return the newest transaction of an EVSE, by its own time, that is open and had begun by then.
-
-    Older ones may be told later, and so may readings from before (TX-08).
-    """
-    return (
-        Transaction.objects.select_for_update()
-        .filter(
-            chargepoint=station,
-            evse_id=evse_id,
-            stop_transaction_timestamp__isnull=True,
-            start_transaction_timestamp__lte=at + START_SLACK,
-        )
-        .order_by("-start_transaction_timestamp", "-transaction_id")
-        .first()
-    )
 
 
 def move(transaction: Transaction, at: datetime, summary: Summary) -> bool:

@@ -22,6 +22,7 @@ from chargers.values import (
     OFFLINE_AFTER,
     Authorization,
     AuthorizationRequest,
+    EventAnswer,
     MeterReport,
     Started,
     TransactionRef,
@@ -70,10 +71,13 @@ ALL_FIELDS = (
 Key = tuple[str, str]
 
 
-def record(values: Sequence[Event], changes: Changes) -> list[Authorization | None]:
-    """Store events; answer what the token that an event names may do, if it names one (E01.FR.11, E01.FR.12)."""
+def record(values: Sequence[Event], changes: Changes) -> list[EventAnswer]:
+    """Store events; answer what the token that an event names may do, if it names one (E01.FR.11, E01.FR.12).
+
+    The end of a session is answered with its cost, if that is known (I03.FR.02): what the station was told last.
+    """
     batch = _Batch(values, changes)
-    answers = [batch.take(value) for value in values]
+    answers = [EventAnswer(batch.take(value), batch.cost(value)) for value in values]
     batch.store()
     return answers
 
@@ -110,12 +114,13 @@ class _Batch:
             return authorization
         self.known.add((transaction.pk, value.seq_no))
         self._note_event(value, transaction)
-        was_told = transaction.id_tag_id is not None and transaction.evse_id > 0
+        was_told = _can_be_recognised(transaction)
         placed = self._place(transaction, value)
         identified = self._identify(transaction, value, authorization)
-        if authorization is not None and not was_told and transaction.id_tag_id and transaction.evse_id:
-            self.identified.append((_start_of(value, transaction), transaction, authorization))
         told = self._tell(transaction, value)
+        if not was_told and _can_be_recognised(transaction):
+            accepted = authorization or Authorization(AuthorizationStatus.ACCEPTED)
+            self.identified.append((_start_of(value, transaction), transaction, accepted))
         self._read_meters(transaction, value)
         if value.kind == ENDED:
             _end(transaction, value)
@@ -130,6 +135,9 @@ class _Batch:
         created = (value.station, value.uuid) in self.created
         self.changes.note(transactions.TOPIC, transaction.pk, "created" if created else "updated")
         return authorization
+
+    def cost(self, value: Event) -> Decimal | None:
+        return self.rows[value.station, value.uuid].total_cost if value.kind == ENDED else None
 
     def store(self) -> None:
         insert_rows(TransactionEvent, EVENT_FIELDS, self.events)
@@ -374,6 +382,11 @@ def _moment(value: Event) -> datetime:
     return value.at if value.offline else value.received_at
 
 
+def _can_be_recognised(transaction: Transaction) -> bool:
+    """Tell whether it is known which remote start it is of, if any: by that itself, or by who charges where."""
+    return transaction.evse_id > 0 and (transaction.id_tag_id is not None or transaction.remote_start_id is not None)
+
+
 def _start_of(value: Event, transaction: Transaction) -> TransactionStart:
     """Spell an event as the start that it is, in the eyes of what waits for one."""
     return TransactionStart(
@@ -385,6 +398,7 @@ def _start_of(value: Event, transaction: Transaction) -> TransactionStart:
         meter_start=transaction.wh_meter_start,
         at=value.at,
         received_at=value.received_at,
+        remote_start_id=transaction.remote_start_id,
     )
 
 

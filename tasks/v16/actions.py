@@ -2,15 +2,13 @@
 
 from chargers.choices import LimitationKind, OcppVersion
 from tasks import certificates, credentials, firmware, listupdates, logs, triggers
-from tasks.action import DOWNLOAD, UPLOAD, Action, Payload
+from tasks.action import DOWNLOAD, UPLOAD, Action
+from tasks.charging import ITS_TRANSACTION, STORED_PROFILE
 from tasks.reservations import unanswered as unanswered_reservations
 from tasks.v16 import charging, configuration, diagnostics, locallists, reservations, transactions
 from tasks.v16 import firmware as plain_firmware
 
 V16 = OcppVersion.V16
-
-STORED_PROFILE: Payload = {"type": "integer", "description": "a charging profile in store, in place of one told here"}
-ITS_TRANSACTION: Payload = {"type": "integer", "description": "the transaction that a TxProfile is for"}
 
 ACTIONS: tuple[Action, ...] = (
     Action(V16, "CancelReservation", "Give up a reservation."),

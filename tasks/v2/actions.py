@@ -3,19 +3,26 @@
 from chargers.choices import LimitationKind, OcppVersion
 from tasks import certificates, credentials, firmware, listupdates, logs, reports, triggers
 from tasks.action import DOWNLOAD, UPLOAD, Action
+from tasks.charging import ITS_TRANSACTION, STORED_PROFILE
 from tasks.reservations import unanswered as unanswered_reservations
 from tasks.v2 import (
+    charging,
     customers,
     displaymessages,
     locallists,
     monitoring,
     provisioning,
+    publications,
     reservations,
     transactions,
     variables,
 )
 
 REPORT = "The station tells it in messages that follow its answer; how far that is, `report` of `/api/task/<task_id>/` tells."
+PUBLICATION = (
+    "The location is a URL, or the path of a file on the platform's file server. How far it is, "
+    "`/api/firmwarepublication/` tells, and where stations find it once it is published."
+)
 
 
 def actions(version: OcppVersion) -> tuple[Action, ...]:
@@ -34,6 +41,7 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             version,
             "ClearChargingProfile",
             "Remove charging profiles from the station: one by its id, or all that match.",
+            prepare=charging.prepare_clearing,
         ),
         Action(version, "ClearDisplayMessage", "Remove a message from the station's display."),
         Action(version, "ClearVariableMonitoring", "Remove monitors of variables by their ids."),
@@ -69,11 +77,18 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
         Action(
             version,
             "GetChargingProfiles",
-            "Ask which charging profiles the station has.",
+            "Ask which charging profiles the station has, and keep them.",
             fills=("requestId", "chargingProfile"),
+            prepare=charging.prepare_report,
+            unanswered=reports.unanswered,
+            note=f"{REPORT} What it told, `/api/installedprofile/` has.",
         ),
         Action(
-            version, "GetCompositeSchedule", "Read what all charging profiles of an EVSE, or of the station, come to."
+            version,
+            "GetCompositeSchedule",
+            "Read what all charging profiles of an EVSE, or of the station, come to.",
+            renames={"charging_rate_unit_type": "charging_rate_unit"},
+            prepare=charging.prepare_composite,
         ),
         Action(
             version,
@@ -137,14 +152,19 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             version,
             "PublishFirmware",
             "Ask a local controller to fetch a firmware and offer it to its stations.",
+            note=PUBLICATION,
             fills=("requestId",),
+            prepare=publications.prepare_publication,
+            unanswered=publications.unanswered,
         ),
         Action(
             version,
             "RequestStartTransaction",
             "Ask the station to start charging for an id token.",
-            fills=("remoteStartId",),
+            fills=("remoteStartId", "chargingProfile.id"),
+            extras={"charging_profile_id": STORED_PROFILE},
             prepare=transactions.prepare_start,
+            unanswered=charging.start_unanswered,
             while_pending=False,
             note="The transaction that follows tells the `remote_start_id`.",
         ),
@@ -174,7 +194,14 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             needs=lambda payload: [(LimitationKind.LOCAL_LIST, "")],
             unanswered=listupdates.unanswered,
         ),
-        Action(version, "SetChargingProfile", "Limit what the station, an EVSE or a transaction may charge with."),
+        Action(
+            version,
+            "SetChargingProfile",
+            "Limit what the station, an EVSE or a transaction may charge with.",
+            fills=("chargingProfile", "chargingProfile.id"),
+            extras={"charging_profile_id": STORED_PROFILE, "transaction_id": ITS_TRANSACTION},
+            prepare=charging.prepare_setting,
+        ),
         Action(
             version,
             "SetDisplayMessage",
@@ -222,7 +249,12 @@ def actions(version: OcppVersion) -> tuple[Action, ...]:
             needs=triggers.needs,
         ),
         Action(version, "UnlockConnector", "Unlock a connector's cable."),
-        Action(version, "UnpublishFirmware", "Ask a local controller to offer a firmware no longer."),
+        Action(
+            version,
+            "UnpublishFirmware",
+            "Ask a local controller to offer a firmware no longer.",
+            prepare=publications.check_checksum,
+        ),
         Action(
             version,
             "UpdateFirmware",

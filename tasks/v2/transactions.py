@@ -1,8 +1,9 @@
 """Requests about transactions (blocks E, F and I)."""
 
-from chargers.models import ChargePoint, Transaction
 from tasks.action import Draft, Payload
 from tasks.schemas import InvalidBody
+from tasks.v2 import charging
+from tasks.v2.names import station_id
 from tasks.v2.tokens import group_of
 
 # What `transaction_id` may be; for the documentation.
@@ -12,16 +13,8 @@ MAX_NUMBER = 2**31 - 1
 
 
 def prepare_start(draft: Draft) -> Payload:
-    """Complete a remote start (F01, F02): its number, and the group that a reservation may be for."""
-    asked = draft.payload
-    profile = asked.get("chargingProfile")
-    problems: dict[str, list[str]] = {}
-    if profile is not None and profile["chargingProfilePurpose"] != "TxProfile":
-        problems["charging_profile.charging_profile_purpose"] = ["must be TxProfile"]
-    if profile is not None and "transactionId" in profile:
-        problems["charging_profile.transaction_id"] = ["names a transaction, and this one has yet to begin"]
-    if problems:
-        raise InvalidBody(problems)
+    """Complete a remote start (F01, F02, K05): its number, the group that a reservation may be for, its profile."""
+    asked = charging.with_profile(draft)
     # The command's own id makes one that no other has; some stations read 32 bits.
     number = asked.get("remoteStartId", draft.command_id.int % MAX_NUMBER + 1)
     sent = {**asked, "remoteStartId": number}
@@ -41,11 +34,3 @@ def prepare_cost(draft: Draft) -> Payload:
     if draft.payload["totalCost"] < 0:
         raise InvalidBody({"total_cost": ["must not be below 0"]})
     return name_as_the_station_does(draft)
-
-
-def station_id(station: ChargePoint, named: str) -> str:
-    """Return the id by which a station knows one of its transactions; an unknown one is taken as given."""
-    mine = Transaction.objects.filter(chargepoint=station, uuid__isnull=False)
-    if named.isascii() and named.isdecimal() and len(named) < 19 and not mine.filter(uuid=named).exists():
-        return mine.filter(pk=int(named)).values_list("uuid", flat=True).first() or named
-    return named

@@ -9,6 +9,8 @@ from chargers.choices import CertificateUse, OcppVersion
 from chargers.models import (
     Certificate,
     ChargePoint,
+    ChargingLimit,
+    ChargingNeeds,
     ChargingProfile,
     CompositeSchedule,
     Connector,
@@ -16,6 +18,8 @@ from chargers.models import (
     Deviation,
     DisplayMessage,
     Event,
+    EVSchedule,
+    FirmwarePublication,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -157,6 +161,11 @@ def monitor(of: ChargePoint, number: int = 1, **fields: Any) -> VariableMonitor:
 REPORTS = [{"status": "Odd <b>1</b>", "at": NOON.isoformat(), "received_at": NOON.isoformat()}]
 
 
+def firmware_publication(of: ChargePoint, **fields: Any) -> FirmwarePublication:
+    defaults = {"status_at": NOON, "waits_from": NOON, "asked_at": NOON, "reports": REPORTS}
+    return FirmwarePublication.objects.create(chargepoint=of, **{**defaults, **fields})
+
+
 def firmware_update(of: ChargePoint, **fields: Any) -> FirmwareUpdate:
     defaults = {"status_at": NOON, "waits_from": NOON, "asked_at": NOON, "reports": REPORTS}
     return FirmwareUpdate.objects.create(chargepoint=of, **{**defaults, **fields})
@@ -182,6 +191,21 @@ def charging_profile(**fields: Any) -> ChargingProfile:
 def installed_profile(of: ChargePoint, number: int = 1, **fields: Any) -> InstalledProfile:
     placed = {"evse_id": 0, "chargingprofile_id": number, "since": NOON}
     return InstalledProfile.objects.create(chargepoint=of, **{**CONTENT, **placed, **fields})
+
+
+def charging_limit(of: ChargePoint, **fields: Any) -> ChargingLimit:
+    told = {"evse_id": 0, "source": "EMS", "schedules": [SCHEDULE], "received_at": NOON}
+    return ChargingLimit.objects.create(chargepoint=of, **{**told, **fields})
+
+
+def charging_needs(of: ChargePoint, **fields: Any) -> ChargingNeeds:
+    told = {"evse_id": 1, "requested_energy_transfer": "DC", "status": "Accepted", "received_at": NOON}
+    return ChargingNeeds.objects.create(chargepoint=of, **{"parameters": {"ev_max_current": 125}, **told, **fields})
+
+
+def ev_schedule(of: ChargePoint, **fields: Any) -> EVSchedule:
+    told = {"evse_id": 1, "time_base": NOON, "schedule": SCHEDULE, "within_limits": True, "received_at": NOON}
+    return EVSchedule.objects.create(chargepoint=of, **{**told, **fields})
 
 
 def composite_schedule(of: ChargePoint, **fields: Any) -> CompositeSchedule:

@@ -66,6 +66,7 @@ def filled() -> dict[str, Any]:
             StoredFile("logs/CP001/1/a.log", 1, rows.NOON),
             Belonging(FileKind.LOG, rows.log_upload(station), station.pk),
         ),
+        "FirmwarePublication": rows.firmware_publication(station),
         "FirmwareUpdate": rows.firmware_update(station),
         "LogUpload": rows.log_upload(station),
         "Location": rows.location(latitude="1", longitude="2"),

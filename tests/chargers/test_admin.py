@@ -87,6 +87,9 @@ def fill(number: int = 0) -> None:
     rows.charging_profile()
     rows.installed_profile(station, transaction=transaction)
     rows.composite_schedule(station)
+    rows.charging_limit(station)
+    rows.charging_needs(station, transaction=transaction)
+    rows.ev_schedule(station, transaction=transaction)
     command = rows.command(
         station, requested_by=owner, error={"code": "GenericError", "description": "no", "details": {}}
     )
@@ -97,6 +100,7 @@ def fill(number: int = 0) -> None:
     rows.monitor(station)
     rows.display_message(station)
     rows.firmware_update(station, asked_by=owner, command_id=uuid4())
+    rows.firmware_publication(station, asked_by=owner)
     rows.log_upload(station, asked_by=owner)
 
 

@@ -13,6 +13,7 @@ from chargers.changes import Changes
 from chargers.choices import AuthorizationStatus, TransactionFlag
 from chargers.models import ChargePoint, Connector, IdTag, MeterValue, Transaction, TransactionEvent, Variable
 from chargers.services import transactionevents
+from chargers.values import EventAnswer
 from tests.chargers import told
 from tests.chargers.told import an_event, at, event
 
@@ -199,7 +200,10 @@ def test_a_token_charges_no_more_often_than_it_may_also_within_a_batch() -> None
     told.station("CP2")
     values = [an_event("Started", 0, 0, 1000, id_token="TAG1", station=name) for name in ("CP1", "CP2")]
     answers = transactionevents.record(values, Changes())
-    assert [answer and answer.status for answer in answers] == [Status.ACCEPTED, Status.CONCURRENT_TX]
+    assert [each.authorization and each.authorization.status for each in answers] == [
+        Status.ACCEPTED,
+        Status.CONCURRENT_TX,
+    ]
 
 
 def test_a_token_named_in_each_event_counts_once() -> None:
@@ -255,6 +259,14 @@ def test_what_an_event_tells_is_kept() -> None:
     assert (row.remote_start_id, row.reservation_id, row.time_spent_charging) == (7, 3, 300)
     kept = TransactionEvent.objects.values_list("id_token", "evse_id", "number_of_phases_used", "cable_max_current")
     assert list(kept) == [("TAG1", 1, None, None), ("", 1, 3, 32)]
+
+
+def test_the_end_is_answered_with_the_cost_that_is_known() -> None:
+    event("Started", 0, 0)
+    assert transactionevents.record([an_event("Updated", 1, 1)], Changes()) == [EventAnswer(None)]
+    Transaction.objects.update(total_cost=Decimal("3.5"))
+    answers = transactionevents.record([an_event("Updated", 2, 2), an_event("Ended", 3, 3)], Changes())
+    assert answers == [EventAnswer(None), EventAnswer(None, Decimal("3.5"))]
 
 
 def test_a_session_without_a_reading_is_flagged() -> None:

@@ -124,7 +124,7 @@ def event(
     """Tell one event in a batch of its own; return what the token that it names is told."""
     values = [an_event(kind, seq_no, minute, *meter, **members)]
     [answer] = transactionevents.record(values, changes if changes is not None else Changes())
-    return answer
+    return answer.authorization
 
 
 def energy(value: float | str, **members: Any) -> Sample:

@@ -68,7 +68,9 @@ class Variables:
         if not operator:
             self.bare.add(name)
         if operator == ":+":
-            return self.text(argument) if self.values.get(name) else ""
+            # Docker resolves it in either case, and warns of what is not set.
+            replacement = self.text(argument)
+            return replacement if self.values.get(name) else ""
         if value := self.values.get(name):
             return value
         if operator == ":?":

@@ -74,6 +74,13 @@ def running(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     return [process for process in processes if status(process) not in ("ended", psutil.STATUS_ZOMBIE)]
 
 
+def command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
+
+
 def status(process: psutil.Process) -> str:
     try:
         return str(process.status())
@@ -129,7 +136,11 @@ class Platform:
 
     def child(self, words: str) -> psutil.Process:
         """Return the first child whose command line contains `words`."""
-        return next(process for process in self.processes() if words in " ".join(process.cmdline()))
+        return next(process for process in self.processes() if words in command_line(process))
+
+    def has(self, words: str) -> bool:
+        """Tell whether there is such a child."""
+        return any(words in command_line(process) for process in self.processes())
 
     def wait_until_ended(self) -> int:
         """Wait for the launcher's end; return its exit code."""

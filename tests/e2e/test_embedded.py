@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import StartPlatform
-from tests.e2e.launcher import Platform, closed, running, shared_platform, wait_until
+from tests.e2e.launcher import START_TIMEOUT, Platform, closed, running, shared_platform, wait_until
 from tests.e2e.storage import PASSWORD, own_storage
 
 # A second start takes 2 to 4 seconds on two idle cores; a busy machine may take longer.
@@ -135,7 +135,11 @@ def test_killing_the_launcher_leaves_no_process(platform: Platform, start_platfo
 @pytest.mark.parametrize("name", ["csms", "daphne", "celery", "ftp_server"])
 def test_the_end_of_one_process_is_the_end_of_all(start_platform: StartPlatform, name: str) -> None:
     platform = start_platform()
-    platform.wait_until_ready()
+    if name == "csms":
+        platform.wait_until_ready()
+    else:
+        # It may end while it still starts.
+        wait_until(lambda: platform.has(f"-m {name}"), START_TIMEOUT, platform.text)
     processes = platform.processes()
 
     platform.child(f"-m {name}").kill()

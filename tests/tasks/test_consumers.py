@@ -148,6 +148,7 @@ async def test_an_update_carries_the_very_object_that_rest_answers() -> None:
         reservation = rows.reservation(station, connector=connector)
         event = rows.security_event(station)
         update, upload = rows.firmware_update(station), rows.log_upload(station)
+        publication = rows.firmware_publication(station)
         profile = rows.installed_profile(station)
         return token(), {
             "chargepoint": ("CP001", "/api/chargepoint/CP001/"),
@@ -156,6 +157,7 @@ async def test_an_update_carries_the_very_object_that_rest_answers() -> None:
             "reservation": (reservation.pk, "/api/reservation/CP001/"),
             "chargingprofile": (profile.pk, f"/api/installedprofile/{profile.pk}/"),
             "securityevent": (event.pk, f"/api/securityevent/{event.pk}/"),
+            "firmwarepublication": (publication.pk, f"/api/firmwarepublication/{publication.pk}/"),
             "firmwareupdate": (update.pk, f"/api/firmwareupdate/{update.pk}/"),
             "logupload": (upload.pk, f"/api/logupload/{upload.pk}/"),
             "tasks": (command.pk, f"/api/task/{command.pk}/"),

@@ -9,6 +9,7 @@ from csms.versions.base import Version, together
 from csms.versions.v2 import (
     availability,
     certificates,
+    charging,
     contracts,
     customers,
     displaymessages,
@@ -17,6 +18,7 @@ from csms.versions.v2 import (
     monitoring,
     networkprofiles,
     provisioning,
+    publications,
     remote,
     reports,
     reservations,
@@ -29,6 +31,7 @@ from csms.versions.v2 import (
 MODULES = (
     availability,
     certificates,
+    charging,
     contracts,
     customers,
     displaymessages,
@@ -37,6 +40,7 @@ MODULES = (
     monitoring,
     networkprofiles,
     provisioning,
+    publications,
     remote,
     reports,
     reservations,
@@ -58,6 +62,7 @@ def version(name: OcppVersion) -> Version:
         before_accepted=frozenset({"BootNotification", "SecurityEventNotification"}),
         error_codes={},
         triggered=triggers.TRIGGERED,
+        dispensable=charging.DISPENSABLE,
         # B02.FR.02.
         reported={"GetBaseReport": "NotifyReport", "GetReport": "NotifyReport"},
         greetings=triggers.greetings,

@@ -7,15 +7,18 @@ from chargers.services import transactions
 from chargers.values import CostTold, RemoteStartAnswer, TransactionGone
 from csms.intake import Work
 from csms.versions.base import Context, Effect, Payload
+from csms.versions.v2 import charging
 
 
 def keep_start(request: Payload, answer: Payload, context: Context) -> list[Work]:
-    """Match a transaction that had begun before, when the cable was plugged in (F01.FR.13)."""
-    uuid = answer.get("transactionId")
-    if answer["status"] != "Accepted" or not uuid:
+    """Match a transaction that had begun before, when the cable was plugged in (F01.FR.13); keep its profile (K05)."""
+    if answer["status"] != "Accepted":
         return []
+    uuid, profile = answer.get("transactionId"), charging.keep_start(request, context)
+    if not uuid:
+        return profile
     told = RemoteStartAnswer(context.station, request["remoteStartId"], uuid, context.received_at)
-    return [(transactions.follow, told)]
+    return [(transactions.follow, told), *profile]
 
 
 def keep_cost(request: Payload, answer: Payload, context: Context) -> list[Work]:

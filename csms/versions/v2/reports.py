@@ -39,12 +39,11 @@ def part(payload: Payload, kind: ReportKind, content: Any, context: Context) -> 
     )
 
 
-# Of each command that asks for a report.
+# Of commands that ask for a report and whose answer changes nothing else.
 EFFECTS: Mapping[str, Effect] = dict.fromkeys(
     (
         "CustomerInformation",
         "GetBaseReport",
-        "GetChargingProfiles",
         "GetDisplayMessages",
         "GetMonitoringReport",
         "GetReport",

@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 
 from chargers.services import idtags, metervalues, transactionevents
-from chargers.values import NO_TRANSACTION, Authorization, AuthorizationRequest, MeterReport, TransactionEvent
+from chargers.values import (
+    NO_TRANSACTION,
+    Authorization,
+    AuthorizationRequest,
+    EventAnswer,
+    MeterReport,
+    TransactionEvent,
+    TransactionRef,
+)
 from csms.errors import ErrorCode, RpcError
 from csms.versions.base import Context, Handler, Payload
 from csms.versions.v2 import contracts
@@ -57,18 +65,24 @@ def transaction_event(payload: Payload, context: Context) -> TransactionEvent:
     )
 
 
-def transaction_answered(result: Authorization | None, context: Context) -> Payload:
-    return {"idTokenInfo": id_token_info(result)} if result else {}
+def transaction_answered(result: EventAnswer, context: Context) -> Payload:
+    answer: Payload = {}
+    if result.total_cost is not None:
+        answer["totalCost"] = float(result.total_cost)
+    if result.authorization is not None:
+        answer["idTokenInfo"] = id_token_info(result.authorization)
+    return answer
 
 
 def meter_values(payload: Payload, context: Context) -> MeterReport:
+    evse = number(payload, "evseId")
     return MeterReport(
         station=context.station,
         ocpp_version=context.version,
-        evse_id=number(payload, "evseId"),
+        evse_id=evse,
         connector_id=0,
-        # Readings of a transaction come with its events (J02).
-        ref=NO_TRANSACTION,
+        # Readings of a transaction come with its events (J02), but for some stations (V2-11).
+        ref=TransactionRef(by_connector=True) if evse else NO_TRANSACTION,
         readings=readings(payload.get("meterValue", ()), context),
         received_at=context.received_at,
     )

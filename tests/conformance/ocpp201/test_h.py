@@ -84,12 +84,6 @@ async def test_tc_h_17_csms_cancel(central: Central, station: Station201) -> Non
     assert await the_reservation(central) == "Cancelled"
 
 
-async def test_tc_h_18_csms_cancel_rejected(central: Central, station: Station201) -> None:
-    station.answers["CancelReservation"] = {"status": "Rejected"}
-    assert await central.ask("CancelReservation", reservation_id=77) == {"status": "Rejected"}
-    assert await central.rows("reservation") == []
-
-
 async def test_tc_h_19_csms_used_by_the_group(central: Central, station: Station201) -> None:
     group, one, two = await states.family(central)
     request = await reserve(central, station, one, evse_id=1)

@@ -17,3 +17,11 @@ async def test_tc_i_01_csms_running_cost_by_cost_updated(central: Central, stati
         {"totalCost": 1.25, "transactionId": transaction_id},
     ]
     assert (await the_transaction(central))["total_cost"] == 1.25
+
+
+async def test_tc_i_02_csms_final_cost_with_the_end(central: Central, station: Station201) -> None:
+    transaction_id = await states.energy_transfer_started(station, await driver(central))
+    await central.ask("CostUpdated", total_cost=2.5, transaction_id=transaction_id)
+    await states.ev_connected_post_session(station)
+    await station.status(1, "Available")
+    assert await station.ended("EVCommunicationLost", charging_state="Idle") == {"totalCost": 2.5}

@@ -14,6 +14,7 @@ from tests.simulator.station import Payload
 from tests.simulator.v2 import Station201, token
 
 LOCATION = "https://files.example.org/firmware.bin"
+CHECKSUM = "d41d8cd98f00b204e9800998ecf8427e"
 VERIFIED = ("Downloading", "Downloaded", "SignatureVerified")
 REBOOTING = ("Installing", "InstallRebooting")
 
@@ -149,3 +150,61 @@ async def test_tc_l_13_csms_ongoing_transaction(central: Central, station: Stati
     await installs(central, station, number, *VERIFIED, reported=["DownloadScheduled"])
     [shown] = await central.rows("transaction")
     assert shown["transaction_status"] == "Finished"
+
+
+async def published(central: Central, station: Station201, *words: str) -> None:
+    """Let the station, a local controller, publish a firmware as far as it says."""
+    station.answers["PublishFirmware"] = ACCEPTED
+    assert await central.ask("PublishFirmware", location=LOCATION, checksum=CHECKSUM) == ACCEPTED
+    request = sent(station, "PublishFirmware")[-1]
+    number = request["requestId"]
+    assert request == {"location": LOCATION, "checksum": CHECKSUM, "requestId": number}
+    for word in words:
+        where = {"location": [LOCATION]} if word == "Published" else {}
+        told = {"requestId": number, "status": word, **where}
+        assert await station.call("PublishFirmwareStatusNotification", told) == {}
+    assert await publication(central) == words[-1]
+
+
+async def publication(central: Central) -> str:
+    [job] = await central.rows("firmwarepublication")
+    return str(job["status"])
+
+
+async def test_tc_l_17_csms_published(central: Central, station: Station201) -> None:
+    await published(central, station, "Downloading", "Downloaded", "ChecksumVerified", "Published")
+    [job] = await central.rows("firmwarepublication")
+    assert job["locations"] == [LOCATION]
+
+
+async def test_tc_l_19_csms_invalid_checksum(central: Central, station: Station201) -> None:
+    await published(central, station, "Downloading", "Downloaded", "InvalidChecksum")
+
+
+async def test_tc_l_20_csms_publish_failed(central: Central, station: Station201) -> None:
+    await published(central, station, "Downloading", "Downloaded", "ChecksumVerified", "PublishFailed")
+
+
+async def test_tc_l_24_csms_publish_download_failed(central: Central, station: Station201) -> None:
+    await published(central, station, "Downloading", "DownloadFailed")
+
+
+async def unpublishes(central: Central, station: Station201, status: str) -> str:
+    """Publish a firmware and take it back; return what is believed of it."""
+    await published(central, station, "Downloading", "Downloaded", "ChecksumVerified", "Published")
+    station.answers["UnpublishFirmware"] = {"status": status}
+    assert await central.ask("UnpublishFirmware", checksum=CHECKSUM) == {"status": status}
+    assert sent(station, "UnpublishFirmware") == [{"checksum": CHECKSUM}]
+    return await publication(central)
+
+
+async def test_tc_l_21_csms_unpublished(central: Central, station: Station201) -> None:
+    assert await unpublishes(central, station, "Unpublished") == "Unpublished"
+
+
+async def test_tc_l_22_csms_unpublish_no_firmware(central: Central, station: Station201) -> None:
+    assert await unpublishes(central, station, "NoFirmware") == "Unpublished"
+
+
+async def test_tc_l_23_csms_unpublish_download_ongoing(central: Central, station: Station201) -> None:
+    assert await unpublishes(central, station, "DownloadOngoing") == "Published"

@@ -81,8 +81,10 @@ async def test_a_refused_remote_start_matches_nothing(station: Station201, query
 async def test_a_remote_start_takes_a_profile_of_the_transaction_to_come_only(
     station: Station201, profile: dict[str, Any], field: str
 ) -> None:
+    schedule = {"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 16}]}
+    told = {"stackLevel": 0, "chargingProfileKind": "Relative", "chargingSchedule": [schedule], **profile}
     with pytest.raises(InvalidBody) as caught:
-        await operator.perform("RequestStartTransaction", {"idToken": TAG, "chargingProfile": profile})
+        await operator.perform("RequestStartTransaction", {"idToken": TAG, "chargingProfile": told})
     assert list(caught.value.fields) == [field]
 
 

@@ -84,6 +84,15 @@ async def test_a_cancelled_reservation_is_over(station: Station201, query: Query
     assert await query(statuses) == [(1, "Cancelled")]
 
 
+async def test_a_cancellation_that_is_refused_tells_that_the_station_has_none(
+    station: Station201, query: Query
+) -> None:
+    await reserve(evseId=1)
+    station.answers["CancelReservation"] = {"status": "Rejected"}
+    await operator.perform("CancelReservation", {"reservationId": 1})
+    assert await query(statuses) == [(1, "Removed")]
+
+
 @pytest.mark.parametrize("status", ["Expired", "Removed"])
 async def test_a_station_tells_that_a_reservation_is_over(station: Station201, query: Query, status: str) -> None:
     await reserve(evseId=1)
