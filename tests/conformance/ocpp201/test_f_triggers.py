@@ -76,3 +76,16 @@ async def test_tc_f_27_csms_trigger_not_implemented(central: Central, station: S
     await trigger(central, station, "SignCombinedCertificate", status="NotImplemented")
     [limitation] = (await central.chargepoint())["limitations"]
     assert (limitation["kind"], limitation["subject"]) == ("trigger", "SignCombinedCertificate")
+
+
+async def test_tc_f_15_csms_trigger_log_status_notification_idle(central: Central, station: Station201) -> None:
+    await trigger(central, station, "LogStatusNotification")
+    assert await station.call("LogStatusNotification", {"status": "Idle"}) == {}
+    # Nothing was under way, and nothing is made up.
+    assert await central.rows("logupload") == []
+
+
+async def test_tc_f_18_csms_trigger_firmware_status_notification_idle(central: Central, station: Station201) -> None:
+    await trigger(central, station, "FirmwareStatusNotification")
+    assert await station.call("FirmwareStatusNotification", {"status": "Idle"}) == {}
+    assert await central.rows("firmwareupdate") == []

@@ -232,3 +232,22 @@ async def test_tc_n_63_csms_clear_customer_information_by_certificate(central: C
     }
     request = await customer(central, living, report=True, clear=True, data=["one"], customer_certificate=certificate)
     assert request["customerCertificate"]["serialNumber"] == "c3"
+
+
+async def test_tc_n_46_csms_clear_customer_information_and_update_the_local_list(
+    central: Central, living: Station201
+) -> None:
+    tag = await central.tag("VALID")
+    id_token = {"id_token": tag, "type": "ISO14443"}
+    entry = {"id_token": id_token, "id_token_info": {"status": "Accepted"}}
+    await central.ask("SendLocalList", update_type="Full", local_authorization_list=[entry])
+    await central.ask("CustomerInformation", report=True, clear=True, id_token=id_token)
+    [request] = sent(living, "CustomerInformation")
+    await complete(central, request["requestId"])
+    gone = [{"id_token": id_token}]
+    answer = await central.ask("SendLocalList", update_type="Differential", local_authorization_list=gone)
+    assert answer == {"status": "Accepted"}
+    full, update = sent(living, "SendLocalList")
+    assert update["updateType"] == "Differential"
+    assert update["versionNumber"] > full["versionNumber"]
+    assert update["localAuthorizationList"] == [{"idToken": {"idToken": tag, "type": "ISO14443"}}]
