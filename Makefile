@@ -55,12 +55,13 @@ demo: $(VENV)/.installed-dev  ## Connect a small fleet of simulated stations to 
 	@exec $(RUN) -m tests.simulator.demo
 
 test: $(VENV)/.installed-dev  ## Run the tests; ARGS="-k name" picks some
-	PYTHONASYNCIODEBUG=1 $(RUN) -m pytest -n logical --maxprocesses 8 --dist loadfile $(ARGS)
+	PYTHONASYNCIODEBUG=1 $(RUN) -m pytest -n auto --maxprocesses 12 --no-loadscope-reorder $(ARGS)
 
-lint: $(VENV)/.installed-dev  ## Check style, import directions, types, migrations and the OpenAPI schema
+lint: $(VENV)/.installed-dev  ## Check style, import directions, shell scripts, types, migrations and the OpenAPI schema
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/shellcheck .ci/run elk/*.sh filebrowser/*.sh tests/deployment/*.sh
 	$(RUN) -m mypy
 	$(RUN) manage.py check
 	$(RUN) manage.py makemigrations --check --dry-run

@@ -137,6 +137,31 @@ REQUESTS_2: dict[str, Payload] = {
             {"id_token": {"id_token": TAG, "type": "ISO14443"}, "id_token_info": {"status": "Accepted"}}
         ]
     },
+    "CustomerInformation": {"report": True, "clear": False, "id_token": {"id_token": TAG, "type": "ISO14443"}},
+    "SetNetworkProfile": {
+        "configuration_slot": 1,
+        "connection_data": {
+            "ocpp_version": "OCPP20",
+            "ocpp_transport": "JSON",
+            "ocpp_csms_url": "wss://csms.example.com/ws/ocpp",
+            "message_timeout": 30,
+            "security_profile": 2,
+            "ocpp_interface": "Wired0",
+        },
+    },
+    "SetVariables": {
+        "set_variable_data": [
+            {
+                "attribute_value": "60",
+                "component": {"name": "OCPPCommCtrlr"},
+                "variable": {"name": "OfflineThreshold"},
+            }
+        ]
+    },
+    "GetVariables": {
+        "get_variable_data": [{"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "OfflineThreshold"}}]
+    },
+    "TriggerMessage": {"requested_message": "StatusNotification", "evse": {"id": 1, "connector_id": 1}},
     "SetVariableMonitoring": {
         "set_monitoring_data": [
             {

@@ -22,13 +22,20 @@ from chargers.choices import (
     CertificateUse,
     ChargingProfilePurpose,
     ConnectorStatus,
+    DisplayMessageStatus,
+    EventTrigger,
     FirmwareUpdateStatus,
     LogType,
     LogUploadStatus,
+    MessagePriority,
+    MessageState,
+    MonitorType,
+    Mutability,
     OcppVersion,
     RegistrationStatus,
     ReservationStatus,
     TransactionStatus,
+    VariableAttribute,
 )
 from tasks.models import CommandStatus
 
@@ -207,7 +214,40 @@ class LocalLists(filters.FilterSet):
 class Variables(filters.FilterSet):
     chargepoint_id = StationFilter()
     component = TextFilter()
+    component_instance = TextFilter()
+    evse_id = CountFilter()
+    connector_id = CountFilter(field_name="connectorid")
     variable = TextFilter()
+    variable_instance = TextFilter()
+    attribute = filters.ChoiceFilter(choices=VariableAttribute.choices)
+    mutability = filters.ChoiceFilter(choices=Mutability.choices)
+    reboot_required = FlagFilter()
+
+
+class Events(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    component = TextFilter()
+    variable = TextFilter()
+    evse_id = CountFilter()
+    trigger = filters.ChoiceFilter(choices=EventTrigger.choices)
+    severity = CountFilter(lookup_expr="lte", label="As severe as this or more; 0 is the most severe.")
+    cleared = FlagFilter(label="Whether it tells that an alarm is over.")
+    after = MomentFilter(field_name="timestamp", lookup_expr="gte", label="Happened at this time or later.")
+    before = MomentFilter(field_name="timestamp", lookup_expr="lt", label="Happened before this time.")
+
+
+class DisplayMessages(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    status = filters.ChoiceFilter(choices=DisplayMessageStatus.choices)
+    priority = filters.ChoiceFilter(choices=MessagePriority.choices)
+    state = filters.ChoiceFilter(choices=MessageState.choices)
+
+
+class VariableMonitors(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    component = TextFilter()
+    variable = TextFilter()
+    type = filters.ChoiceFilter(choices=MonitorType.choices)
 
 
 class Statuses(filters.FilterSet):

@@ -12,7 +12,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers import choices, representation
-from tasks.models import CommandStatus
+from tasks.models import CommandStatus, ReportKind, ReportStatus
 from tasks.updates import represent_command
 from tasks.v16 import charging
 
@@ -127,6 +127,9 @@ class Certificate(Representation):
     serial_number = serializers.CharField(help_text="hexadecimal")
     not_after = Moment(help_text="when it expires")
     certificate_hash_data = CertificateHashData(allow_null=True, help_text="what DeleteCertificate names it by")
+    child_certificate_hash_data = CertificateHashData(
+        many=True, help_text="the certificates between it and its root, as the station names them"
+    )
     pem = serializers.CharField(help_text="the certificate, or the chain of a station's own")
     csr = serializers.CharField(help_text="the signing request")
     attempts = serializers.IntegerField(help_text="to sign it, or to bring it to the station")
@@ -405,6 +408,84 @@ class Location(Representation):
     time_zone = serializers.CharField(help_text="IANA name, such as `Europe/Athens`")
 
 
+class VariableCharacteristics(serializers.Serializer):
+    """What values a variable may have; members that were not told are left out."""
+
+    unit = serializers.CharField(required=False)
+    data_type = serializers.CharField(required=False, help_text="such as `integer` or `OptionList`")
+    min_limit = serializers.FloatField(required=False)
+    max_limit = serializers.FloatField(required=False)
+    values_list = serializers.CharField(required=False, help_text="separated by commas")
+    supports_monitoring = serializers.BooleanField(required=False)
+
+
+class OfVariable(serializers.Serializer):
+    """What is about a variable of a station."""
+
+    chargepoint_id = serializers.CharField()
+    component = serializers.CharField()
+    component_instance = serializers.CharField()
+    evse_id = serializers.IntegerField(help_text="0 for the station itself")
+    connector_id = serializers.IntegerField()
+    variable = serializers.CharField()
+    variable_instance = serializers.CharField()
+
+
+class Event(OfVariable, Representation):
+    represent = staticmethod(representation.event)
+
+    id = serializers.IntegerField()
+    event_id = serializers.IntegerField(help_text="the station's own number")
+    trigger = serializers.ChoiceField(choices=choices.EventTrigger.choices)
+    notification = serializers.ChoiceField(choices=choices.EventNotification.choices)
+    monitor_id = serializers.IntegerField(allow_null=True)
+    severity = serializers.IntegerField(allow_null=True, help_text="from 0, danger, to 9, debug: its monitor's")
+    actual_value = serializers.CharField()
+    cause = serializers.IntegerField(allow_null=True, help_text="`event_id` of the event that caused it")
+    tech_code = serializers.CharField()
+    tech_info = serializers.CharField()
+    transaction_uuid = serializers.CharField(help_text="the station's own id of the transaction it belongs to")
+    cleared = serializers.BooleanField(help_text="whether it tells that an alarm is over")
+    cleared_at = Moment(help_text="since when the alarm is over")
+    timestamp = serializers.DateTimeField()
+    timestamp_raw = serializers.CharField(help_text="what the station sent, where it could not be taken as it is")
+    received_at = serializers.DateTimeField()
+
+
+class DisplayMessage(Representation):
+    represent = staticmethod(representation.displaymessage)
+
+    id = serializers.IntegerField()
+    chargepoint_id = serializers.CharField()
+    message_id = serializers.IntegerField(help_text="the station's number, which ClearDisplayMessage names it by")
+    status = serializers.ChoiceField(choices=choices.DisplayMessageStatus.choices)
+    priority = serializers.ChoiceField(choices=choices.MessagePriority.choices)
+    state = serializers.ChoiceField(
+        choices=choices.MessageState.choices, allow_null=True, help_text="of the station while it is shown; any if null"
+    )
+    start_date_time = Moment()
+    end_date_time = Moment()
+    transaction_uuid = serializers.CharField(help_text="the station's own id of the transaction it is shown for")
+    format = serializers.ChoiceField(choices=choices.MessageFormat.choices)
+    language = serializers.CharField(help_text="RFC 5646, such as `en`")
+    content = serializers.CharField()
+    display = serializers.CharField(help_text="the component that shows it, the main display if empty")
+    evse_id = serializers.IntegerField(help_text="of that component; 0 for the station's")
+    told_at = serializers.DateTimeField(help_text="when the station last told or accepted it")
+
+
+class VariableMonitor(OfVariable, Representation):
+    represent = staticmethod(representation.variablemonitor)
+
+    id = serializers.IntegerField()
+    monitor_id = serializers.IntegerField(help_text="the station's number, which ClearVariableMonitoring names it by")
+    type = serializers.ChoiceField(choices=choices.MonitorType.choices)
+    value = serializers.FloatField(help_text="threshold, change, or seconds, by its type")
+    severity = serializers.IntegerField(help_text="from 0, danger, to 9, debug")
+    transaction = serializers.BooleanField(help_text="whether it watches during transactions only")
+    told_at = serializers.DateTimeField(help_text="when the station last told or accepted it")
+
+
 class Variable(Representation):
     represent = staticmethod(representation.variable)
 
@@ -418,6 +499,10 @@ class Variable(Representation):
     attribute = serializers.CharField()
     value = serializers.CharField(allow_null=True, help_text="null where it is unset or write-only")
     mutability = serializers.ChoiceField(choices=choices.Mutability.choices)
+    persistent = serializers.BooleanField(allow_null=True, help_text="whether it survives a power loss")
+    constant = serializers.BooleanField(allow_null=True, help_text="whether it never changes")
+    characteristics = VariableCharacteristics(help_text="empty where they were not told")
+    reboot_required = serializers.BooleanField(help_text="whether the value is in force after the next boot only")
     read_at = serializers.DateTimeField(help_text="when the station last told or accepted it")
 
 
@@ -506,6 +591,22 @@ class CommandError(serializers.Serializer):
     details = AnyObject()
 
 
+class CommandReport(serializers.Serializer):
+    """What a station tells in messages of their own after its answer."""
+
+    kind = serializers.ChoiceField(choices=ReportKind.choices)
+    request_id = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=ReportStatus.choices)
+    parts = serializers.IntegerField(help_text="how many parts have come")
+    missing = serializers.ListField(
+        child=serializers.IntegerField(), help_text="the numbers of those that have not, the first hundred of them"
+    )
+    content = serializers.ListField(
+        child=AnyObject(), allow_null=True, help_text="what the parts tell, where no resource has it"
+    )
+    finished_at = Moment()
+
+
 class Command(Representation):
     represent = staticmethod(represent_command)
 
@@ -518,6 +619,7 @@ class Command(Representation):
     response = AnyObject(allow_null=True, help_text="the station's answer as it came")
     error = CommandError(allow_null=True)
     calls = serializers.ListField(child=AnyObject(), help_text="each CALL, where one was not enough")
+    report = CommandReport(allow_null=True, help_text="how far the report is that it asked for")
     requested_by = serializers.CharField(allow_null=True, help_text="username")
     created_at = serializers.DateTimeField()
     sent_at = Moment()

@@ -27,6 +27,8 @@ from chargers.models import (
     ChargingProfile,
     CompositeSchedule,
     Connector,
+    DisplayMessage,
+    Event,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -37,10 +39,11 @@ from chargers.models import (
     StatusNotification,
     Transaction,
     Variable,
+    VariableMonitor,
 )
 from chargers.models.idtag import tag_key
 from chargers.models.station import identity_key
-from chargers.services import connectors, firmware, installedprofiles, logs, reservations, security, stations
+from chargers.services import connectors, events, firmware, installedprofiles, logs, reservations, security, stations
 from tasks import commands, updates
 from tasks.models import Command
 
@@ -308,6 +311,55 @@ class VariableResource(Listed, Resource):
         return Variable.objects.all()
 
 
+class EventResource(Listed, Readable, Resource):
+    """What a station noticed of one of its variables, newest first; an alarm that is over says since when.
+
+    A deleted station's are kept.
+    """
+
+    tag = "stations"
+    noun = "an event"
+    summaries = {"list": "List the events of stations"}
+    topic = events.TOPIC
+    serializer_class = representations.Event
+    filterset_class = filters.Events
+    lookup_url_kwarg = "event"
+    key = staticmethod(int)
+    ordering = ("-id",)
+    ordering_fields = ("timestamp", "received_at", "chargepoint_id", "severity")
+
+    def get_queryset(self) -> QuerySet[Event]:
+        return Event.objects.all()
+
+
+class DisplayMessageResource(Listed, Resource):
+    """A message that a station is believed to display, or is asked to: ask for them anew with GetDisplayMessages."""
+
+    tag = "stations"
+    summaries = {"list": "List the messages on displays"}
+    serializer_class = representations.DisplayMessage
+    filterset_class = filters.DisplayMessages
+    ordering = ("chargepoint_id", "message_id")
+    ordering_fields = ("chargepoint_id", "message_id", "told_at")
+
+    def get_queryset(self) -> QuerySet[DisplayMessage]:
+        return DisplayMessage.objects.all()
+
+
+class VariableMonitorResource(Listed, Resource):
+    """A monitor of a variable that a station is believed to have: ask for them anew with GetMonitoringReport."""
+
+    tag = "stations"
+    summaries = {"list": "List the monitors of variables"}
+    serializer_class = representations.VariableMonitor
+    filterset_class = filters.VariableMonitors
+    ordering = ("chargepoint_id", "monitor_id")
+    ordering_fields = ("chargepoint_id", "monitor_id", "severity", "told_at")
+
+    def get_queryset(self) -> QuerySet[VariableMonitor]:
+        return VariableMonitor.objects.all()
+
+
 class SecurityEventResource(Listed, Readable, Resource):
     """A security event that a station reported, or the platform noticed at it, newest first.
 
@@ -437,7 +489,7 @@ class CommandResource(Listed, Readable, Deletable, Resource):
     ordering_fields = ("created_at", "sent_at", "finished_at", "chargepoint_id", "action", "status")
 
     def get_queryset(self) -> QuerySet[Command]:
-        return Command.objects.select_related("requested_by")
+        return Command.objects.select_related("requested_by", "report")
 
     def destroy(self, request: Request, task_id: str) -> Response:
         changes = Changes()

@@ -39,6 +39,8 @@ from chargers.models import (
     Connector,
     CsmsNode,
     Deviation,
+    DisplayMessage,
+    Event,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -53,6 +55,7 @@ from chargers.models import (
     Transaction,
     TransactionEvent,
     Variable,
+    VariableMonitor,
 )
 from chargers.models.job import Job
 from chargers.services import certificates, connectors, limitations, stations
@@ -742,7 +745,7 @@ class CertificateAdmin(ReadOnly):
     fieldsets = (
         (None, {"fields": (station, "use", "status", "reason", "attempts", "brought_by", "created_at", "updated_at")}),
         ("Certificate", {"fields": ("subject", "serial_number", "not_after", "is_valid", "whole")}),
-        ("Named by", {"fields": ("hash_algorithm", "issuer_name_hash", "issuer_key_hash")}),
+        ("Named by", {"fields": ("hash_algorithm", "issuer_name_hash", "issuer_key_hash", "children")}),
         ("Signing request", {"fields": ("request",)}),
     )
 
@@ -884,6 +887,51 @@ class LimitationAdmin(ReadOnly):
     list_display = (station, "kind", "subject", prose("reason"), "count", "first_seen", "last_seen")
     list_filter = ("kind",)
     search_fields = ("chargepoint__chargepoint_id", "subject")
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnly):
+    list_display = (
+        "timestamp",
+        station,
+        "component",
+        column("evse_id", "EVSE"),
+        "variable",
+        prose("actual_value"),
+        "severity",
+        "trigger",
+        "cleared",
+        "cleared_at",
+    )
+    list_filter = ("severity", "trigger", "cleared", "timestamp")
+    search_fields = ("chargepoint__chargepoint_id", "component", "variable")
+    search_help_text = "Station, or part of the name of the component or the variable."
+
+
+@admin.register(DisplayMessage)
+class DisplayMessageAdmin(ReadOnly):
+    list_display = ("message_id", station, "status", "priority", "state", prose("content"), "start", "end", "told_at")
+    list_filter = ("status", "priority", "state")
+    search_fields = ("chargepoint__chargepoint_id", "content")
+    search_help_text = "Station, or part of the content."
+
+
+@admin.register(VariableMonitor)
+class VariableMonitorAdmin(ReadOnly):
+    list_display = (
+        "monitor_id",
+        station,
+        "component",
+        column("evse_id", "EVSE"),
+        "variable",
+        "type",
+        "value",
+        "severity",
+        "told_at",
+    )
+    list_filter = ("type", "severity")
+    search_fields = ("chargepoint__chargepoint_id", "component", "variable")
+    search_help_text = "Station, or part of the name of the component or the variable."
 
 
 @admin.register(SecurityEvent)

@@ -144,6 +144,75 @@ class Mutability(TextChoices):
     READ_WRITE = "ReadWrite"
 
 
+class VariableAttribute(TextChoices):
+    """Which value of a variable is meant (2.0.1 AttributeEnumType)."""
+
+    ACTUAL = "Actual"
+    TARGET = "Target"
+    MIN_SET = "MinSet"
+    MAX_SET = "MaxSet"
+
+
+class EventTrigger(TextChoices):
+    """What made a station tell an event (2.0.1 EventTriggerEnumType)."""
+
+    ALERTING = "Alerting"
+    DELTA = "Delta"
+    PERIODIC = "Periodic"
+
+
+class EventNotification(TextChoices):
+    """Who decided that an event is told (2.0.1 EventNotificationEnumType)."""
+
+    HARD_WIRED_NOTIFICATION = "HardWiredNotification", "HardWiredNotification"
+    HARD_WIRED_MONITOR = "HardWiredMonitor", "HardWiredMonitor"
+    PRECONFIGURED_MONITOR = "PreconfiguredMonitor", "PreconfiguredMonitor"
+    CUSTOM_MONITOR = "CustomMonitor", "CustomMonitor"
+
+
+class MonitorType(TextChoices):
+    """When a monitor tells an event (2.0.1 MonitorEnumType)."""
+
+    UPPER_THRESHOLD = "UpperThreshold"
+    LOWER_THRESHOLD = "LowerThreshold"
+    DELTA = "Delta"
+    PERIODIC = "Periodic"
+    PERIODIC_CLOCK_ALIGNED = "PeriodicClockAligned"
+
+
+class DisplayMessageStatus(TextChoices):
+    """Whether a station has a message for its display."""
+
+    REQUESTED = "Requested", "Requested: not answered yet"
+    ACCEPTED = "Accepted"
+
+
+class MessagePriority(TextChoices):
+    """Which of several messages a display shows (2.0.1 MessagePriorityEnumType)."""
+
+    ALWAYS_FRONT = "AlwaysFront", "AlwaysFront: before all others, all the time"
+    IN_FRONT = "InFront", "InFront: before the ordinary ones, in turn"
+    NORMAL_CYCLE = "NormalCycle", "NormalCycle: in turn"
+
+
+class MessageState(TextChoices):
+    """In which state of the station a message is shown (2.0.1 MessageStateEnumType)."""
+
+    CHARGING = "Charging"
+    FAULTED = "Faulted"
+    IDLE = "Idle"
+    UNAVAILABLE = "Unavailable"
+
+
+class MessageFormat(TextChoices):
+    """How the content of a message is to be read (2.0.1 MessageFormatEnumType)."""
+
+    ASCII = "ASCII"
+    HTML = "HTML"
+    URI = "URI"
+    UTF8 = "UTF8"
+
+
 # The security events that call for somebody (security whitepaper section 8, 2.0.1 appendix 2).
 CRITICAL_EVENTS = frozenset(
     {
@@ -256,7 +325,11 @@ class CertificateUse(TextChoices):
 
     CSMS_ROOT = "CSMSRootCertificate", "root of the platform"
     MANUFACTURER_ROOT = "ManufacturerRootCertificate", "root of the manufacturer"
+    MO_ROOT = "MORootCertificate", "root of mobility operators"
+    V2G_ROOT = "V2GRootCertificate", "root of ISO 15118"
     STATION = "ChargingStationCertificate", "the station's own"
+    V2G = "V2GCertificate", "the station's own, for vehicles"
+    COMBINED = "CombinedCertificate", "the station's own, for the platform and for vehicles"
 
 
 class CertificateStatus(TextChoices):
@@ -269,6 +342,15 @@ class CertificateStatus(TextChoices):
     FAILED = "Failed", "it could not be signed, or not be brought to the station"
     INSTALLED = "Installed", "the station holds it"
     DELETED = "Deleted", "the station holds it no more"
+
+
+class ContractStatus(TextChoices):
+    """What a vehicle's contract certificate turned out to be (2.0.1 C07.FR.13 to C07.FR.17)."""
+
+    VALID = "Valid"
+    EXPIRED = "Expired"
+    REVOKED = "Revoked"
+    UNVERIFIED = "Unverified", "not valid, or not known to be"
 
 
 class ChargingProfilePurpose(TextChoices):

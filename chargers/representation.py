@@ -20,6 +20,8 @@ from chargers.models import (
     CompositeSchedule,
     Connector,
     Deviation,
+    DisplayMessage,
+    Event,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -33,6 +35,7 @@ from chargers.models import (
     StatusNotification,
     Transaction,
     Variable,
+    VariableMonitor,
 )
 from chargers.models.job import Job
 from chargers.models.locallist import paired
@@ -131,6 +134,7 @@ def certificate(row: Certificate) -> Json:
         "serial_number": row.serial_number,
         "not_after": time(row.not_after),
         "certificate_hash_data": named if row.issuer_key_hash else None,
+        "child_certificate_hash_data": row.children,
         "pem": row.pem,
         "csr": row.csr,
         "attempts": row.attempts,
@@ -396,7 +400,8 @@ def logupload(row: LogUpload) -> Json:
     }
 
 
-def variable(row: Variable) -> Json:
+def _place(row: Variable | Event | VariableMonitor) -> Json:
+    """Represent which variable of which station a row is about."""
     return {
         "chargepoint_id": row.chargepoint_id,
         "component": row.component,
@@ -405,9 +410,74 @@ def variable(row: Variable) -> Json:
         "connector_id": row.connectorid,
         "variable": row.variable,
         "variable_instance": row.variable_instance,
+    }
+
+
+def event(row: Event) -> Json:
+    return {
+        **_place(row),
+        "id": row.pk,
+        "event_id": row.event_id,
+        "trigger": row.trigger,
+        "notification": row.notification,
+        "monitor_id": row.monitor_id,
+        "severity": row.severity,
+        "actual_value": row.actual_value,
+        "cause": row.cause,
+        "tech_code": row.tech_code,
+        "tech_info": row.tech_info,
+        "transaction_uuid": row.transaction_uuid,
+        "cleared": row.cleared,
+        "cleared_at": time(row.cleared_at),
+        "timestamp": time(row.timestamp),
+        "timestamp_raw": row.timestamp_raw,
+        "received_at": time(row.received_at),
+    }
+
+
+def displaymessage(row: DisplayMessage) -> Json:
+    return {
+        "id": row.pk,
+        "chargepoint_id": row.chargepoint_id,
+        "message_id": row.message_id,
+        "status": row.status,
+        "priority": row.priority,
+        "state": row.state or None,
+        "start_date_time": time(row.start),
+        "end_date_time": time(row.end),
+        "transaction_uuid": row.transaction_uuid,
+        "format": row.format,
+        "language": row.language,
+        "content": row.content,
+        "display": row.display,
+        "evse_id": row.evse_id,
+        "told_at": time(row.told_at),
+    }
+
+
+def variablemonitor(row: VariableMonitor) -> Json:
+    return {
+        **_place(row),
+        "id": row.pk,
+        "monitor_id": row.monitor_id,
+        "type": row.type,
+        "value": row.value,
+        "severity": row.severity,
+        "transaction": row.transaction,
+        "told_at": time(row.told_at),
+    }
+
+
+def variable(row: Variable) -> Json:
+    return {
+        **_place(row),
         "attribute": row.attribute,
         "value": row.value,
         "mutability": row.mutability,
+        "persistent": row.persistent,
+        "constant": row.constant,
+        "characteristics": row.characteristics,
+        "reboot_required": row.reboot_required,
         "read_at": time(row.read_at),
     }
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TypedDict
+from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
 from chargers.choices import (
@@ -169,6 +169,18 @@ class Boot:
 
 
 @dataclass(frozen=True, slots=True)
+class Booted:
+    """What a station is answered that introduced itself.
+
+    `changed` says that it is not known what the station has in it: it boots for the first time, or
+    with another firmware, or has never told.
+    """
+
+    registration: RegistrationStatus
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     station: str
     at: datetime
@@ -198,12 +210,16 @@ class StatusReport:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """A driver who presents a tag; `token_type` is what the station says it is, empty where it says nothing."""
+    """A driver who presents a tag, or whose vehicle shows its contract.
+
+    `token_type` is what the station says the tag is, empty where it says nothing.
+    """
 
     station: str
     id_token: str
     at: datetime
     token_type: str = ""
+    contract: "Contract | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,14 +341,63 @@ class MeterReport:
     received_at: datetime
 
 
+class VariableName(NamedTuple):
+    """What names an attribute of a variable in a station; a configuration key has no component."""
+
+    variable: str
+    component: str = ""
+    component_instance: str = ""
+    evse_id: int = 0
+    connector_id: int = 0
+    variable_instance: str = ""
+    attribute: str = "Actual"
+
+    @property
+    def folded(self) -> "VariableName":
+        """The name as it is compared: case does not matter (1.6 section 7.17)."""
+        return self._replace(
+            variable=self.variable.casefold(),
+            component=self.component.casefold(),
+            component_instance=self.component_instance.casefold(),
+            variable_instance=self.variable_instance.casefold(),
+            attribute=self.attribute.casefold(),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class VariableReport:
-    """A variable as the station told it. `value` is None where it is unset or write-only."""
+    """A variable as the station told it; what is None of it was not told.
+
+    `value` is None where it is unset or write-only. `characteristics` are the members of
+    VariableCharacteristicsType (2.0.1 part 2, section 2.51), in snake_case. `reboot_required` says
+    that the station takes the value with its next boot.
+    """
 
     variable: str
     value: str | None
-    mutability: str
+    mutability: str | None
     component: str = ""
+    component_instance: str = ""
+    evse_id: int = 0
+    connector_id: int = 0
+    variable_instance: str = ""
+    attribute: str = "Actual"
+    persistent: bool | None = None
+    constant: bool | None = None
+    characteristics: Mapping[str, Any] | None = None
+    reboot_required: bool = False
+
+    @property
+    def name(self) -> VariableName:
+        return VariableName(
+            self.variable,
+            self.component,
+            self.component_instance,
+            self.evse_id,
+            self.connector_id,
+            self.variable_instance,
+            self.attribute,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,19 +410,101 @@ class VariablesReport:
 
     station: str
     variables: Sequence[VariableReport]
-    unknown: Sequence[str]
+    unknown: Sequence[VariableName]
     at: datetime
     asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
+class EventReport:
+    """Something that a station noticed of a variable; `number` and `cause` are its own numbers of events."""
+
+    number: int
+    name: VariableName
+    trigger: str
+    notification: str
+    actual_value: str
+    at: datetime
+    at_raw: str = ""
+    monitor_id: int | None = None
+    cause: int | None = None
+    tech_code: str = ""
+    tech_info: str = ""
+    transaction_uuid: str = ""
+    cleared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EventsReport:
+    """Events that a station told together."""
+
+    station: str
+    ocpp_version: OcppVersion
+    events: Sequence[EventReport]
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """A monitor of a variable; `severity` goes from 0, which is danger, to 9."""
+
+    number: int
+    name: VariableName
+    type: str
+    value: float
+    severity: int
+    transaction: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorsReport:
+    """Monitors that a station has, and the numbers of those that it does not have."""
+
+    station: str
+    monitors: Sequence[Monitor]
+    gone: Sequence[int]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message for a display; `evse_id` is 0 where it is the station's, `display` the component that shows it."""
+
+    number: int
+    priority: str
+    format: str
+    content: str
+    language: str = ""
+    state: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
+    transaction_uuid: str = ""
+    display: str = ""
+    evse_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesReport:
+    """Messages that a station displays, and the numbers of those that it has not."""
+
+    station: str
+    messages: Sequence[Message]
+    gone: Sequence[int]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AvailabilityChange:
-    """Connectors that an operator put in or out of service; EVSE 0 means all of the station's."""
+    """Connectors that an operator put in or out of service; EVSE 0 means all of the station's.
+
+    Connector 0 means all of the EVSE's.
+    """
 
     station: str
     evse_id: int
     operative: bool
     at: datetime
+    connector_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -555,7 +702,8 @@ class JobAnswer:
 class JobReport:
     """How far a station says that a job is.
 
-    `numbered` says whether the message is of those that name the request, though this one may not.
+    `numbered` says whether the message is of those that name the request, though this one may not;
+    `signed` whether it is of those that only signed firmware has.
     """
 
     station: str
@@ -563,6 +711,7 @@ class JobReport:
     received_at: datetime
     numbered: bool
     request_id: int | None = None
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -645,15 +794,17 @@ YES = frozenset({"true", "1", "yes", "on"})
 class Facts:
     """What is known of a station that decides how it is asked.
 
-    `variables` are its configuration keys, folded, with the values it told; `limitations` kinds
-    with their subjects, the certain ones; `evses` the EVSEs it has reported, `direct_current`
-    those of them that are known to deliver it.
+    `variables` are its configuration keys, folded, with the values it told, and in 2.x the
+    variables of its controllers, as ``Component.Variable[Instance]``; `limitations` kinds with
+    their subjects, the certain ones; `evses` the EVSEs it has reported, `direct_current` those of
+    them that are known to deliver it; `connectors` its connectors, each with its EVSE before it.
     """
 
     variables: Mapping[str, str]
     limitations: frozenset[tuple[str, str]]
     evses: Sequence[int] = ()
     direct_current: frozenset[int] = frozenset()
+    connectors: Sequence[tuple[int, int]] = ()
 
     def text(self, key: str) -> str | None:
         folded = key.casefold()
@@ -742,6 +893,7 @@ class SigningRequest:
     station: str
     csr: str
     at: datetime
+    use: CertificateUse = CertificateUse.STATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -753,6 +905,7 @@ class ChainAnswer:
     chain: str
     accepted: bool
     at: datetime
+    use: CertificateUse = CertificateUse.STATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -789,12 +942,52 @@ class CertificateGone:
 
 @dataclass(frozen=True, slots=True)
 class CertificatesTold:
-    """All roots for one use that a station holds."""
+    """All certificates for one use that a station holds.
+
+    `children` names those between one and its root, by the one they belong to.
+    """
 
     station: str
     use: CertificateUse
     hashes: Sequence[CertificateHash]
     at: datetime
+    children: Mapping[CertificateHash, Sequence[CertificateHash]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequest:
+    """Which certificate's status is asked for, and the URL of its OCSP responder."""
+
+    station: str
+    hash: CertificateHash
+    responder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What a vehicle shows of its contract: its eMAID, and its certificate as far as the station tells it.
+
+    `chain` is in PEM, the contract's certificate first; `hashes` names the certificates of the chain.
+    """
+
+    station: str
+    emaid: str
+    chain: str = ""
+    hashes: Sequence[StatusRequest] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContractRequest:
+    """What a vehicle asks of those who issue contracts (ISO 15118 CertificateInstallationReq, CertificateUpdateReq).
+
+    `exi` is its request in base64, by the schema that `schema_version` names; `update` says that
+    it has a contract certificate already.
+    """
+
+    station: str
+    schema_version: str
+    exi: str
+    update: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ from csms.attempts import MOST_LOGGED, Attempts, Failure
 from csms.connection import Connection, StationSocket
 from csms.errors import IntakeUnavailable
 from csms.intake import Intake
+from csms.outside import Outside
 from csms.proxied import ProxiedCertificates
 from csms.relay import Relay
 from csms.repairs import Note
@@ -136,6 +137,7 @@ class OcppServer:
         self._relay = Relay(self.node_id, self._deliver, self._close_taken_over)
         self.intake = Intake(self._relay.publish)
         self.reader = Intake(self._relay.publish, only_reads=True)
+        self.outside = Outside()
         self._stations: dict[str, Connection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._deviations: Counter[tuple[str, str]] = Counter()

@@ -7,16 +7,18 @@ from filestore.environment import SettingError, data_dir, env, env_int, env_numb
 from filestore.folder import Folder
 from filestore.logins import FailedLogins
 
+# Where this machine reaches a server that listens on every address.
+LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, not bound to
+
 
 def bind() -> str:
     """Return the address that every server listens on."""
     return env("OV2XMP_BIND", "127.0.0.1")
 
 
-def loopback() -> str:
-    """Return the address at which this machine reaches its own servers."""
-    every = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, not bound to
-    return every.get(bind(), bind())
+def loopback(address: str) -> str:
+    """Return where this machine reaches a server that listens on `address`."""
+    return LOOPBACK.get(address, address)
 
 
 def ftp_port() -> int:

@@ -12,7 +12,8 @@ TIMEOUT = 5
 def main() -> int:
     """Return 0 when it can store files, 1 otherwise."""
     try:
-        connection = http.client.HTTPConnection(configuration.loopback(), configuration.files_port(), timeout=TIMEOUT)
+        address = configuration.loopback(configuration.bind())
+        connection = http.client.HTTPConnection(address, configuration.files_port(), timeout=TIMEOUT)
         connection.request("GET", "/healthz")
         answer = connection.getresponse()
     except (SettingError, OSError, http.client.HTTPException) as error:

@@ -52,6 +52,8 @@ class Files:
             self._running -= 1
             if not self._running:
                 self._idle.set()
+        # Else aiohttp tells its version and Python's.
+        response.headers["Server"] = "O-V2X-MP"
         if self._draining or not request.content.at_eof():
             # Where the next request begins cannot be told before the rest of this one has come, which may be never.
             response.force_close()

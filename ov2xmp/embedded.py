@@ -27,8 +27,9 @@ from django.db import OperationalError, connections
 from redis import RedisError
 
 from deployment import healthcheck
-from filestore import account
+from filestore import account, configuration
 from filestore.environment import SettingError
+from ftp_server import health as ftp_health
 from ov2xmp import administrator, redis_server
 from ov2xmp.supervisor import Supervisor
 
@@ -36,15 +37,12 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
     STOP_SIGNALS.append(signal.SIGHUP)
-# Seconds: for the embedded redis to answer, for everything to serve, between two looks, and for a look.
+# Seconds: for the embedded redis to answer, for everything to serve, and between two looks.
 REDIS_START_TIMEOUT = 10.0
 START_TIMEOUT = 90.0
 PROBE_INTERVAL = 0.2
-PROBE_TIMEOUT = 5.0
 # What a process may take to end beyond the time that the csms may drain.
 STOP_GRACE = 10.0
-# Where to reach a server that listens on every address.
-LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 class LaunchError(Exception):
@@ -337,17 +335,12 @@ def what_is_missing() -> str:
 
 
 def probe_ftp(port: int) -> str:
-    """Wait for the greeting: 220 is "ready for new user" (RFC 959)."""
-    try:
-        with socket.create_connection((LOOPBACK.get(settings.BIND, settings.BIND), port), PROBE_TIMEOUT) as connection:
-            greeting = connection.recv(300)
-    except OSError as error:
-        return f"ftp, whose port {port} does not answer: {error}"
-    return "" if greeting.startswith(b"220") else f"ftp, whose port {port} answers {greeting.decode(errors='replace')}"
+    wrong = ftp_health.greeting(configuration.loopback(settings.BIND), port)
+    return f"ftp, whose {wrong}" if wrong else ""
 
 
 def probe(name: str, port: int, path: str) -> str:
-    wrong = healthcheck.page(port, path, LOOPBACK.get(settings.BIND, settings.BIND), allowed_host())
+    wrong = healthcheck.page(port, path, configuration.loopback(settings.BIND), allowed_host())
     return f"{name}, whose {wrong}" if wrong else ""
 
 
@@ -358,7 +351,7 @@ def allowed_host() -> str:
 
 
 def welcome(credentials: str) -> str:
-    host = "localhost" if settings.BIND in LOOPBACK else settings.BIND
+    host = "localhost" if settings.BIND in configuration.LOOPBACK else settings.BIND
     host = f"[{host}]" if ":" in host else host
     endpoints = [f"ws://{host}:{settings.CSMS_PORT}"]
     if settings.CSMS_TLS_CERTIFICATES:

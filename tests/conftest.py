@@ -1,5 +1,7 @@
 """What every test may use."""
 
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -12,13 +14,43 @@ from django.db import connections
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tasks import broker
 from tasks.roles import Role
 from tasks.tasks import relay_command
 from tests.certificates import Authority
 
-pytest_plugins = ["tests.fixtures_flush", "tests.fixtures_redis", "tests.fixtures_subtests"]
+TESTS = Path(__file__).parent
+LONG = ("conformance", "e2e")
+# Modules whose tests ask one platform.
+SHARING = ("tests/conformance/", "tests/e2e/test_(commands|embedded|files|foreign_station)")
+
+pytest_plugins = ["tests.fixtures_flush", "tests.fixtures_redis", "tests.fixtures_storage", "tests.fixtures_subtests"]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run half as many tests again as there are cores: many of them wait for other processes, or for a clock."""
+    return (os.cpu_count() or 1) * 3 // 2
+
+
+class Scheduler(LoadScopeScheduling):
+    """Give a module to one worker, and all modules that share a platform to the same one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return next((name for name in SHARING if re.match(name, module)), module)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduler:
+    return Scheduler(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that run the whole platform: a long one at the end would run alone."""
+    items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in LONG)
 
 
 @pytest.fixture(scope="session")

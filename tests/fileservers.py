@@ -1,6 +1,5 @@
 """The file servers as real processes."""
 
-import os
 import resource
 import shutil
 import signal
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filestore.folder import UPLOADS
-from tests.e2e.launcher import BASE_DIR, free_ports, wait_until
+from tests.e2e.launcher import BASE_DIR, free_ports, wait_until, without_settings
 
 USERNAME, PASSWORD = "stations", "pässword of the tests"
 START_TIMEOUT = STOP_TIMEOUT = 20.0
@@ -36,12 +35,6 @@ class FileServer:
         self.folder = folder or directory / "files"
         [self.port] = free_ports(1)
         self._output = directory / f"{module}-{self.port}.log"
-        # What the tests run with is not what the server runs with.
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("OV2XMP_") and name not in ("PYTHONASYNCIODEBUG", "PYTHONWARNINGS")
-        }
         own = {
             "OV2XMP_FILES_DIR": str(self.folder),
             "OV2XMP_FTP_PORT": str(self.port),
@@ -51,7 +44,7 @@ class FileServer:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", module],
                 cwd=BASE_DIR,
-                env=inherited | SETTINGS | own | settings,
+                env=without_settings() | SETTINGS | own | settings,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

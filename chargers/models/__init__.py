@@ -3,6 +3,8 @@
 from chargers.models.certificate import Certificate
 from chargers.models.chargingprofile import ChargingProfile, CompositeSchedule, InstalledProfile
 from chargers.models.connector import Connector
+from chargers.models.displaymessage import DisplayMessage
+from chargers.models.event import Event, VariableMonitor
 from chargers.models.firmwareupdate import FirmwareUpdate
 from chargers.models.idtag import IdTag
 from chargers.models.limitation import Limitation
@@ -27,6 +29,8 @@ __all__ = [
     "Connector",
     "CsmsNode",
     "Deviation",
+    "DisplayMessage",
+    "Event",
     "FirmwareUpdate",
     "IdTag",
     "InstalledProfile",
@@ -41,4 +45,5 @@ __all__ = [
     "Transaction",
     "TransactionEvent",
     "Variable",
+    "VariableMonitor",
 ]

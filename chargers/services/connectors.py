@@ -54,9 +54,11 @@ def set_availability(values: Sequence[AvailabilityChange], changes: Changes) -> 
         rows = Connector.objects.filter(chargepoint=value.station)
         if value.evse_id:
             rows = rows.filter(evse_id=value.evse_id)
+            if value.connector_id:
+                rows = rows.filter(connectorid=value.connector_id)
             if not rows.exists():
                 # Whoever changes it knows it, though it has not reported yet.
-                ensure([(value.station, value.evse_id, 1)], changes)
+                ensure([(value.station, value.evse_id, value.connector_id or 1)], changes)
         status = AvailabilityStatus.OPERATIVE if value.operative else AvailabilityStatus.INOPERATIVE
         for key in rows.exclude(availability_status=status).values_list("pk", flat=True):
             changes.note(TOPIC, key)

@@ -1,26 +1,11 @@
 """What a CSMS may ask of an OCPP 1.6 station."""
 
-from collections.abc import Sequence
-
 from chargers.choices import LimitationKind, OcppVersion
-from tasks import listupdates
-from tasks.action import DOWNLOAD, UPLOAD, Action, Need, Payload
+from tasks import certificates, credentials, firmware, listupdates, logs, triggers
+from tasks.action import DOWNLOAD, UPLOAD, Action, Payload
 from tasks.reservations import unanswered as unanswered_reservations
-from tasks.v16 import (
-    certificates,
-    charging,
-    configuration,
-    firmware,
-    locallists,
-    logs,
-    reservations,
-    transactions,
-)
-
-
-def _trigger(payload: Payload) -> Sequence[Need]:
-    return [(LimitationKind.TRIGGER, payload["requestedMessage"])]
-
+from tasks.v16 import charging, configuration, diagnostics, locallists, reservations, transactions
+from tasks.v16 import firmware as plain_firmware
 
 V16 = OcppVersion.V16
 
@@ -47,7 +32,7 @@ ACTIONS: tuple[Action, ...] = (
         "ChangeConfiguration",
         "Set a configuration key of the station.",
         prepare=configuration.prepare_change,
-        unanswered=configuration.change_unanswered,
+        unanswered=credentials.unanswered,
     ),
     Action(V16, "ClearCache", "Make the station forget the id tags it has cached."),
     Action(V16, "ClearChargingProfile", "Remove charging profiles from the station: one by its id, or all that match."),
@@ -57,7 +42,7 @@ ACTIONS: tuple[Action, ...] = (
         V16,
         "ExtendedTriggerMessage",
         "Ask the station to send a message now, one of the security extensions too.",
-        needs=_trigger,
+        needs=triggers.needs,
     ),
     Action(
         V16,
@@ -72,7 +57,7 @@ ACTIONS: tuple[Action, ...] = (
         "Ask the station to upload its diagnostics.",
         note=UPLOAD,
         fills=("location",),
-        prepare=logs.prepare_diagnostics,
+        prepare=diagnostics.prepare_diagnostics,
         unanswered=logs.unanswered,
     ),
     Action(V16, "GetInstalledCertificateIds", "Read which root certificates the station holds, and keep them."),
@@ -143,10 +128,10 @@ ACTIONS: tuple[Action, ...] = (
         "Ask the station to install a firmware that its maker has signed.",
         note=DOWNLOAD,
         fills=("requestId", "firmware.location"),
-        prepare=firmware.prepare_signed_update,
+        prepare=firmware.prepare_numbered_update,
         unanswered=firmware.unanswered,
     ),
-    Action(V16, "TriggerMessage", "Ask the station to send a message now.", needs=_trigger),
+    Action(V16, "TriggerMessage", "Ask the station to send a message now.", needs=triggers.needs),
     Action(V16, "UnlockConnector", "Unlock a connector's cable."),
     Action(
         V16,
@@ -154,7 +139,7 @@ ACTIONS: tuple[Action, ...] = (
         "Ask the station to install a firmware.",
         note=DOWNLOAD,
         fills=("location",),
-        prepare=firmware.prepare_update,
+        prepare=plain_firmware.prepare_update,
         unanswered=firmware.unanswered,
     ),
 )

@@ -14,6 +14,8 @@ from chargers.models import (
     Connector,
     CsmsNode,
     Deviation,
+    DisplayMessage,
+    Event,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -27,8 +29,9 @@ from chargers.models import (
     StatusNotification,
     Transaction,
     Variable,
+    VariableMonitor,
 )
-from tasks.models import Command
+from tasks.models import Command, Report, ReportKind
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -133,6 +136,24 @@ def security_event(of: ChargePoint, type: str = "TamperDetectionActivated", **fi
     return SecurityEvent.objects.create(chargepoint=of, type=type, **{"timestamp": NOON, "received_at": NOON, **fields})
 
 
+PLACE = {"component": "EVSE", "evse_id": 1, "variable": "Power"}
+
+
+def event(of: ChargePoint, number: int = 1, **fields: Any) -> Event:
+    told = {"trigger": "Alerting", "notification": "CustomMonitor", "timestamp": NOON, "received_at": NOON}
+    return Event.objects.create(chargepoint=of, event_id=number, **{**PLACE, **told, **fields})
+
+
+def display_message(of: ChargePoint, number: int = 1, **fields: Any) -> DisplayMessage:
+    told = {"priority": "InFront", "format": "UTF8", "content": "<b>1</b>", "told_at": NOON}
+    return DisplayMessage.objects.create(chargepoint=of, message_id=number, **{**told, **fields})
+
+
+def monitor(of: ChargePoint, number: int = 1, **fields: Any) -> VariableMonitor:
+    told = {"type": "UpperThreshold", "value": 11000, "severity": 4, "told_at": NOON}
+    return VariableMonitor.objects.create(chargepoint=of, monitor_id=number, **{**PLACE, **told, **fields})
+
+
 REPORTS = [{"status": "Odd <b>1</b>", "at": NOON.isoformat(), "received_at": NOON.isoformat()}]
 
 
@@ -180,3 +201,8 @@ def command(of: ChargePoint, action: str = "Reset", **fields: Any) -> Command:
         "expires_at": now + timedelta(minutes=1),
     }
     return Command.objects.create(chargepoint=of, action=action, **{**defaults, **fields})
+
+
+def report(of: ChargePoint, asked_by: Command | None = None, **fields: Any) -> Report:
+    defaults = {"kind": ReportKind.CUSTOMER_INFORMATION, "request_id": 1, "asked_at": NOON, "heard_at": NOON}
+    return Report.objects.create(chargepoint=of, command=asked_by, **{**defaults, **fields})

@@ -59,6 +59,7 @@ def keys(db: None, files_dir: Path) -> dict[str, str]:
         "chargingprofile_id": str(rows.charging_profile().pk),
         "installedprofile_id": str(rows.installed_profile(station).pk),
         "event_id": str(rows.security_event(station).pk),
+        "event": str(rows.event(station).pk),
         "update_id": str(rows.firmware_update(station).pk),
         "upload_id": str(rows.log_upload(station).pk),
         "task_id": str(rows.command(station).pk),

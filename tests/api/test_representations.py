@@ -59,6 +59,9 @@ def filled() -> dict[str, Any]:
         "SampledValue": representation.samples(reading)[0],
         "StatusNotification": rows.status(station),
         "SecurityEvent": rows.security_event(station),
+        "Event": rows.event(station),
+        "DisplayMessage": rows.display_message(station),
+        "VariableMonitor": rows.monitor(station),
         "File": (
             StoredFile("logs/CP001/1/a.log", 1, rows.NOON),
             Belonging(FileKind.LOG, rows.log_upload(station), station.pk),

@@ -4,26 +4,39 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests import contracts
 from tests.certificates import Authority
 from tests.conformance.central import Central
 from tests.e2e.launcher import Platform, shared_platform
-from tests.e2e.storage import own_storage
+from tests.e2e.storage import Template
 
 
-@pytest.fixture(scope="session")
-def strict_platform(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Platform]:
+@pytest.fixture(scope="package")
+def responder() -> Iterator[contracts.Responder]:
+    """Yield an OCSP responder that the platform may ask."""
+    with contracts.responding(contracts.Authority("Root of contracts")) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def strict_platform(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority, template: Template, responder: contracts.Responder
+) -> Iterator[Platform]:
     """Yield a platform that all scenarios share, each with a station and tags of its own."""
     server = authority.server()
-    with own_storage() as storage:
+    data_dir = tmp_path_factory.mktemp("conformance") / "var"
+    with template.copied(data_dir) as storage:
         settings = {
             **storage,
             "OV2XMP_OCPP_VALIDATION": "strict",
             "OV2XMP_OCPP_TIMEOUT": "10",
             "OV2XMP_CPO_NAME": "Example CPO",
+            "OV2XMP_ISO15118_PROVIDER": contracts.path(contracts.Conforming),
+            "OV2XMP_OCSP_RESPONDERS": responder.host,
             "OV2XMP_CSMS_TLS_CERTIFICATE": server.certificate,
             "OV2XMP_CSMS_TLS_KEY": server.key,
         }
-        with shared_platform(tmp_path_factory.mktemp("conformance") / "var", settings) as platform:
+        with shared_platform(data_dir, settings) as platform:
             yield platform
 
 

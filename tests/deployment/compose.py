@@ -59,7 +59,7 @@ class Variables:
         return done + text[position:]
 
     def _expression(self, expression: str) -> str:
-        match = re.fullmatch(r"(\w+)(?:(:-|:\?)(.*))?", expression, re.DOTALL)
+        match = re.fullmatch(r"(\w+)(?:(:-|:\?|:\+)(.*))?", expression, re.DOTALL)
         assert match, f"not understood: {expression}"
         return self._value(match[1], match[2] or "", match[3] or "")
 
@@ -67,6 +67,10 @@ class Variables:
         self.used.add(name)
         if not operator:
             self.bare.add(name)
+        if operator == ":+":
+            # Docker resolves it in either case, and warns of what is not set.
+            replacement = self.text(argument)
+            return replacement if self.values.get(name) else ""
         if value := self.values.get(name):
             return value
         if operator == ":?":

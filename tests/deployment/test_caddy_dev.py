@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.certificates import LOCALHOST
-from tests.e2e.edge import Caddy, running
+from tests.e2e.edge import Caddy
 from tests.e2e.stand_ins import echo
 
 PATHS = ["/api/", "/admin/", "/static/x.css", "/ws/ocpp/CP1", "/ws/updates/all/", "/http/upload/x", "/somewhere"]
@@ -21,7 +21,7 @@ def caddy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caddy]:
         caddy = Caddy(directory, "caddyfile-dev", **everything, **csms, OV2XMP_FILES_DIR=str(directory / "files"))
         (directory / "files").mkdir()
         (directory / "files/firmware.bin").write_bytes(b"firmware")
-        with running(caddy.command, caddy.settings, caddy.page, directory / "log"):
+        with caddy.running(directory / "log"):
             yield caddy
 
 

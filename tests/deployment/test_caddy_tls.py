@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from csms.tls import CIPHERS
 from tests import pki
 from tests.certificates import LOCALHOST, Authority, Papers
-from tests.e2e.edge import NAME, Caddy, running
+from tests.e2e.edge import NAME, Caddy
 from tests.e2e.stand_ins import echo
 
 # Those with forward secrecy; the rest of A00.FR.317 Caddy does not know.
@@ -45,7 +45,7 @@ def front(directory: Path, client_authority: Authority, **settings: str) -> Iter
                 **settings,
             },
         )
-        with running(caddy.command, caddy.settings, caddy.page, directory / "log"):
+        with caddy.running(directory / "log"):
             yield caddy
 
 

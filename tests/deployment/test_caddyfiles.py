@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.edge import CADDY, Caddy, members
+from tests.caddy import CADDY
+from tests.e2e.edge import Caddy, members
 from tests.e2e.launcher import BASE_DIR
 
 CADDYFILES = [BASE_DIR / "caddy" / name for name in ("caddyfile-base", "caddyfile-dev", "caddyfile-prod")]

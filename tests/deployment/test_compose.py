@@ -3,20 +3,27 @@
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
+import pytest
 import yaml
 from django.conf import settings
 
+from ftp_server import settings as ftp_settings
+from http_file_server import settings as http_settings
 from tests.deployment.compose import (
     ONE_SHOT,
     OURS,
     ROOT,
     Tree,
+    Variables,
     check_schema,
     environment,
     read_env,
+    resolve,
     services,
     source,
+    target,
 )
+from tests.deployment.conftest import ANSWERS
 from tests.deployment.dockerfile import dockerfile_of
 
 INFRASTRUCTURE = {"postgres", "redis", "filebrowser", "caddy", "pgadmin4", "portainer"}
@@ -106,9 +113,10 @@ def test_development_publishes_on_this_machine_only(projects: dict[str, Tree]) -
 
 def test_caddys_address_is_the_one_that_is_trusted(projects: dict[str, Tree], env_folder: Path) -> None:
     for project in ("staging", "prod"):
-        caddy = projects[project]["services"]["ov2xmp-caddy"]
-        web = environment(projects[project]["services"]["ov2xmp-daphne"], env_folder)
-        assert caddy["networks"]["edge"]["ipv4_address"] == web["OV2XMP_TRUSTED_PROXIES"]
+        tree = projects[project]["services"]
+        for name in ("daphne", "csms", "celery", "http-file-server"):
+            told = environment(tree[f"ov2xmp-{name}"], env_folder)
+            assert told["OV2XMP_TRUSTED_PROXIES"] == tree["ov2xmp-caddy"]["networks"]["edge"]["ipv4_address"], name
     local = read_env(env_folder / ".env-local")
     assert (
         local["OV2XMP_TRUSTED_PROXIES"]
@@ -155,9 +163,60 @@ def test_the_platform_starts_after_the_migration_and_the_migration_after_the_dat
         assert migrating == ["ov2xmp-migrate"]
 
 
-def test_a_csms_has_the_time_to_drain(projects: dict[str, Tree]) -> None:
-    grace = projects["prod"]["services"]["ov2xmp-csms"]["stop_grace_period"]
-    assert int(grace.removesuffix("s")) > settings.OCPP_DRAIN_TIMEOUT + settings.OCPP_CLOSE_TIMEOUT + 5
+def test_every_server_has_the_time_to_drain(projects: dict[str, Tree], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OV2XMP_FTP_PASSWORD", "OV2XMP_HTTP_PASSWORD"):
+        monkeypatch.setenv(name, "a password of stations")
+    needed = {
+        "csms": settings.OCPP_DRAIN_TIMEOUT + settings.OCPP_CLOSE_TIMEOUT,
+        "ftp-server": ftp_settings.read().drain_timeout,
+        "http-file-server": http_settings.read().drain_timeout,
+    }
+    for name, seconds in needed.items():
+        grace = projects["prod"]["services"][f"ov2xmp-{name}"]["stop_grace_period"]
+        assert int(grace.removesuffix("s")) > seconds + 5, name
+
+
+def test_who_uses_the_folder_of_files_sees_it_and_only_who_writes_may_write(projects: dict[str, Tree]) -> None:
+    for project in ("staging", "prod"):
+        tree = projects[project]["services"]
+        seen = {
+            name.removeprefix("ov2xmp-"): volume.endswith(":ro")
+            for name, each in tree.items()
+            for volume in each.get("volumes", [])
+            if target(volume) == "/srv/files"
+        }
+        readers, writers = {"csms", "celery", "caddy"}, {"daphne", "migrate", "ftp-server", "http-file-server"}
+        assert seen == dict.fromkeys(readers, True) | dict.fromkeys(writers | {"filebrowser"}, False)
+        for name in (readers | writers) - {"caddy"}:
+            assert dockerfile_of(tree[f"ov2xmp-{name}"]).environment()["OV2XMP_FILES_DIR"] == "/srv/files"
+
+
+def test_staging_has_a_certificate_of_its_own_and_says_where_it_is_published(env_folder: Path) -> None:
+    given = read_env(env_folder / ".env-docker")
+
+    def caddy(**variables: str) -> dict[str, str]:
+        tree = resolve("staging", Variables(given | variables))
+        return environment(tree["services"]["ov2xmp-caddy"], env_folder)
+
+    assert caddy()["OV2XMP_CADDY_TLS"] == "internal"
+    assert caddy()["OV2XMP_CADDY_HSTS"] == "max-age=0"
+    assert caddy()["OV2XMP_CADDY_REDIRECT_PORT"] == ""
+    assert caddy(OV2XMP_PUBLISH_HTTPS="8443")["OV2XMP_CADDY_REDIRECT_PORT"] == ":8443"
+
+
+def test_stations_are_sent_to_ftps_once_the_ftp_server_has_a_certificate(env_folder: Path) -> None:
+    given = read_env(env_folder / ".env-docker") | ANSWERS | {"OV2XMP_FTP_TLS_CERTIFICATE": "/certs/ftp.pem"}
+    tree = resolve("prod", Variables(given))["services"]
+
+    for name in ("daphne", "csms", "celery"):
+        assert tree[f"ov2xmp-{name}"]["environment"]["OV2XMP_FTP_URL"] == "ftps://csms.example.org/files"
+    assert tree["ov2xmp-ftp-server"]["environment"]["OV2XMP_FTP_TLS_CERTIFICATE"] == "/certs/ftp.pem"
+
+
+def test_who_may_have_a_certificate_sees_the_folder_of_certificates(projects: dict[str, Tree]) -> None:
+    for project in ("staging", "prod"):
+        for name in ("caddy", "csms", "ftp-server"):
+            assert "./certs:/certs:ro" in projects[project]["services"][f"ov2xmp-{name}"]["volumes"], name
 
 
 def test_a_csms_can_be_scaled(projects: dict[str, Tree]) -> None:

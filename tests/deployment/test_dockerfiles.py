@@ -73,3 +73,10 @@ def test_the_context_holds_every_package_of_the_platform() -> None:
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
     let_in = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     assert not {name for name in packages if f"!{name}" not in let_in}
+
+
+def test_what_differs_at_each_commit_comes_after_what_takes_long(dockerfile: Dockerfile) -> None:
+    names = [name for name, _ in dockerfile.last_stage()]
+    lasting = max(index for index, name in enumerate(names) if name in ("RUN", "COPY"))
+    assert [rest for _, rest in dockerfile.last_stage()[lasting:] if rest.startswith("REVISION=")]
+    assert names.index("LABEL") > lasting

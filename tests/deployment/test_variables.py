@@ -30,6 +30,7 @@ from tests.deployment.dockerfile import Dockerfile
 DEPLOYMENT_ONLY = {
     "OV2XMP_ACME_EMAIL",
     "OV2XMP_CADDY_ADDRESS",
+    "OV2XMP_CADDY_MEMORY",
     "OV2XMP_DEVELOPER",
     "OV2XMP_EDGE_RANGE",
     "OV2XMP_EDGE_SUBNET",

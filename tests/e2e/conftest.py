@@ -8,12 +8,12 @@ import httpx
 import pytest
 
 from tests.e2e.launcher import LAUNCHER, Platform, shared_platform
-from tests.e2e.storage import own_storage
+from tests.e2e.storage import Template, own_storage
 
 StartPlatform = Callable[..., Platform]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """A platform that all tests share."""
     with own_storage() as storage, shared_platform(tmp_path_factory.mktemp("platform") / "var", storage) as platform:
@@ -29,19 +29,21 @@ async def operator(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def start_platform(tmp_path: Path) -> Iterator[StartPlatform]:
+def start_platform(tmp_path: Path, template: Template) -> Iterator[StartPlatform]:
     """Yield a function that starts a platform of the test's own, but does not wait for it.
 
-    Platforms on one `data_dir` share their database.
+    Platforms on one `data_dir` share their database. It is empty on the `first` start, else as a first start leaves it.
     """
     storages: dict[Path, dict[str, str]] = {}
     platforms: list[Platform] = []
     with ExitStack() as stack:
 
-        def start(data_dir: str = "var", command: Sequence[str] = LAUNCHER, **settings: str) -> Platform:
+        def start(
+            data_dir: str = "var", command: Sequence[str] = LAUNCHER, first: bool = False, **settings: str
+        ) -> Platform:
             path = tmp_path / data_dir
             if path not in storages:
-                storages[path] = stack.enter_context(own_storage())
+                storages[path] = stack.enter_context(own_storage() if first else template.copied(path))
             platforms.append(Platform(path, storages[path] | settings, command))
             return platforms[-1]
 

@@ -3,21 +3,17 @@
 import json
 import ssl
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from tests.e2e.launcher import BASE_DIR, free_ports, wait_until
-from tests.e2e.parts import Parts
+from tests.caddy import CADDY, running
+from tests.e2e.launcher import BASE_DIR, free_ports
+from tests.e2e.parts import Parts, answers
 
 NAME = "localhost"
-CADDY = str(Path(sys.executable).with_name("caddy"))
 RELOAD_TIMEOUT = 20
-START_TIMEOUT = 20
 
 
 class Caddy:
@@ -64,33 +60,15 @@ class Caddy:
         """Return the TLS of a client that trusts Caddy's own authority."""
         return ssl.create_default_context(cafile=str(self.root))
 
+    def running(self, log: Path) -> AbstractContextManager[None]:
+        """Run it by itself; the block is entered once it answers."""
+        return running(self.command, self.settings, log, lambda: answers(self.page))
+
     def reload(self, **settings: str) -> None:
         """Load the Caddyfile again, with changed settings, as an operator does."""
         command = (CADDY, "reload", "--config", self.config, "--adapter", "caddyfile", "--address", self.admin)
         environment = self.settings | settings
         subprocess.run(command, env=environment, check=True, timeout=RELOAD_TIMEOUT, capture_output=True)
-
-
-@contextmanager
-def running(command: Sequence[str], settings: dict[str, str], page: str, log: Path) -> Iterator[None]:
-    """Run a Caddy by itself, until the block ends; it is entered once `page` answers."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=settings, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-    try:
-        wait_until(lambda: _answers(process, page), START_TIMEOUT, lambda: log.read_text("utf-8"))
-        yield
-    finally:
-        process.terminate()
-        process.wait(START_TIMEOUT)
-
-
-def _answers(process: subprocess.Popen[bytes], page: str) -> bool:
-    assert process.poll() is None, "Caddy has ended"
-    try:
-        httpx.get(page, verify=False, trust_env=False)
-    except httpx.HTTPError:
-        return False
-    return True
 
 
 def members(node: Any) -> Iterator[tuple[dict[str, Any], str]]:

@@ -21,12 +21,27 @@ STOP_TIMEOUT = 40.0
 POLL_INTERVAL = 0.05
 
 
-def wait_until(condition: Callable[[], bool], timeout: float, what: Callable[[], str]) -> None:
+def wait_until(
+    condition: Callable[[], bool], timeout: float, what: Callable[[], str], interval: float = POLL_INTERVAL
+) -> None:
     """Wait for a condition; fail with `what` says when it does not come true in time."""
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout:g} seconds: {what()}"
-        time.sleep(POLL_INTERVAL)
+        time.sleep(interval)
+
+
+def settled(measure: Callable[[], int], timeout: float = 10.0) -> int:
+    """Wait until a number that grows from 0 grows no more; return it."""
+    before = 0
+
+    def no_longer_grows() -> bool:
+        nonlocal before
+        before, last = measure(), before
+        return before == last != 0
+
+    wait_until(no_longer_grows, timeout, lambda: f"{before} and growing", interval=0.2)
+    return before
 
 
 def free_ports(count: int) -> list[int]:
@@ -38,9 +53,32 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def without_settings() -> dict[str, str]:
+    """Return the environment but for what the tests run with, which the platform does not."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("OV2XMP_") and name not in ("PYTHONASYNCIODEBUG", "PYTHONWARNINGS")
+    }
+
+
+def closed(url: str) -> bool:
+    """Tell whether nothing listens at `url`."""
+    target = httpx.URL(url)
+    with socket.socket() as client:
+        return client.connect_ex((target.host, target.port or 80)) != 0
+
+
 def running(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     """Return the processes that still do something; one that only waits to be reaped does not."""
     return [process for process in processes if status(process) not in ("ended", psutil.STATUS_ZOMBIE)]
+
+
+def command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
 
 
 def status(process: psutil.Process) -> str:
@@ -73,18 +111,12 @@ class Platform:
         self.ocpp_tls = f"wss://127.0.0.1:{settings['OV2XMP_CSMS_TLS_PORT']}/ws/ocpp"
         self.ftp_port = int(settings["OV2XMP_FTP_PORT"])
         self.files_http = f"http://127.0.0.1:{settings['OV2XMP_FILES_PORT']}"
-        # What the tests run with is not what the platform runs with.
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("OV2XMP_") and name not in ("PYTHONASYNCIODEBUG", "PYTHONWARNINGS")
-        }
         self.output = data_dir.with_name(f"{data_dir.name}-{web_port}.log")
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, *command],
                 cwd=BASE_DIR,
-                env=inherited | settings,
+                env=without_settings() | settings,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -104,7 +136,11 @@ class Platform:
 
     def child(self, words: str) -> psutil.Process:
         """Return the first child whose command line contains `words`."""
-        return next(process for process in self.processes() if words in " ".join(process.cmdline()))
+        return next(process for process in self.processes() if words in command_line(process))
+
+    def has(self, words: str) -> bool:
+        """Tell whether there is such a child."""
+        return any(words in command_line(process) for process in self.processes())
 
     def wait_until_ended(self) -> int:
         """Wait for the launcher's end; return its exit code."""
@@ -114,13 +150,16 @@ class Platform:
             raise AssertionError(f"the launcher does not end: {self.text()}") from None
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Stop everything; return the launcher's exit code once nothing is left."""
+        """Stop everything; return the launcher's exit code once nothing is left, and nothing was told of a failure."""
         if "client" in self.__dict__:
             self.client.close()
         processes = self.processes() if self.process.poll() is None else []
         self.process.send_signal(number)
         code = self.wait_until_ended()
         assert not running(processes), f"left running: {running(processes)}\n{self.text()}"
+        addresses = (self.web, self.ocpp_http, self.files_http, f"ftp://127.0.0.1:{self.ftp_port}")
+        assert all(map(closed, addresses))
+        assert "Traceback" not in self.text()
         return code
 
     def kill(self) -> None:
@@ -151,7 +190,7 @@ class Platform:
 
 @contextmanager
 def shared_platform(data_dir: Path, environment: dict[str, str]) -> Iterator[Platform]:
-    """Run a platform that several tests share; stopping it leaves no process."""
+    """Run a platform that several tests share; stopping it by SIGTERM leaves no process."""
     platform = Platform(data_dir, environment)
     try:
         platform.wait_until_ready()

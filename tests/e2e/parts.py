@@ -9,20 +9,11 @@ from pathlib import Path
 
 import httpx
 
-from tests.e2e.launcher import BASE_DIR, free_ports, wait_until
+from tests.e2e.launcher import BASE_DIR, free_ports, wait_until, without_settings
+from tests.e2e.storage import PASSWORD
 
-PASSWORD = "correct horse battery staple"
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
-PREPARE = f"""
-import os, django
-os.environ["DJANGO_SETTINGS_MODULE"] = "ov2xmp.settings"
-django.setup()
-from django.contrib.auth.models import User
-from django.core.management import call_command
-call_command("migrate", verbosity=0)
-User.objects.create_superuser("admin", password="{PASSWORD}")
-"""
 
 
 def python(*arguments: str) -> Sequence[str]:
@@ -30,8 +21,20 @@ def python(*arguments: str) -> Sequence[str]:
     return (sys.executable, "-m", *arguments)
 
 
+def answers(page: str) -> bool:
+    """Tell whether a server answers, whatever it says."""
+    try:
+        httpx.get(page, trust_env=False, verify=False)
+    except httpx.HTTPError:
+        return False
+    return True
+
+
 class Parts:
-    """Web, csms and worker on one database and one redis, each started and ended by itself."""
+    """Web, csms and worker on one database and one redis, each started and ended by itself.
+
+    The database has its tables already.
+    """
 
     def __init__(self, data_dir: Path, **settings: str) -> None:
         web_port, csms_port = free_ports(2)
@@ -39,14 +42,8 @@ class Parts:
         self.live = f"ws://127.0.0.1:{web_port}/ws/updates"
         self.ocpp_http = f"http://127.0.0.1:{csms_port}"
         self.ocpp = f"ws://127.0.0.1:{csms_port}/ws/ocpp"
-        # What the tests run with is not what the platform runs with.
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("OV2XMP_") and name not in ("PYTHONASYNCIODEBUG", "PYTHONWARNINGS")
-        }
         self.environment = {
-            **inherited,
+            **without_settings(),
             "OV2XMP_DATA_DIR": str(data_dir),
             "OV2XMP_WEB_PORT": str(web_port),
             "OV2XMP_CSMS_PORT": str(csms_port),
@@ -63,10 +60,6 @@ class Parts:
         self.settings_of: dict[str, dict[str, str]] = {}
         self.output = data_dir / "output.log"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-
-    def prepare(self) -> None:
-        """Make the tables and the administrator."""
-        subprocess.run([sys.executable, "-c", PREPARE], cwd=BASE_DIR, env=self.environment, check=True, timeout=60)
 
     def start(self, *names: str) -> None:
         """Start processes and wait until they serve."""
@@ -90,11 +83,7 @@ class Parts:
         assert self.processes[name].poll() is None, f"{name} ended: {self.text()}"
         if name not in self.pages:
             return True
-        try:
-            httpx.get(self.pages[name], trust_env=False, verify=False)
-        except httpx.HTTPError:
-            return False
-        return True
+        return answers(self.pages[name])
 
     def kill(self, name: str) -> None:
         """End a process as a crash does, with all its children."""

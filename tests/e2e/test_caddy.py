@@ -19,14 +19,16 @@ import httpx
 import pytest
 import websockets
 
+from filestore.folder import UPLOADS
+from tests.caddy import CADDY, running
 from tests.certificates import Authority
 from tests.csms.raw import exchange
-from tests.e2e.edge import CADDY, Caddy, add_caddy, members, running
+from tests.e2e.edge import Caddy, add_caddy, members
 from tests.e2e.frontend import Listener
 from tests.e2e.launcher import free_ports
-from tests.e2e.parts import PASSWORD, Parts, python
+from tests.e2e.parts import Parts, answers, python
 from tests.e2e.stand_ins import STAND_IN, echo, name_server
-from tests.e2e.storage import own_storage
+from tests.e2e.storage import PASSWORD, Template
 from tests.simulator.v16 import Station16
 
 REPLICA = "127.0.0.2"
@@ -59,10 +61,10 @@ class Edge:
 
 
 @pytest.fixture(scope="module")
-def edge(redis_url: str, authority: Authority) -> Iterator[Edge]:
+def edge(redis_url: str, authority: Authority, template: Template) -> Iterator[Edge]:
     with ExitStack() as stack:
-        storage = stack.enter_context(own_storage())
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ov2xmp-tests-")))
+        storage = stack.enter_context(template.copied(directory))
         stand_in = stack.enter_context(echo())
         addresses = ["127.0.0.1"]
         names = stack.enter_context(name_server(addresses))
@@ -101,11 +103,11 @@ def edge(redis_url: str, authority: Authority) -> Iterator[Edge]:
             OV2XMP_CADDY_FILEBROWSER=stand_in,
             OV2XMP_CADDY_PGADMIN=stand_in,
             OV2XMP_CADDY_PORTAINER=stand_in,
+            OV2XMP_CADDY_FILE_MAX_BODY="8MiB",
             # There is none, as without the compose file of the externals.
             OV2XMP_CADDY_KIBANA="kibana.invalid:5601",
         )
         stack.callback(parts.kill_all)
-        parts.prepare()
         parts.start("web", "csms", "replica", "worker", "files", "caddy")
         yield Edge(parts, caddy, Path(settings["OV2XMP_FILES_DIR"]), addresses)
 
@@ -353,6 +355,33 @@ async def test_who_asks_for_too_much_is_told_so_as_the_api_does(operator: httpx.
     )
 
 
+async def test_who_may_not_put_a_file_to_rest_does_not_get_it_into_memory(
+    edge: Edge, anybody: httpx.AsyncClient, operator: httpx.AsyncClient
+) -> None:
+    reader, writer = await asyncio.open_connection("localhost", edge.caddy.https_port, ssl=edge.caddy.trusting())
+    try:
+        writer.write(b"PUT /api/file/large.bin HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\nx")
+        async with asyncio.timeout(10):
+            # No more of it was sent.
+            answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert b"\r\nConnection: close\r\n" in answer
+    finally:
+        writer.transport.abort()
+    assert (await operator.put("/api/file/small.bin", content=b"image")).status_code == 201
+    assert (edge.files / "small.bin").read_bytes() == b"image"
+
+
+async def test_a_file_that_is_too_large_for_rest_is_refused(operator: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        # Its size is told by nothing but what comes.
+        yield bytes(8 * 1024 * 1024)
+        yield b"x"
+
+    answer = await operator.put("/api/file/large.bin", content=chunks())
+    assert (answer.status_code, answer.json()["code"]) == (413, "PROXY_413")
+
+
 async def test_a_station_uploads_and_fetches_files_over_plain_http_and_tls(edge: Edge) -> None:
     content = uuid4().bytes * 100_000
     for number, base in enumerate((edge.caddy.http, edge.caddy.https)):
@@ -475,7 +504,7 @@ async def test_an_upload_is_passed_on_while_it_comes(edge: Edge) -> None:
         yield b"x" * 1_000_000
         async with asyncio.timeout(10):
             # Nothing is held back in Caddy until the rest is there.
-            while not any(path.stat().st_size for path in edge.files.rglob(".*") if path.is_file()):
+            while not any(path.stat().st_size for path in (edge.files / UPLOADS).iterdir()):
                 await asyncio.sleep(0.01)
         arrived.set()
         yield b"y"
@@ -561,7 +590,8 @@ async def test_an_idle_station_is_cut_by_no_timeout_of_caddys(
         text = re.sub(rf"\b{old}\b", str(new), text)
     (tmp_path / "caddy.json").write_text(text)
     page = f"http://localhost:{http_port}/http/files"
-    with running((CADDY, "run", "--config", str(tmp_path / "caddy.json")), edge.caddy.settings, page, tmp_path / "log"):
+    command = (CADDY, "run", "--config", str(tmp_path / "caddy.json"))
+    with running(command, edge.caddy.settings, tmp_path / "log", lambda: answers(page)):
         async with edge.station("C12", f"ws://localhost:{http_port}") as station:
             await station.boot()
             await asyncio.sleep(1.5)

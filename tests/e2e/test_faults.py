@@ -14,7 +14,7 @@ import pytest
 from chargers import pem
 from tests import pki
 from tests.e2e.parts import Parts
-from tests.e2e.storage import own_storage
+from tests.e2e.storage import Template
 from tests.simulator.station import Disconnected
 from tests.simulator.v16 import Station16
 
@@ -22,9 +22,12 @@ OPEN = ("queued", "sent")
 
 
 @pytest.fixture(scope="module")
-def parts(redis_url: str) -> Iterator[Parts]:
+def parts(redis_url: str, template: Template) -> Iterator[Parts]:
     """Yield a running platform whose processes a test may kill; it starts again what it killed."""
-    with own_storage() as storage, tempfile.TemporaryDirectory(prefix="ov2xmp-tests-") as data_dir:
+    with (
+        tempfile.TemporaryDirectory(prefix="ov2xmp-tests-") as data_dir,
+        template.copied(Path(data_dir)) as storage,
+    ):
         settings = {
             "OV2XMP_REDIS_URL": redis_url,
             "OV2XMP_REDIS_PREFIX": f"test-{uuid4().hex[:8]}",
@@ -34,7 +37,6 @@ def parts(redis_url: str) -> Iterator[Parts]:
         }
         running = Parts(Path(data_dir), **settings)
         try:
-            running.prepare()
             running.start("web", "csms", "worker")
             asyncio.run(wait_for_worker(running))
             yield running

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,8 @@ import pytest
 
 from tests.certificates import Authority
 from tests.e2e.frontend import listening
-from tests.e2e.launcher import Platform, shared_platform
-from tests.e2e.storage import own_storage
+from tests.e2e.launcher import Platform, settled, shared_platform
+from tests.e2e.storage import Template
 from tests.simulator.transfer import NotAllowed, Transfer, TransferFailed
 from tests.simulator.v16 import Station16, timestamp
 
@@ -22,7 +23,7 @@ LARGE = 64 * 1024 * 1024  # bytes
 
 
 @pytest.fixture(scope="module")
-def secure(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Platform]:
+def secure(tmp_path_factory: pytest.TempPathFactory, authority: Authority, template: Template) -> Iterator[Platform]:
     """A platform whose FTP server takes nobody without TLS, and whose web process serves one request at a time."""
     papers = authority.server()
     settings = {
@@ -33,7 +34,7 @@ def secure(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
         "OV2XMP_WEB_QUEUE_TIMEOUT": "1",
     }
     data_dir = tmp_path_factory.mktemp("secure") / "var"
-    with own_storage() as storage, shared_platform(data_dir, storage | settings) as platform:
+    with template.copied(data_dir) as storage, shared_platform(data_dir, storage | settings) as platform:
         yield platform
 
 
@@ -158,12 +159,15 @@ async def test_firmware_that_is_not_there_is_told(platform: Platform) -> None:
         assert (failed["flags"], charger.firmware) == (["file_missing"], None)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process has read")
 def test_a_slow_download_holds_up_nobody(secure: Platform) -> None:
     path = secure.data_dir / "files" / "large.bin"
     with path.open("wb") as file:
         file.truncate(LARGE)
     target = httpx.URL(secure.web)
     token = secure.client.headers["Authorization"]
+    web = secure.child("-m daphne")
+    before = web.io_counters().read_chars
     with closing(socket.create_connection((target.host, target.port or 80), timeout=20)) as slow:
         slow.sendall(
             f"GET /api/file/large.bin HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\n"
@@ -171,6 +175,8 @@ def test_a_slow_download_holds_up_nobody(secure: Platform) -> None:
         )
         head = slow.recv(1000)
         assert head.startswith(b"HTTP/1.1 200 ")
+        # What the client leaves unread is not kept in memory.
+        assert settled(lambda: web.io_counters().read_chars - before) < LARGE // 4
         # One request at a time, and the download is on its way.
         assert [secure.client.get("/api/file/").status_code for _ in range(3)] == [200] * 3
         received = len(head)

@@ -13,8 +13,8 @@ import websockets
 from tests.caddy import caddy
 from tests.certificates import Authority
 from tests.e2e.launcher import free_ports
-from tests.e2e.parts import PASSWORD, Parts
-from tests.e2e.storage import own_storage
+from tests.e2e.parts import Parts
+from tests.e2e.storage import PASSWORD, Template
 
 HOST = "csms.example.org"
 SITES = """
@@ -39,10 +39,12 @@ class Edge(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def edge(tmp_path_factory: pytest.TempPathFactory, authority: Authority, redis_url: str) -> Iterator[Edge]:
+def edge(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority, redis_url: str, template: Template
+) -> Iterator[Edge]:
     directory = tmp_path_factory.mktemp("proxy")
     plain, secured = free_ports(2)
-    with own_storage() as storage:
+    with template.copied(directory) as storage:
         environment = {
             "OV2XMP_TRUSTED_PROXIES": "127.0.0.1",
             "OV2XMP_DJANGO_ALLOWED_HOSTS": f"{HOST},127.0.0.1",
@@ -50,7 +52,6 @@ def edge(tmp_path_factory: pytest.TempPathFactory, authority: Authority, redis_u
             "OV2XMP_REDIS_PREFIX": f"proxy-{secrets.token_hex(4)}",
         }
         parts = Parts(directory, **{**environment, **storage})
-        parts.prepare()
         papers = authority.server()
         sites = SITES.format(
             plain=plain,

@@ -105,6 +105,10 @@ def test_nobody_else_is_believed_whom_he_forwards_for(start: Start) -> None:
 # Health
 
 
+def test_an_answer_tells_no_version_of_the_software(server: FileServer) -> None:
+    assert {ask(server, each).headers["Server"] for each in (basic(), "")} == {"O-V2X-MP"}
+
+
 def test_health_needs_no_login(server: FileServer) -> None:
     answer = ask(server, "", "/healthz")
 

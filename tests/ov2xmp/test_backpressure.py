@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.e2e.launcher import BASE_DIR, free_ports, wait_until
+from tests.e2e.launcher import BASE_DIR, free_ports, settled, wait_until
 from tests.ov2xmp.streamer import TOTAL
 
 # What the kernel's buffers on both sides and Twisted's may hold.
@@ -61,15 +60,9 @@ def lazy_client(url: str) -> socket.socket:
     return client
 
 
-def settled(url: str) -> int:
+def sent(url: str) -> int:
     """Wait until nothing goes out any more; return how much did."""
-    before = -1
-    deadline = time.monotonic() + 10
-    while (now := int(httpx.get(f"{url}/sent", trust_env=False).text)) != before or not now:
-        assert time.monotonic() < deadline
-        before = now
-        time.sleep(0.2)
-    return now
+    return settled(lambda: int(httpx.get(f"{url}/sent", trust_env=False).text))
 
 
 def read_to_the_end(client: socket.socket) -> int:
@@ -89,14 +82,14 @@ def test_a_client_that_reads_gets_everything(serve: Serve) -> None:
 def test_what_a_client_does_not_read_is_not_kept_in_memory_and_is_there_when_it_does(serve: Serve) -> None:
     url = serve()
     with closing(lazy_client(url)) as client:
-        assert settled(url) < MOST_IN_FLIGHT
+        assert sent(url) < MOST_IN_FLIGHT
         assert read_to_the_end(client) >= TOTAL
 
 
 def test_a_client_that_reads_nothing_for_too_long_is_disconnected(serve: Serve) -> None:
     url = serve(OV2XMP_WEB_SEND_TIMEOUT="0.3")
     with closing(lazy_client(url)) as client:
-        settled(url)
+        sent(url)
         target = httpx.URL(url)
         wait_until(lambda: not peers(target.port), 10, lambda: "it is still connected")
         assert read_to_the_end(client) < TOTAL

@@ -20,7 +20,7 @@ from ov2xmp.logformat import FIELDS, ContextFilter, JsonFormatter, PlainFormatte
 from tasks import logcontext
 from tests.e2e.launcher import BASE_DIR, wait_until
 from tests.e2e.parts import Parts
-from tests.e2e.storage import own_storage
+from tests.e2e.storage import Template
 from tests.logstash import Listener
 from tests.simulator.v16 import Station16
 
@@ -127,10 +127,10 @@ class Running(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def running(redis_url: str) -> Iterator[Running]:
+def running(redis_url: str, template: Template) -> Iterator[Running]:
     with (
-        own_storage() as storage,
         tempfile.TemporaryDirectory(prefix="ov2xmp-tests-") as data_dir,
+        template.copied(Path(data_dir)) as storage,
         Listener() as listener,
     ):
         parts = Parts(
@@ -148,7 +148,6 @@ def running(redis_url: str) -> Iterator[Running]:
             },
         )
         try:
-            parts.prepare()
             parts.start("web", "csms", "worker")
             yield Running(parts, listener)
         finally:

@@ -56,7 +56,7 @@ def test_relaying_ends_a_command_for_a_station_that_is_offline(told: list[Change
 def test_relaying_is_tried_again_while_redis_is_away(
     settings: Settings, told: list[Changes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alive = node(lease_until=NOW + timedelta(minutes=5))
+    alive = node(lease_until=timezone.now() + timedelta(minutes=5))
     station = ChargePoint.objects.create(chargepoint_id="CP1", node=alive)
     row = command(chargepoint=station)
     settings.REDIS_URL = "redis://127.0.0.1:1/0"

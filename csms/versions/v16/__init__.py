@@ -6,7 +6,7 @@ real stations listed in ``docs/quirks.md``.
 """
 
 from csms.errors import ErrorCode
-from csms.versions import reservations
+from csms.versions import reservations, vendors
 from csms.versions.base import Version, together
 from csms.versions.v16 import (
     certificates,
@@ -20,7 +20,7 @@ from csms.versions.v16 import (
 )
 from csms.versions.v16.members import NAME
 
-MODULES = (certificates, charging, configuration, core, jobs, locallists, reservations, security, triggers)
+MODULES = (certificates, charging, configuration, core, jobs, locallists, reservations, security, triggers, vendors)
 
 VERSION = Version(
     name=NAME,
@@ -31,8 +31,11 @@ VERSION = Version(
     before_accepted=frozenset({"BootNotification", "SecurityEventNotification"}),
     error_codes={
         ErrorCode.FORMAT_VIOLATION: "FormationViolation",
+        ErrorCode.RPC_FRAMEWORK: "FormationViolation",
         ErrorCode.OCCURRENCE_CONSTRAINT: "OccurenceConstraintViolation",
     },
     triggered=triggers.TRIGGERED,
     dispensable=charging.DISPENSABLE,
+    # A CALLERROR repeats the id (section 4.2.3), and a frame of another type is ignored (section 4.1.3).
+    answers_unreadable=False,
 )

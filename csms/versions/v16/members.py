@@ -9,6 +9,7 @@ from csms import times
 from csms.errors import ErrorCode, RpcError
 from csms.repairs import clean
 from csms.versions.base import Context, Payload
+from csms.versions.members import text
 
 NAME = OcppVersion.V16
 
@@ -16,11 +17,6 @@ MAX_CONNECTOR_ID = 10_000
 
 # What stations write into a text they have nothing to say in (BO-10).
 NOTHINGS = frozenset({"null", "(null)", "none", "n/a"})
-
-
-def text(payload: Payload, member: str) -> str:
-    """Read an optional text; blank stands for absent (BO-05)."""
-    return str(payload.get(member, "")).strip()
 
 
 def remark(payload: Payload, member: str) -> str:

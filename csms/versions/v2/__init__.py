@@ -4,10 +4,48 @@ Requirement ids are those of the OCPP 2.0.1 specification, edition 3, part 2.
 """
 
 from chargers.choices import OcppVersion
+from csms.versions import vendors
 from csms.versions.base import Version, together
-from csms.versions.v2 import locallists, provisioning, remote, reservations, security, transactions
+from csms.versions.v2 import (
+    availability,
+    certificates,
+    contracts,
+    customers,
+    displaymessages,
+    jobs,
+    locallists,
+    monitoring,
+    networkprofiles,
+    provisioning,
+    remote,
+    reports,
+    reservations,
+    security,
+    transactions,
+    triggers,
+    variables,
+)
 
-MODULES = (locallists, provisioning, remote, reservations, security, transactions)
+MODULES = (
+    availability,
+    certificates,
+    contracts,
+    customers,
+    displaymessages,
+    jobs,
+    locallists,
+    monitoring,
+    networkprofiles,
+    provisioning,
+    remote,
+    reports,
+    reservations,
+    security,
+    transactions,
+    triggers,
+    variables,
+    vendors,
+)
 
 
 def version(name: OcppVersion) -> Version:
@@ -19,4 +57,8 @@ def version(name: OcppVersion) -> Version:
         scripts=together(MODULES, "SCRIPTS"),
         before_accepted=frozenset({"BootNotification", "SecurityEventNotification"}),
         error_codes={},
+        triggered=triggers.TRIGGERED,
+        # B02.FR.02.
+        reported={"GetBaseReport": "NotifyReport", "GetReport": "NotifyReport"},
+        greetings=triggers.greetings,
     )

@@ -1,14 +1,14 @@
 """Boot, heartbeat and status (blocks B and G)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from django.conf import settings
 
 from chargers.choices import RegistrationStatus
 from chargers.services import stations, statuses
-from chargers.values import Boot, Heartbeat, StatusReport
+from chargers.values import Boot, Booted, Heartbeat, StatusReport
 from csms import times
-from csms.versions.base import Context, Handler, Payload
+from csms.versions.base import Context, Handler, Payload, Step
 from csms.versions.v2.members import nothing, number
 
 
@@ -28,12 +28,19 @@ def boot(payload: Payload, context: Context) -> Boot:
     )
 
 
-def booted(status: RegistrationStatus, context: Context) -> Payload:
+def booted(result: Booted, context: Context) -> Payload:
     return {
         "currentTime": times.write(context.received_at),
         "interval": settings.OCPP_HEARTBEAT_INTERVAL,
-        "status": status.value,
+        "status": result.registration.value,
     }
+
+
+def ask_for_inventory(result: Booted, context: Context) -> Sequence[Step]:
+    """Ask an accepted station for all it has, where that is not known (B07)."""
+    if settings.OCPP_INVENTORY and result.changed and result.registration == RegistrationStatus.ACCEPTED:
+        return [Step("GetBaseReport", {"reportBase": "FullInventory"})]
+    return []
 
 
 def heartbeat(payload: Payload, context: Context) -> Heartbeat:
@@ -59,7 +66,7 @@ def status(payload: Payload, context: Context) -> StatusReport:
 
 
 HANDLERS: Mapping[str, Handler] = {
-    "BootNotification": Handler(boot, stations.boot, booted),
+    "BootNotification": Handler(boot, stations.boot, booted, then=ask_for_inventory),
     "Heartbeat": Handler(heartbeat, stations.heartbeat, current_time),
     "StatusNotification": Handler(status, statuses.record, nothing, records=True, optional=("timestamp",)),
 }

@@ -14,6 +14,7 @@ from chargers.values import (
 )
 from csms.errors import ErrorCode, RpcError
 from csms.versions.base import Context, Handler, Payload
+from csms.versions.v2 import contracts
 from csms.versions.v2.members import MAX_WORD, NO_AUTHORIZATION, id_token_info, name, nothing, number, readings, token
 
 EVENT_TYPES = frozenset({"Started", "Updated", "Ended"})
@@ -21,11 +22,13 @@ EVENT_TYPES = frozenset({"Started", "Updated", "Ended"})
 
 def authorize(payload: Payload, context: Context) -> AuthorizationRequest:
     shown = payload["idToken"]
-    return AuthorizationRequest(context.station, token(shown), context.received_at, token_type=shown["type"])
+    contract = contracts.contract(payload, context) if contracts.shows_contract(payload) else None
+    return AuthorizationRequest(context.station, token(shown), context.received_at, shown["type"], contract)
 
 
 def authorized(result: Authorization, context: Context) -> Payload:
-    return {"idTokenInfo": id_token_info(result)}
+    info = id_token_info(result)
+    return contracts.with_contract(info, result, context.told) if context.consulted else {"idTokenInfo": info}
 
 
 def transaction_event(payload: Payload, context: Context) -> TransactionEvent:
@@ -86,7 +89,7 @@ def meter_values(payload: Payload, context: Context) -> MeterReport:
 
 
 HANDLERS: Mapping[str, Handler] = {
-    "Authorize": Handler(authorize, idtags.authorize, authorized),
+    "Authorize": Handler(authorize, idtags.authorize, authorized, consults=contracts.VERIFICATION),
     "MeterValues": Handler(
         meter_values, metervalues.record, nothing, records=True, optional=("sampledValue", "timestamp")
     ),

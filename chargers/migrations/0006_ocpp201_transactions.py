@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chargers', '0003_securityevent_count'),
+        ('chargers', '0005_ocpp201_events'),
     ]
 
     operations = [
