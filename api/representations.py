@@ -275,6 +275,9 @@ class SampledValue(Representation):
     phase = serializers.CharField(allow_null=True)
     location = serializers.CharField(help_text="such as `Outlet`")
     unit = serializers.CharField(allow_null=True)
+    signed_meter_value = serializers.JSONField(
+        required=False, help_text="what a 2.x station signed it with, as it came: SignedMeterValueType"
+    )
 
 
 class StatusNotification(Representation):

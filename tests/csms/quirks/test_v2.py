@@ -1,17 +1,15 @@
 """Habits of stations of OCPP 2.0.1: the group V2 of docs/quirks.md."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from chargers.models import ChargePoint, Connector, IdTag, MeterValue, SecurityEvent, Transaction
+from chargers.models import Connector, IdTag, MeterValue, Transaction
 from tests.csms import operator
 from tests.csms.conftest import Query, query_in_thread
 from tests.simulator.station import CallError
-from tests.simulator.times import timestamp
 from tests.simulator.v2 import Station201, sample, token
 from tests.simulator.v2.members import energy
 
@@ -47,14 +45,6 @@ async def test_v2_02_a_request_that_a_station_measures_by_1_6_ends_with_its_word
     assert command.status == "error"
     assert command.error is not None
     assert (command.error["code"], command.error["description"]) == ("FormationViolation", "id is missing")
-
-
-async def test_v2_03_a_status_of_evse_0_is_that_of_the_station(station: Station201, query: Query) -> None:
-    now = timestamp(datetime.now(UTC))
-    status = {"timestamp": now, "connectorStatus": "Unavailable", "evseId": 0, "connectorId": 0}
-    assert await station.call("StatusNotification", status) == {}
-    assert (await query(lambda: ChargePoint.objects.get())).chargepoint_status == "Unavailable"
-    assert await query(lambda: Connector.objects.filter(evse_id=0).count()) == 0
 
 
 @pytest.mark.parametrize("kind", ["NoAuthorization", "Central"])
@@ -107,29 +97,6 @@ async def test_v2_07_a_token_and_an_evse_in_each_event_change_nothing(station: S
     answers.append(await station.ended(id_token=TAG))
     assert [answer["idTokenInfo"]["status"] for answer in answers] == ["Accepted"] * 5
     assert (await query(lambda: Transaction.objects.get())).transaction_status == "Finished"
-
-
-async def test_v2_08_before_the_boot_is_accepted_only_security_events_are_taken(
-    transactional_db: None, url: str, query: Query
-) -> None:
-    await query(lambda: ChargePoint.objects.create(chargepoint_id="CP2", registration_status="Pending"))
-    async with Station201(url, "CP2") as station:
-        assert (await station.boot())["status"] == "Pending"
-        event = {"type": "StartupOfTheDevice", "timestamp": timestamp(datetime.now(UTC))}
-        assert await station.call("SecurityEventNotification", event) == {}
-        assert (await refused(station, "Heartbeat", {})).code == "SecurityError"
-    assert await query(lambda: SecurityEvent.objects.count()) == 1
-
-
-async def test_v2_09_evses_are_learnt_from_statuses_and_transactions(
-    transactional_db: None, url: str, query: Query
-) -> None:
-    async with Station201(url, "CP2", evses=2) as station:
-        await station.boot()
-        await station.status(1, "Available")
-        await station.started(2)
-    places = await query(lambda: list(Connector.objects.order_by("evse_id").values_list("evse_id", "connectorid")))
-    assert places == [(1, 1), (2, 1)]
 
 
 async def test_v2_10_names_of_ocpp_2_0_are_refused_by_name(station: Station201) -> None:
