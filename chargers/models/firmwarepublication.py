@@ -2,14 +2,14 @@ from django.db import models
 from django.db.models import Q
 
 from chargers.choices import FirmwarePublicationStatus as Status
-from chargers.models.job import Job
+from chargers.models.job import Fetching
 
 FAILED = frozenset({Status.DOWNLOAD_FAILED, Status.INVALID_CHECKSUM, Status.PUBLISH_FAILED})
 OVER = FAILED | {Status.PUBLISHED, Status.UNPUBLISHED, Status.REJECTED, Status.FAILED}
 LIVE = [status.value for status in Status if status not in OVER and status != Status.TIMED_OUT]
 
 
-class FirmwarePublication(Job):
+class FirmwarePublication(Fetching):
     """A firmware that a local controller is to fetch and offer to its stations (2.0.1 L03)."""
 
     topic = "firmwarepublication"
@@ -33,18 +33,8 @@ class FirmwarePublication(Job):
     checksum = models.CharField(max_length=32, blank=True, help_text="MD5 of the whole file, in hexadecimal")
     locations = models.JSONField(default=list, blank=True, help_text="the URLs at which stations find it")
 
-    class Meta(Job.Meta):
+    class Meta(Fetching.Meta):
         verbose_name = "firmware publication"
         indexes = [
             models.Index(fields=["waits_from"], condition=Q(status__in=LIVE), name="firmware_publication_live"),
         ]
-
-    @property
-    def misses_file(self) -> bool:
-        """Whether the controller has yet to fetch it, or could not."""
-        awaited = self.is_live and self.status not in self.transferred
-        return awaited or self.status in self.transfer_failed
-
-    @property
-    def denies_file(self) -> bool:
-        return False

@@ -202,3 +202,25 @@ async def test_a_signed_chain_that_the_station_tells_of_is_not_kept_twice(ready:
     assert await query(Certificate.objects.count) == 1
     await tells(ready, None)
     assert await query(rows) == [("Deleted", "")]
+
+
+# A station with a life of its own
+
+
+async def test_a_station_keeps_what_it_is_brought_and_tells_of_it(url: str, query: Query) -> None:
+    async with Station201(url, "CP1", autonomous=True) as station:
+        await station.boot()
+        for kind in (STATION, V2G):
+            assert await station.sign_certificate(kind) == {"status": "Accepted"}
+        await work()
+        await becomes("Accepted", "Accepted")
+        assert station.certificates.own
+        assert station.vehicle_certificates.own
+        roots = ("CSMSRootCertificate", "MORootCertificate")
+        for use in roots:
+            await operator.perform("InstallCertificate", {"certificateType": use, "certificate": pem.write(ROOT)})
+        await operator.perform("GetInstalledCertificateIds", {"certificateType": list(roots)})
+        assert [use for use, _, _ in await held(query)] == list(roots)
+        for left in (1, 0):
+            await operator.perform("DeleteCertificate", {"certificateHashData": hash_data(ROOT)})
+            assert len(station.certificates.roots) == left

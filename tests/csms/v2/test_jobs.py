@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from chargers.models import FirmwareUpdate, LogUpload
+from chargers.models import FirmwarePublication, FirmwareUpdate, LogUpload, SecurityEvent
 from tasks.schemas import InvalidBody
 from tests.csms import operator
 from tests.csms.conftest import Query
+from tests.csms.waiting import until
 from tests.simulator.station import Payload
 from tests.simulator.v2 import Station201
 
@@ -144,6 +145,19 @@ async def test_a_log_may_be_given_up_by_the_station(ready: Station201, query: Qu
     job = await query(LogUpload.objects.get)
     await ready.call("LogStatusNotification", {"status": "AcceptedCanceled", "requestId": job.pk})
     assert (await query(LogUpload.objects.get)).status == "AcceptedCanceled"
+
+
+async def test_a_station_that_works_by_itself_comes_to_the_end_of_every_job(url: str, query: Query) -> None:
+    async with Station201(url, "CP1", autonomous=True) as station:
+        await station.boot()
+        await operator.perform("UpdateFirmware", image())
+        await operator.perform("GetLog", {"logType": "SecurityLog"})
+        checksum = "d41d8cd98f00b204e9800998ecf8427e"
+        await operator.perform("PublishFirmware", {"location": "https://maker.example/2.bin", "checksum": checksum})
+        await until(lambda: FirmwareUpdate.objects.get().status == "Installed")
+        await until(lambda: LogUpload.objects.get().status == "Uploaded")
+        await until(lambda: FirmwarePublication.objects.get().status == "Published")
+        await until(lambda: SecurityEvent.objects.filter(type="FirmwareUpdated").exists())
 
 
 async def test_a_silent_station_leaves_a_failed_job(ready: Station201, settings: Settings, query: Query) -> None:
