@@ -82,12 +82,12 @@ class SmartCharging(Remote):
         return {"status": "Accepted" if going else "Unknown"}
 
     def on_get_charging_profiles(self, payload: Payload) -> Answer:
-        return {"status": "Accepted" if self._wanted(payload) else "NoProfiles"}
+        return {"status": "Accepted" if self._profiles_wanted(payload) else "NoProfiles"}
 
     async def do_get_charging_profiles(self, payload: Payload) -> None:
         """Tell the profiles that match, those of an EVSE and a source together and some at a time (K09)."""
         groups: dict[tuple[int, str], list[Payload]] = {}
-        for evse, source, profile in self._wanted(payload):
+        for evse, source, profile in self._profiles_wanted(payload):
             groups.setdefault((evse, source), []).append(profile)
         size = self.profiles_per_report
         parts = [
@@ -110,7 +110,7 @@ class SmartCharging(Remote):
         }
         return {"status": "Accepted", "schedule": schedule}
 
-    def _wanted(self, payload: Payload) -> list[tuple[int, str, Payload]]:
+    def _profiles_wanted(self, payload: Payload) -> list[tuple[int, str, Payload]]:
         criteria, evse = payload["chargingProfile"], payload.get("evseId")
         return [
             each
