@@ -50,7 +50,6 @@ from tasks.models import CommandStatus
 
 logger = logging.getLogger(__name__)
 
-# In the order in which we choose: what a station may be told decides, not how new its version is.
 VERSIONS: dict[str, Version] = {version.name.value: version for version in (V16, V201)}
 
 # How a station that is turned away is answered and counted.
@@ -336,7 +335,9 @@ class OcppServer:
         )
 
     def _choose_version(self, websocket: StationSocket, headers: Headers) -> Version | None:
-        """Choose the version by our order; a station that names none speaks the one on record, else 1.6 (TR-02).
+        """Choose the version that the station prefers; one that names none speaks the one on record, else 1.6 (TR-02).
+
+        It offers them in the order of its preference (OCPP-J 2.0.1 section 3.1.2).
 
         The version belongs to the connection: some stations change it from one to the next (TR-04).
         """
@@ -350,12 +351,11 @@ class OcppServer:
                 return None
             self.count_deviation(websocket.profile.chargepoint_id, Note("subprotocol-missing", ""))
             return VERSIONS.get(websocket.profile.ocpp_version, V16)
-        for name, version in VERSIONS.items():
-            for each in offered:
-                if each.casefold() == name:
-                    # The station's own spelling: it compares.
-                    websocket.chosen_subprotocol = each
-                    return version
+        for each in offered:
+            if version := VERSIONS.get(each.casefold()):
+                # The station's own spelling: it compares.
+                websocket.chosen_subprotocol = each
+                return version
         return None
 
     def _health(self) -> Response:
