@@ -9,6 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from chargers import pem, representation
+from chargers.choices import OcppVersion
 from tasks.action import Action, Payload
 from tasks.schemas import openapi, schema
 
@@ -86,6 +87,15 @@ RESOURCES: dict[tuple[str, str], Payload] = {
         "chargingschedule_period": [{"start_period": 0, "limit": 16}, {"start_period": 64800, "limit": 8}],
     },
     ("a charging profile", "partial_update"): {"stack_level": 1},
+    ("a charging profile of OCPP 2.0.1", "create"): {
+        "stack_level": 0,
+        "chargingprofile_purpose": "TxDefaultProfile",
+        "chargingprofile_kind": "Relative",
+        "charging_schedule": [
+            {"charging_rate_unit": "A", "charging_schedule_period": [{"start_period": 0, "limit": 16}]}
+        ],
+    },
+    ("a charging profile of OCPP 2.0.1", "partial_update"): {"stack_level": 1},
     ("a user", "create"): {"username": "operator1", "password": "choose-a-better-one", "role": "operators"},
     ("a user", "partial_update"): {"role": "viewers"},
 }
@@ -126,6 +136,53 @@ REQUESTS: dict[str, Payload] = {
     "Reset": {"type": "Soft"},
     "SendLocalList": {"local_authorization_list": [{"id_tag": TAG, "id_tag_info": {"status": "Accepted"}}]},
 }
+# In place of those, where OCPP 2.x puts it in other words.
+REQUESTS_2: dict[str, Payload] = {
+    "ChangeAvailability": {"operational_status": "Operative", "evse": {"id": 1}},
+    "ClearChargingProfile": {"charging_profile_criteria": {"charging_profile_purpose": "TxDefaultProfile"}},
+    "Reset": {"type": "OnIdle"},
+    "SendLocalList": {
+        "local_authorization_list": [
+            {"id_token": {"id_token": TAG, "type": "ISO14443"}, "id_token_info": {"status": "Accepted"}}
+        ]
+    },
+    "CustomerInformation": {"report": True, "clear": False, "id_token": {"id_token": TAG, "type": "ISO14443"}},
+    "SetNetworkProfile": {
+        "configuration_slot": 1,
+        "connection_data": {
+            "ocpp_version": "OCPP20",
+            "ocpp_transport": "JSON",
+            "ocpp_csms_url": "wss://csms.example.com/ws/ocpp",
+            "message_timeout": 30,
+            "security_profile": 2,
+            "ocpp_interface": "Wired0",
+        },
+    },
+    "SetVariables": {
+        "set_variable_data": [
+            {
+                "attribute_value": "60",
+                "component": {"name": "OCPPCommCtrlr"},
+                "variable": {"name": "OfflineThreshold"},
+            }
+        ]
+    },
+    "GetVariables": {
+        "get_variable_data": [{"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "OfflineThreshold"}}]
+    },
+    "TriggerMessage": {"requested_message": "StatusNotification", "evse": {"id": 1, "connector_id": 1}},
+    "SetVariableMonitoring": {
+        "set_monitoring_data": [
+            {
+                "value": 250,
+                "type": "UpperThreshold",
+                "severity": 4,
+                "component": {"name": "EVSE", "evse": {"id": 1}},
+                "variable": {"name": "ACVoltage"},
+            }
+        ]
+    },
+}
 # Shown although they may be left out, since most want them.
 OFTEN_WANTED = frozenset({"connector_id", "cs_charging_profiles"})
 
@@ -133,7 +190,8 @@ OFTEN_WANTED = frozenset({"connector_id", "cs_charging_profiles"})
 def body(row: Action) -> Payload:
     """Make the body of a command, with members in the order of the schema and times of tomorrow."""
     request = openapi(schema(row.version, row.name, "Request"), row.fills)
-    told = {**_value(request), **REQUESTS.get(row.name, {})}
+    said = REQUESTS if row.version == OcppVersion.V16 else REQUESTS | REQUESTS_2
+    told = {**_value(request), **said.get(row.name, {})}
     members = {name: told[name] for name in request.get("properties", ()) if name in told}
     return {"chargepoint_id": STATION, "sync": True, **members}
 

@@ -20,15 +20,24 @@ from chargers.choices import (
     CRITICAL_EVENTS,
     CertificateStatus,
     CertificateUse,
+    ChargingLimitSource,
     ChargingProfilePurpose,
     ConnectorStatus,
+    DisplayMessageStatus,
+    EventTrigger,
+    FirmwarePublicationStatus,
     FirmwareUpdateStatus,
     LogType,
     LogUploadStatus,
+    MessagePriority,
+    MessageState,
+    MonitorType,
+    Mutability,
     OcppVersion,
     RegistrationStatus,
     ReservationStatus,
     TransactionStatus,
+    VariableAttribute,
 )
 from tasks.models import CommandStatus
 
@@ -183,6 +192,8 @@ class Transactions(filters.FilterSet):
     id_token = TagFilter(field_name="id_tag_id")
     username = TextFilter(field_name="id_tag__user__username", label="Who the id tag belongs to.")
     transaction_status = filters.ChoiceFilter(choices=TransactionStatus.choices)
+    uuid = TextFilter(label="The station's own id.")
+    remote_start_id = CountFilter(label="Of the RequestStartTransaction that it follows.")
     start_after = MomentFilter(
         field_name="start_transaction_timestamp", lookup_expr="gte", label="Started at this time or later."
     )
@@ -205,7 +216,40 @@ class LocalLists(filters.FilterSet):
 class Variables(filters.FilterSet):
     chargepoint_id = StationFilter()
     component = TextFilter()
+    component_instance = TextFilter()
+    evse_id = CountFilter()
+    connector_id = CountFilter(field_name="connectorid")
     variable = TextFilter()
+    variable_instance = TextFilter()
+    attribute = filters.ChoiceFilter(choices=VariableAttribute.choices)
+    mutability = filters.ChoiceFilter(choices=Mutability.choices)
+    reboot_required = FlagFilter()
+
+
+class Events(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    component = TextFilter()
+    variable = TextFilter()
+    evse_id = CountFilter()
+    trigger = filters.ChoiceFilter(choices=EventTrigger.choices)
+    severity = CountFilter(lookup_expr="lte", label="As severe as this or more; 0 is the most severe.")
+    cleared = FlagFilter(label="Whether it tells that an alarm is over.")
+    after = MomentFilter(field_name="timestamp", lookup_expr="gte", label="Happened at this time or later.")
+    before = MomentFilter(field_name="timestamp", lookup_expr="lt", label="Happened before this time.")
+
+
+class DisplayMessages(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    status = filters.ChoiceFilter(choices=DisplayMessageStatus.choices)
+    priority = filters.ChoiceFilter(choices=MessagePriority.choices)
+    state = filters.ChoiceFilter(choices=MessageState.choices)
+
+
+class VariableMonitors(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    component = TextFilter()
+    variable = TextFilter()
+    type = filters.ChoiceFilter(choices=MonitorType.choices)
 
 
 class Statuses(filters.FilterSet):
@@ -226,6 +270,11 @@ class SecurityEvents(filters.FilterSet):
         return rows.filter(critical if wanted else ~critical)
 
 
+class FirmwarePublications(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    status = filters.ChoiceFilter(choices=FirmwarePublicationStatus.choices)
+
+
 class FirmwareUpdates(filters.FilterSet):
     chargepoint_id = StationFilter()
     status = filters.ChoiceFilter(choices=FirmwareUpdateStatus.choices)
@@ -241,6 +290,18 @@ class InstalledProfiles(filters.FilterSet):
     chargepoint_id = StationFilter()
     evse_id = CountFilter()
     purpose = filters.ChoiceFilter(choices=ChargingProfilePurpose.choices)
+
+
+class ChargingLimits(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    evse_id = CountFilter()
+    source = filters.ChoiceFilter(choices=ChargingLimitSource.choices)
+
+
+class VehicleReports(filters.FilterSet):
+    chargepoint_id = StationFilter()
+    evse_id = CountFilter()
+    transaction_id = CountFilter()
 
 
 class CompositeSchedules(filters.FilterSet):

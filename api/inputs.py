@@ -11,9 +11,10 @@ from rest_framework import serializers
 
 from api import identities
 from chargers import models, representation
-from chargers.choices import ChargingProfileKind, ChargingRateUnit, FileKind, RecurrencyKind
+from chargers.choices import ChargingProfileKind, ChargingProfilePurpose, ChargingRateUnit, FileKind, RecurrencyKind
 from chargers.profiles import MAX_NUMBER
-from tasks.v16 import charging
+from tasks.v2 import charging as v2
+from tasks.v16 import charging as v16
 
 
 def refuse_others(data: Any, allowed: Collection[str]) -> None:
@@ -113,6 +114,8 @@ class IdTagInput(Input):
             "parent",
             "expiry_date",
             "revoked",
+            "refusal",
+            "token_type",
             "user",
             "max_active_transactions",
         )
@@ -158,14 +161,43 @@ class PeriodInput(serializers.Serializer):
         return {name: value for name, value in super().to_internal_value(data).items() if value is not None}
 
 
+class PeriodInput2(PeriodInput):
+    phase_to_use = serializers.IntegerField(
+        min_value=1, max_value=3, required=False, allow_null=True, help_text="where number_phases is 1"
+    )
+
+
+class ScheduleInput(serializers.Serializer):
+    id = serializers.IntegerField(required=False, allow_null=True, help_text="numbered from 1 unless told")
+    duration = serializers.IntegerField(
+        max_value=MAX_NUMBER, required=False, allow_null=True, help_text="seconds; without it the last limit stays"
+    )
+    start_schedule = serializers.DateTimeField(required=False, allow_null=True)
+    charging_rate_unit = serializers.ChoiceField(
+        choices=ChargingRateUnit.choices, help_text="A is per phase, W the total"
+    )
+    charging_schedule_period = PeriodInput2(many=True, allow_empty=False)
+    min_charging_rate = LimitField(required=False, allow_null=True)
+    sales_tariff = serializers.DictField(
+        required=False, allow_null=True, help_text="as OCPP 2.0.1 has it, in snake_case"
+    )
+
+    def to_internal_value(self, data: Any) -> Any:
+        refuse_others(data, self.fields.keys())
+        told = super().to_internal_value(data)
+        if start := told.get("start_schedule"):
+            told["start_schedule"] = representation.time(start)
+        return {name: value for name, value in told.items() if value is not None}
+
+
 class PurposeField(serializers.ChoiceField):
     """A purpose in the words of OCPP 1.6."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(choices=list(charging.PURPOSES), **options)
+        super().__init__(choices=list(v16.PURPOSES), **options)
 
     def to_internal_value(self, data: Any) -> str:
-        return charging.PURPOSES[super().to_internal_value(data)].value
+        return v16.PURPOSES[super().to_internal_value(data)].value
 
 
 class ChargingProfile16Input(Input):
@@ -220,7 +252,46 @@ class ChargingProfile16Input(Input):
         for name, value in attrs.items():
             setattr(row, name, value)
         if problems := row.problems():
-            raise serializers.ValidationError(charging.flat(problems))
+            raise serializers.ValidationError(v16.flat(problems))
+        return attrs
+
+
+class ChargingProfile201Input(Input):
+    """A charging profile as OCPP 2.0.1 has it. Members that are null are absent."""
+
+    chargingprofile_purpose = serializers.ChoiceField(
+        source="purpose",
+        choices=[each for each in ChargingProfilePurpose.choices if each[0] != ChargingProfilePurpose.STATION_EXTERNAL],
+    )
+    chargingprofile_kind = serializers.ChoiceField(choices=ChargingProfileKind.choices, source="kind")
+    recurrency_kind = serializers.ChoiceField(
+        choices=RecurrencyKind.choices, required=False, allow_blank=True, allow_null=True
+    )
+    charging_schedule = ScheduleInput(many=True, allow_empty=False, source="schedules")
+
+    class Meta:
+        model = models.ChargingProfile
+        fields = (
+            "stack_level",
+            "chargingprofile_purpose",
+            "chargingprofile_kind",
+            "recurrency_kind",
+            "valid_from",
+            "valid_to",
+            "transaction_id",
+            "charging_schedule",
+        )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "recurrency_kind" in attrs:
+            attrs["recurrency_kind"] = attrs["recurrency_kind"] or ""
+        if "schedules" in attrs:
+            attrs["schedules"] = [dict(each) for each in attrs["schedules"]]
+        row = copy.copy(self.instance) if self.instance else models.ChargingProfile()
+        for name, value in attrs.items():
+            setattr(row, name, value)
+        if problems := v2.problems(row.profile(), row.problems()):
+            raise serializers.ValidationError(problems)
         return attrs
 
 

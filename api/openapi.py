@@ -34,8 +34,9 @@ Every answer names its request in the header `X-Request-ID`, by the id that the 
 by a new one. The platform's log lines carry it too.
 
 What happens is told live on `ws://<host>/ws/updates/<topic>/?token=<access>`, where the topic is
-`chargepoint`, `connector`, `transaction`, `metervalues`, `reservation`, `chargingprofile`, `firmwareupdate`,
-`logupload`, `securityevent`, `tasks` or `all`.
+`chargepoint`, `connector`, `transaction`, `metervalues`, `reservation`, `chargingprofile`, `charginglimit`,
+`chargingneeds`, `evschedule`, `firmwareupdate`, `firmwarepublication`, `logupload`, `securityevent`,
+`event`, `tasks` or `all`.
 """
 
 # In the order of the page.
@@ -45,10 +46,10 @@ TAGS = {
     "connectors": "The plugs of stations.",
     "transactions": "Charging sessions and their meter values.",
     "reservations": "Connectors that are kept for somebody.",
-    "charging profiles": "Limits to charge with: in store, believed to be at stations, and what they come to there.",
+    "charging profiles": "Limits to charge with: in store, at stations, what they come to there, those of others, and what vehicles need.",
     "id tags": "Who may charge.",
     "local lists": "The id tags that stations know by themselves, to serve drivers while they are offline.",
-    "firmware updates": "What stations install.",
+    "firmware updates": "What stations install, and local controllers offer to them.",
     "log uploads": "The logs that stations upload.",
     "files": "What stations upload and fetch, as it lies on the file server.",
     "certificates": "What stations hold and want signed, and who signs it.",

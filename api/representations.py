@@ -12,9 +12,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from chargers import choices, representation
-from tasks.models import CommandStatus
+from tasks.models import CommandStatus, ReportKind, ReportStatus
 from tasks.updates import represent_command
-from tasks.v16 import charging
+from tasks.v2 import charging as v2
+from tasks.v16 import charging as v16
 
 
 # No docstring: it would be every resource's description.
@@ -127,6 +128,9 @@ class Certificate(Representation):
     serial_number = serializers.CharField(help_text="hexadecimal")
     not_after = Moment(help_text="when it expires")
     certificate_hash_data = CertificateHashData(allow_null=True, help_text="what DeleteCertificate names it by")
+    child_certificate_hash_data = CertificateHashData(
+        many=True, help_text="the certificates between it and its root, as the station names them"
+    )
     pem = serializers.CharField(help_text="the certificate, or the chain of a station's own")
     csr = serializers.CharField(help_text="the signing request")
     attempts = serializers.IntegerField(help_text="to sign it, or to bring it to the station")
@@ -154,6 +158,16 @@ class IdTag(Representation):
     parent = serializers.CharField(allow_null=True, help_text="the tag whose group this one belongs to")
     expiry_date = Moment()
     revoked = serializers.BooleanField(help_text="a revoked tag is answered Blocked")
+    refusal = serializers.ChoiceField(
+        choices=[(each.value, each.label) for each in choices.REFUSALS],
+        allow_blank=True,
+        help_text="why the driver may not charge for the time being",
+    )
+    token_type = serializers.ChoiceField(
+        choices=choices.TokenType.choices,
+        allow_blank=True,
+        help_text="the only type that a 2.x station may present it as; empty means any",
+    )
     user = serializers.CharField(allow_null=True, help_text="username")
     max_active_transactions = serializers.IntegerField(
         allow_null=True, help_text="how many may run at once; null means any number"
@@ -179,6 +193,12 @@ class Transaction(Representation):
     wh_meter_stop = Energy()
     energy_wh = Energy(help_text="energy delivered so far, in Wh")
     reason_stopped = serializers.CharField()
+    charging_state = serializers.CharField(help_text="as the newest event of a 2.x station told")
+    time_spent_charging = serializers.IntegerField(allow_null=True, help_text="s in which energy was delivered")
+    remote_start_id = serializers.IntegerField(allow_null=True, help_text="of the RequestStartTransaction it follows")
+    total_cost = serializers.FloatField(
+        allow_null=True, help_text="what the station was told that it costs, taxes included"
+    )
     transaction_status = serializers.ChoiceField(choices=choices.TransactionStatus.choices)
     flags = serializers.ListField(
         child=serializers.ChoiceField(choices=choices.TransactionFlag.choices),
@@ -192,6 +212,7 @@ class Reservation(Representation):
     reservation_id = serializers.IntegerField(help_text="what the station knows it by")
     chargepoint_id = serializers.CharField(allow_null=True)
     evse_id = serializers.IntegerField(help_text="0 is any of the station's")
+    connector_type = serializers.CharField(help_text="the kind it must be; empty means any")
     connector = Connector(allow_null=True, help_text="null where it may be any, or was unknown")
     id_tag = serializers.CharField(allow_null=True)
     parent_id_tag = serializers.CharField(help_text="the tag whose group may use it too")
@@ -254,6 +275,9 @@ class SampledValue(Representation):
     phase = serializers.CharField(allow_null=True)
     location = serializers.CharField(help_text="such as `Outlet`")
     unit = serializers.CharField(allow_null=True)
+    signed_meter_value = serializers.JSONField(
+        required=False, help_text="what a 2.x station signed it with, as it came: SignedMeterValueType"
+    )
 
 
 class StatusNotification(Representation):
@@ -343,6 +367,16 @@ class Job(serializers.Serializer):
     reports = JobReport(many=True, help_text="what the station said, each word once until another follows")
 
 
+class FirmwarePublication(Job, Representation):
+    represent = staticmethod(representation.firmwarepublication)
+
+    status = serializers.ChoiceField(choices=choices.FirmwarePublicationStatus.choices)
+    checksum = serializers.CharField(help_text="MD5 of the whole file, in hexadecimal")
+    locations = serializers.ListField(
+        child=serializers.CharField(), help_text="the URLs at which stations find it, without their passwords"
+    )
+
+
 class FirmwareUpdate(Job, Representation):
     represent = staticmethod(representation.firmwareupdate)
 
@@ -385,6 +419,84 @@ class Location(Representation):
     time_zone = serializers.CharField(help_text="IANA name, such as `Europe/Athens`")
 
 
+class VariableCharacteristics(serializers.Serializer):
+    """What values a variable may have; members that were not told are left out."""
+
+    unit = serializers.CharField(required=False)
+    data_type = serializers.CharField(required=False, help_text="such as `integer` or `OptionList`")
+    min_limit = serializers.FloatField(required=False)
+    max_limit = serializers.FloatField(required=False)
+    values_list = serializers.CharField(required=False, help_text="separated by commas")
+    supports_monitoring = serializers.BooleanField(required=False)
+
+
+class OfVariable(serializers.Serializer):
+    """What is about a variable of a station."""
+
+    chargepoint_id = serializers.CharField()
+    component = serializers.CharField()
+    component_instance = serializers.CharField()
+    evse_id = serializers.IntegerField(help_text="0 for the station itself")
+    connector_id = serializers.IntegerField()
+    variable = serializers.CharField()
+    variable_instance = serializers.CharField()
+
+
+class Event(OfVariable, Representation):
+    represent = staticmethod(representation.event)
+
+    id = serializers.IntegerField()
+    event_id = serializers.IntegerField(help_text="the station's own number")
+    trigger = serializers.ChoiceField(choices=choices.EventTrigger.choices)
+    notification = serializers.ChoiceField(choices=choices.EventNotification.choices)
+    monitor_id = serializers.IntegerField(allow_null=True)
+    severity = serializers.IntegerField(allow_null=True, help_text="from 0, danger, to 9, debug: its monitor's")
+    actual_value = serializers.CharField()
+    cause = serializers.IntegerField(allow_null=True, help_text="`event_id` of the event that caused it")
+    tech_code = serializers.CharField()
+    tech_info = serializers.CharField()
+    transaction_uuid = serializers.CharField(help_text="the station's own id of the transaction it belongs to")
+    cleared = serializers.BooleanField(help_text="whether it tells that an alarm is over")
+    cleared_at = Moment(help_text="since when the alarm is over")
+    timestamp = serializers.DateTimeField()
+    timestamp_raw = serializers.CharField(help_text="what the station sent, where it could not be taken as it is")
+    received_at = serializers.DateTimeField()
+
+
+class DisplayMessage(Representation):
+    represent = staticmethod(representation.displaymessage)
+
+    id = serializers.IntegerField()
+    chargepoint_id = serializers.CharField()
+    message_id = serializers.IntegerField(help_text="the station's number, which ClearDisplayMessage names it by")
+    status = serializers.ChoiceField(choices=choices.DisplayMessageStatus.choices)
+    priority = serializers.ChoiceField(choices=choices.MessagePriority.choices)
+    state = serializers.ChoiceField(
+        choices=choices.MessageState.choices, allow_null=True, help_text="of the station while it is shown; any if null"
+    )
+    start_date_time = Moment()
+    end_date_time = Moment()
+    transaction_uuid = serializers.CharField(help_text="the station's own id of the transaction it is shown for")
+    format = serializers.ChoiceField(choices=choices.MessageFormat.choices)
+    language = serializers.CharField(help_text="RFC 5646, such as `en`")
+    content = serializers.CharField()
+    display = serializers.CharField(help_text="the component that shows it, the main display if empty")
+    evse_id = serializers.IntegerField(help_text="of that component; 0 for the station's")
+    told_at = serializers.DateTimeField(help_text="when the station last told or accepted it")
+
+
+class VariableMonitor(OfVariable, Representation):
+    represent = staticmethod(representation.variablemonitor)
+
+    id = serializers.IntegerField()
+    monitor_id = serializers.IntegerField(help_text="the station's number, which ClearVariableMonitoring names it by")
+    type = serializers.ChoiceField(choices=choices.MonitorType.choices)
+    value = serializers.FloatField(help_text="threshold, change, or seconds, by its type")
+    severity = serializers.IntegerField(help_text="from 0, danger, to 9, debug")
+    transaction = serializers.BooleanField(help_text="whether it watches during transactions only")
+    told_at = serializers.DateTimeField(help_text="when the station last told or accepted it")
+
+
 class Variable(Representation):
     represent = staticmethod(representation.variable)
 
@@ -398,6 +510,10 @@ class Variable(Representation):
     attribute = serializers.CharField()
     value = serializers.CharField(allow_null=True, help_text="null where it is unset or write-only")
     mutability = serializers.ChoiceField(choices=choices.Mutability.choices)
+    persistent = serializers.BooleanField(allow_null=True, help_text="whether it survives a power loss")
+    constant = serializers.BooleanField(allow_null=True, help_text="whether it never changes")
+    characteristics = VariableCharacteristics(help_text="empty where they were not told")
+    reboot_required = serializers.BooleanField(help_text="whether the value is in force after the next boot only")
     read_at = serializers.DateTimeField(help_text="when the station last told or accepted it")
 
 
@@ -407,12 +523,16 @@ class SchedulePeriod(serializers.Serializer):
     number_phases = serializers.IntegerField(allow_null=True, help_text="3 where it is not told")
 
 
+class SchedulePeriod2(SchedulePeriod):
+    phase_to_use = serializers.IntegerField(allow_null=True, help_text="the station chooses where it is not told")
+
+
 class ChargingProfile16(Representation):
-    represent = staticmethod(charging.represent)
+    represent = staticmethod(v16.represent)
 
     chargingprofile_id = serializers.IntegerField(help_text="also its id at the stations")
     stack_level = serializers.IntegerField(help_text="a higher one counts before a lower one")
-    chargingprofile_purpose = serializers.ChoiceField(choices=list(charging.PURPOSES))
+    chargingprofile_purpose = serializers.ChoiceField(choices=list(v16.PURPOSES))
     chargingprofile_kind = serializers.ChoiceField(choices=choices.ChargingProfileKind.choices)
     recurrency_kind = serializers.ChoiceField(choices=choices.RecurrencyKind.choices, allow_null=True)
     valid_from = Moment()
@@ -428,11 +548,71 @@ class ChargingProfile16(Representation):
 
 
 class Schedule(serializers.Serializer):
-    duration = serializers.IntegerField(allow_null=True, help_text="in seconds")
+    id = serializers.IntegerField(allow_null=True, help_text="by which a vehicle names the one it has chosen")
+    duration = serializers.IntegerField(allow_null=True, help_text="seconds; without it the last limit stays")
     start_schedule = Moment()
-    charging_rate_unit = serializers.ChoiceField(choices=choices.ChargingRateUnit.choices)
-    charging_schedule_period = SchedulePeriod(many=True)
+    charging_rate_unit = serializers.ChoiceField(
+        choices=choices.ChargingRateUnit.choices, help_text="A is per phase, W the total"
+    )
+    charging_schedule_period = SchedulePeriod2(many=True)
     min_charging_rate = serializers.FloatField(allow_null=True)
+    sales_tariff = serializers.DictField(allow_null=True, help_text="as OCPP 2.0.1 has it, in snake_case")
+
+
+class ChargingProfile201(Representation):
+    represent = staticmethod(v2.represent)
+
+    chargingprofile_id = serializers.IntegerField(help_text="also its id at the stations")
+    stack_level = serializers.IntegerField(help_text="a higher one counts before a lower one")
+    chargingprofile_purpose = serializers.ChoiceField(choices=choices.ChargingProfilePurpose.choices)
+    chargingprofile_kind = serializers.ChoiceField(choices=choices.ChargingProfileKind.choices)
+    recurrency_kind = serializers.ChoiceField(choices=choices.RecurrencyKind.choices, allow_null=True)
+    valid_from = Moment()
+    valid_to = Moment()
+    transaction_id = serializers.IntegerField(allow_null=True, help_text="our number of it")
+    charging_schedule = Schedule(many=True)
+
+
+class ChargingLimit(Representation):
+    represent = staticmethod(representation.charginglimit)
+
+    id = serializers.IntegerField()
+    chargepoint_id = serializers.CharField()
+    evse_id = serializers.IntegerField(help_text="0 is the station as a whole")
+    charging_limit_source = serializers.ChoiceField(choices=choices.ChargingLimitSource.choices, help_text="who set it")
+    is_grid_critical = serializers.BooleanField(allow_null=True, help_text="null where the station does not tell")
+    charging_schedule = Schedule(many=True, help_text="none where the station does not tell how much it is")
+    received_at = serializers.DateTimeField()
+
+
+class ChargingNeeds(Representation):
+    represent = staticmethod(representation.chargingneeds)
+
+    id = serializers.IntegerField()
+    chargepoint_id = serializers.CharField()
+    evse_id = serializers.IntegerField()
+    transaction_id = serializers.IntegerField(allow_null=True, help_text="what ran at the EVSE")
+    requested_energy_transfer = serializers.CharField(help_text="in the words of OCPP 2.0.1: `DC`, `AC_three_phase`")
+    departure_time = Moment()
+    max_schedule_tuples = serializers.IntegerField(allow_null=True, help_text="how many periods it can take")
+    parameters = serializers.DictField(help_text="of the vehicle, in A, V, W and Wh, as OCPP 2.0.1 has them")
+    needs_status = serializers.ChoiceField(choices=choices.ChargingNeedsStatus.choices, help_text="what was answered")
+    chargingprofile_id = serializers.IntegerField(allow_null=True, help_text="of the profile it was given")
+    charging_schedule = Schedule(many=True, help_text="what it was given")
+    received_at = serializers.DateTimeField()
+
+
+class EVSchedule(Representation):
+    represent = staticmethod(representation.evschedule)
+
+    id = serializers.IntegerField()
+    chargepoint_id = serializers.CharField()
+    evse_id = serializers.IntegerField()
+    transaction_id = serializers.IntegerField(allow_null=True, help_text="what ran at the EVSE")
+    time_base = serializers.DateTimeField(help_text="what its periods count from")
+    charging_schedule = Schedule()
+    within_limits = serializers.BooleanField(help_text="whether it keeps to what the vehicle was given")
+    received_at = serializers.DateTimeField()
 
 
 class InstalledProfile(Representation):
@@ -445,6 +625,7 @@ class InstalledProfile(Representation):
         choices=choices.ProfileState.choices, help_text="`Pending` and `Due` wait for the transaction of a remote start"
     )
     since = serializers.DateTimeField(help_text="when the station took it")
+    charging_limit_source = serializers.ChoiceField(choices=choices.ChargingLimitSource.choices, help_text="who set it")
     without_effect = serializers.BooleanField(help_text="a meter has shown more than it allows")
     chargingprofile_id = serializers.IntegerField(help_text="its id at the station")
     stack_level = serializers.IntegerField()
@@ -470,7 +651,7 @@ class CompositeSchedule(Representation):
     charging_rate_unit = serializers.ChoiceField(
         choices=choices.ChargingRateUnit.choices, allow_blank=True, help_text="empty where it is not known"
     )
-    chargingschedule_period = SchedulePeriod(many=True, help_text="none where the station told none")
+    chargingschedule_period = SchedulePeriod2(many=True, help_text="none where the station told none")
     min_charging_rate = serializers.FloatField(allow_null=True)
     received_at = serializers.DateTimeField()
 
@@ -486,6 +667,22 @@ class CommandError(serializers.Serializer):
     details = AnyObject()
 
 
+class CommandReport(serializers.Serializer):
+    """What a station tells in messages of their own after its answer."""
+
+    kind = serializers.ChoiceField(choices=ReportKind.choices)
+    request_id = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=ReportStatus.choices)
+    parts = serializers.IntegerField(help_text="how many parts have come")
+    missing = serializers.ListField(
+        child=serializers.IntegerField(), help_text="the numbers of those that have not, the first hundred of them"
+    )
+    content = serializers.ListField(
+        child=AnyObject(), allow_null=True, help_text="what the parts tell, where no resource has it"
+    )
+    finished_at = Moment()
+
+
 class Command(Representation):
     represent = staticmethod(represent_command)
 
@@ -498,6 +695,7 @@ class Command(Representation):
     response = AnyObject(allow_null=True, help_text="the station's answer as it came")
     error = CommandError(allow_null=True)
     calls = serializers.ListField(child=AnyObject(), help_text="each CALL, where one was not enough")
+    report = CommandReport(allow_null=True, help_text="how far the report is that it asked for")
     requested_by = serializers.CharField(allow_null=True, help_text="username")
     created_at = serializers.DateTimeField()
     sent_at = Moment()

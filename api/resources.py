@@ -24,9 +24,15 @@ from chargers.errors import UnknownChargingProfile, UnknownStation
 from chargers.models import (
     Certificate,
     ChargePoint,
+    ChargingLimit,
+    ChargingNeeds,
     ChargingProfile,
     CompositeSchedule,
     Connector,
+    DisplayMessage,
+    Event,
+    EVSchedule,
+    FirmwarePublication,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -37,10 +43,21 @@ from chargers.models import (
     StatusNotification,
     Transaction,
     Variable,
+    VariableMonitor,
 )
 from chargers.models.idtag import tag_key
 from chargers.models.station import identity_key
-from chargers.services import connectors, firmware, installedprofiles, logs, reservations, security, stations
+from chargers.services import (
+    connectors,
+    events,
+    firmware,
+    installedprofiles,
+    logs,
+    publications,
+    reservations,
+    security,
+    stations,
+)
 from tasks import commands, updates
 from tasks.models import Command
 
@@ -308,6 +325,55 @@ class VariableResource(Listed, Resource):
         return Variable.objects.all()
 
 
+class EventResource(Listed, Readable, Resource):
+    """What a station noticed of one of its variables, newest first; an alarm that is over says since when.
+
+    A deleted station's are kept.
+    """
+
+    tag = "stations"
+    noun = "an event"
+    summaries = {"list": "List the events of stations"}
+    topic = events.TOPIC
+    serializer_class = representations.Event
+    filterset_class = filters.Events
+    lookup_url_kwarg = "event"
+    key = staticmethod(int)
+    ordering = ("-id",)
+    ordering_fields = ("timestamp", "received_at", "chargepoint_id", "severity")
+
+    def get_queryset(self) -> QuerySet[Event]:
+        return Event.objects.all()
+
+
+class DisplayMessageResource(Listed, Resource):
+    """A message that a station is believed to display, or is asked to: ask for them anew with GetDisplayMessages."""
+
+    tag = "stations"
+    summaries = {"list": "List the messages on displays"}
+    serializer_class = representations.DisplayMessage
+    filterset_class = filters.DisplayMessages
+    ordering = ("chargepoint_id", "message_id")
+    ordering_fields = ("chargepoint_id", "message_id", "told_at")
+
+    def get_queryset(self) -> QuerySet[DisplayMessage]:
+        return DisplayMessage.objects.all()
+
+
+class VariableMonitorResource(Listed, Resource):
+    """A monitor of a variable that a station is believed to have: ask for them anew with GetMonitoringReport."""
+
+    tag = "stations"
+    summaries = {"list": "List the monitors of variables"}
+    serializer_class = representations.VariableMonitor
+    filterset_class = filters.VariableMonitors
+    ordering = ("chargepoint_id", "monitor_id")
+    ordering_fields = ("chargepoint_id", "monitor_id", "severity", "told_at")
+
+    def get_queryset(self) -> QuerySet[VariableMonitor]:
+        return VariableMonitor.objects.all()
+
+
 class SecurityEventResource(Listed, Readable, Resource):
     """A security event that a station reported, or the platform noticed at it, newest first.
 
@@ -350,6 +416,26 @@ class FirmwareUpdateResource(Listed, Readable, Resource):
         return selectors.firmwareupdates()
 
 
+class FirmwarePublicationResource(Listed, Readable, Resource):
+    """A firmware that a local controller is asked to offer to its stations, and how far it is.
+
+    Once it is *Published*, its `locations` are what the stations may be asked to update from.
+    """
+
+    tag = "firmware updates"
+    noun = "a publication of firmware"
+    topic = publications.TOPIC
+    serializer_class = representations.FirmwarePublication
+    filterset_class = filters.FirmwarePublications
+    lookup_url_kwarg = "publication_id"
+    key = staticmethod(int)
+    ordering = ("-id",)
+    ordering_fields = ("id", "chargepoint_id", "status", "status_at", "asked_at")
+
+    def get_queryset(self) -> QuerySet[FirmwarePublication]:
+        return selectors.firmwarepublications()
+
+
 class LogUploadResource(Listed, Readable, Resource):
     """A log that a station is asked to upload, or uploads by itself, and how far it is."""
 
@@ -384,10 +470,26 @@ class ChargingProfile16Resource(Listed, Readable, Creatable, Changeable, Deletab
     columns = {"chargingprofile_purpose": "purpose", "chargingprofile_kind": "kind"}
 
     def get_queryset(self) -> QuerySet[ChargingProfile]:
-        return ChargingProfile.objects.all()
+        # With several schedules it is none that 1.6 could say.
+        return ChargingProfile.objects.filter(schedules__1__isnull=True)
 
     def missing(self, given: str) -> Exception:
         return UnknownChargingProfile(given)
+
+
+class ChargingProfile201Resource(ChargingProfile16Resource):
+    """A charging profile in store, with all that OCPP 2.0.1 knows of it: to be sent by its id, as those of 1.6 are.
+
+    Both resources have the same profiles; what 1.6 cannot say is here only. Changing or deleting
+    one changes nothing at the stations that were sent it.
+    """
+
+    noun = "a charging profile of OCPP 2.0.1"
+    serializer_class = representations.ChargingProfile201
+    input_class = inputs.ChargingProfile201Input
+
+    def get_queryset(self) -> QuerySet[ChargingProfile]:
+        return ChargingProfile.objects.all()
 
 
 class InstalledProfileResource(Listed, Readable, Resource):
@@ -422,6 +524,56 @@ class CompositeScheduleResource(Listed, Resource):
         return CompositeSchedule.objects.all()
 
 
+class ChargingLimitResource(Listed, Readable, Resource):
+    """A limit that somebody else than the platform has set at a station, such as an energy management system."""
+
+    tag = "charging profiles"
+    noun = "a charging limit"
+    serializer_class = representations.ChargingLimit
+    filterset_class = filters.ChargingLimits
+    lookup_url_kwarg = "charginglimit_id"
+    key = staticmethod(int)
+    ordering = ("chargepoint_id", "evse_id", "source")
+    ordering_fields = ("chargepoint_id", "evse_id", "received_at")
+
+    def get_queryset(self) -> QuerySet[ChargingLimit]:
+        return ChargingLimit.objects.all()
+
+
+class ChargingNeedsResource(Listed, Readable, Resource):
+    """What a vehicle that speaks ISO 15118 said that it needs, and what it was given; the newest first."""
+
+    tag = "charging profiles"
+    noun = "a vehicle's needs"
+    summaries = {"list": "List what vehicles need"}
+    serializer_class = representations.ChargingNeeds
+    filterset_class = filters.VehicleReports
+    lookup_url_kwarg = "chargingneeds_id"
+    key = staticmethod(int)
+    ordering = ("-received_at",)
+    ordering_fields = ("chargepoint_id", "evse_id", "received_at")
+
+    def get_queryset(self) -> QuerySet[ChargingNeeds]:
+        return ChargingNeeds.objects.all()
+
+
+class EVScheduleResource(Listed, Readable, Resource):
+    """The schedule by which a vehicle said that it will charge; the newest first."""
+
+    tag = "charging profiles"
+    noun = "a vehicle's schedule"
+    summaries = {"list": "List the schedules that vehicles tell"}
+    serializer_class = representations.EVSchedule
+    filterset_class = filters.VehicleReports
+    lookup_url_kwarg = "evschedule_id"
+    key = staticmethod(int)
+    ordering = ("-received_at",)
+    ordering_fields = ("chargepoint_id", "evse_id", "received_at")
+
+    def get_queryset(self) -> QuerySet[EVSchedule]:
+        return EVSchedule.objects.all()
+
+
 class CommandResource(Listed, Readable, Deletable, Resource):
     """What a station was asked to do, and what came of it. One that is still queued can be cancelled."""
 
@@ -437,7 +589,7 @@ class CommandResource(Listed, Readable, Deletable, Resource):
     ordering_fields = ("created_at", "sent_at", "finished_at", "chargepoint_id", "action", "status")
 
     def get_queryset(self) -> QuerySet[Command]:
-        return Command.objects.select_related("requested_by")
+        return Command.objects.select_related("requested_by", "report")
 
     def destroy(self, request: Request, task_id: str) -> Response:
         changes = Changes()

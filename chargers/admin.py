@@ -34,11 +34,17 @@ from chargers.errors import UnknownFile
 from chargers.models import (
     Certificate,
     ChargePoint,
+    ChargingLimit,
+    ChargingNeeds,
     ChargingProfile,
     CompositeSchedule,
     Connector,
     CsmsNode,
     Deviation,
+    DisplayMessage,
+    Event,
+    EVSchedule,
+    FirmwarePublication,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -53,6 +59,7 @@ from chargers.models import (
     Transaction,
     TransactionEvent,
     Variable,
+    VariableMonitor,
 )
 from chargers.models.job import Job
 from chargers.services import certificates, connectors, limitations, stations
@@ -459,7 +466,9 @@ class StationAdmin(Editable):
         pages |= {Variable: "variables", Certificate: "certificates", SecurityEvent: "security events"}
         pages |= {Reservation: "reservations", LocalList: "local list"}
         pages |= {FirmwareUpdate: "firmware updates", LogUpload: "log uploads"}
+        pages |= {FirmwarePublication: "firmware publications"}
         pages |= {InstalledProfile: "charging profiles", CompositeSchedule: "composite schedules"}
+        pages |= {ChargingLimit: "limits of others", ChargingNeeds: "vehicles' needs"}
         query = urlencode({"chargepoint__exact": row.pk})
         links = [
             (reverse(f"admin:chargers_{to._meta.model_name}_changelist"), query, text) for to, text in pages.items()
@@ -538,10 +547,11 @@ class IdTagAdmin(Editable):
         "user",
         "parent",
         marked("revoked", "revoked", ordering="revoked"),
+        "refusal",
         "expiry_date",
         column("max_active_transactions", "at once"),
     )
-    list_filter = ("revoked", ("expiry_date", admin.EmptyFieldListFilter))
+    list_filter = ("revoked", "refusal", ("expiry_date", admin.EmptyFieldListFilter))
     list_select_related = ("user", "parent")
     list_per_page = 50
     search_fields = ("id_token", "friendly_name", "user__username")
@@ -611,7 +621,10 @@ class TransactionAdmin(ReadOnly):
                 )
             },
         ),
-        ("State", {"fields": ("transaction_status", "flagged_why")}),
+        (
+            "State",
+            {"fields": ("transaction_status", "charging_state", "time_spent_charging", "total_cost", "flagged_why")},
+        ),
     )
 
     @admin.display(description="id tag", ordering="id_tag_id")
@@ -738,7 +751,7 @@ class CertificateAdmin(ReadOnly):
     fieldsets = (
         (None, {"fields": (station, "use", "status", "reason", "attempts", "brought_by", "created_at", "updated_at")}),
         ("Certificate", {"fields": ("subject", "serial_number", "not_after", "is_valid", "whole")}),
-        ("Named by", {"fields": ("hash_algorithm", "issuer_name_hash", "issuer_key_hash")}),
+        ("Named by", {"fields": ("hash_algorithm", "issuer_name_hash", "issuer_key_hash", "children")}),
         ("Signing request", {"fields": ("request",)}),
     )
 
@@ -821,14 +834,29 @@ class InstalledProfileAdmin(ReadOnly):
         column("stack_level", "level"),
         limits,
         column("state", "state"),
+        column("source", "set by"),
         of_transaction,
         marked("without_effect", "no effect", ordering="without_effect"),
     )
-    list_filter = ("state", "purpose", "without_effect")
+    list_filter = ("state", "purpose", "source", "without_effect")
     search_fields = ("chargepoint__chargepoint_id__exact", "transaction__transaction_id__exact")
     search_help_text = "Station's identity, or number of the transaction, in full."
     fieldsets = (
-        (None, {"fields": (station, "evse_id", "state", "since", of_transaction, "without_effect")}),
+        (
+            None,
+            {
+                "fields": (
+                    station,
+                    "evse_id",
+                    "state",
+                    "source",
+                    "since",
+                    "told_at",
+                    of_transaction,
+                    "without_effect",
+                )
+            },
+        ),
         (
             "What it says",
             {
@@ -868,6 +896,83 @@ class CompositeScheduleAdmin(ReadOnly):
         return _limits(row.charging_schedule_period, row.charging_rate_unit)
 
 
+@admin.register(ChargingLimit)
+class ChargingLimitAdmin(ReadOnly):
+    list_display = (
+        station,
+        column("evse_id", "EVSE"),
+        column("source", "set by"),
+        limits,
+        "is_grid_critical",
+        "received_at",
+    )
+    list_filter = ("source", "is_grid_critical")
+    search_fields = ("chargepoint__chargepoint_id__exact",)
+    search_help_text = "Station's identity in full."
+    fields = (station, "evse_id", "source", "is_grid_critical", laid_out("schedules", "schedules"), "received_at")
+
+
+@admin.register(ChargingNeeds)
+class ChargingNeedsAdmin(ReadOnly):
+    list_display = (
+        "received_at",
+        station,
+        column("evse_id", "EVSE"),
+        of_transaction,
+        column("requested_energy_transfer", "transfer"),
+        "departure_time",
+        column("status", "answered"),
+        limits,
+    )
+    list_filter = ("status", "received_at")
+    search_fields = ("chargepoint__chargepoint_id__exact", "transaction__transaction_id__exact")
+    search_help_text = "Station's identity, or number of the transaction, in full."
+    fieldsets = (
+        (None, {"fields": (station, "evse_id", of_transaction, "received_at")}),
+        (
+            "What the vehicle needs",
+            {
+                "fields": (
+                    "requested_energy_transfer",
+                    "departure_time",
+                    "max_schedule_tuples",
+                    laid_out("parameters", "parameters"),
+                )
+            },
+        ),
+        ("What it was given", {"fields": ("status", "chargingprofile_id", laid_out("schedules", "schedules"))}),
+    )
+
+
+@admin.register(EVSchedule)
+class EVScheduleAdmin(ReadOnly):
+    list_display = (
+        "received_at",
+        station,
+        column("evse_id", "EVSE"),
+        of_transaction,
+        "time_base",
+        "limits",
+        "within_limits",
+    )
+    list_filter = ("within_limits", "received_at")
+    search_fields = ("chargepoint__chargepoint_id__exact", "transaction__transaction_id__exact")
+    search_help_text = "Station's identity, or number of the transaction, in full."
+    fields = (
+        station,
+        "evse_id",
+        of_transaction,
+        "time_base",
+        laid_out("schedule", "schedule"),
+        "within_limits",
+        "received_at",
+    )
+
+    @admin.display(description="limits")
+    def limits(self, row: EVSchedule) -> str:
+        return _limits(row.schedule["charging_schedule_period"], row.schedule["charging_rate_unit"])
+
+
 @admin.register(Deviation)
 class DeviationAdmin(ReadOnly):
     list_display = ("kind", station, "count", "first_seen", "last_seen", prose("example"))
@@ -880,6 +985,51 @@ class LimitationAdmin(ReadOnly):
     list_display = (station, "kind", "subject", prose("reason"), "count", "first_seen", "last_seen")
     list_filter = ("kind",)
     search_fields = ("chargepoint__chargepoint_id", "subject")
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnly):
+    list_display = (
+        "timestamp",
+        station,
+        "component",
+        column("evse_id", "EVSE"),
+        "variable",
+        prose("actual_value"),
+        "severity",
+        "trigger",
+        "cleared",
+        "cleared_at",
+    )
+    list_filter = ("severity", "trigger", "cleared", "timestamp")
+    search_fields = ("chargepoint__chargepoint_id", "component", "variable")
+    search_help_text = "Station, or part of the name of the component or the variable."
+
+
+@admin.register(DisplayMessage)
+class DisplayMessageAdmin(ReadOnly):
+    list_display = ("message_id", station, "status", "priority", "state", prose("content"), "start", "end", "told_at")
+    list_filter = ("status", "priority", "state")
+    search_fields = ("chargepoint__chargepoint_id", "content")
+    search_help_text = "Station, or part of the content."
+
+
+@admin.register(VariableMonitor)
+class VariableMonitorAdmin(ReadOnly):
+    list_display = (
+        "monitor_id",
+        station,
+        "component",
+        column("evse_id", "EVSE"),
+        "variable",
+        "type",
+        "value",
+        "severity",
+        "told_at",
+    )
+    list_filter = ("type", "severity")
+    search_fields = ("chargepoint__chargepoint_id", "component", "variable")
+    search_help_text = "Station, or part of the name of the component or the variable."
 
 
 @admin.register(SecurityEvent)
@@ -984,6 +1134,28 @@ class FirmwareUpdateAdmin(JobAdmin):
         JobAdmin.progress,
         ("Version", {"fields": ("firmware_before", "firmware_after")}),
         ("Signature", {"fields": ("signing_certificate", "signature")}),
+    )
+
+
+@admin.register(FirmwarePublication)
+class FirmwarePublicationAdmin(JobAdmin):
+    list_display = (
+        "id",
+        station,
+        column("status", "status"),
+        column("status_at", "since"),
+        "files",
+        "checksum",
+        column("asked_by", "by"),
+    )
+    list_filter = ("status", "asked_at")
+    search_fields = (*JobAdmin.search_fields, "checksum__iexact")
+    search_help_text = "Station, request id, user or checksum."
+    fieldsets = (
+        (None, {"fields": ("id", station, "request_id", "command", "asked_at", "asked_by")}),
+        ("What", {"fields": ("location", "files", "checksum", "retries", "retry_interval")}),
+        JobAdmin.progress,
+        ("Offered", {"fields": ("locations",)}),
     )
 
 

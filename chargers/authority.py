@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from chargers import pem
+from chargers.choices import CertificateUse
 from chargers.errors import NoCertificateAuthority
 
 logger = logging.getLogger(__name__)
@@ -30,17 +31,27 @@ BACKDATED = timedelta(minutes=10)
 
 
 class Signer(Protocol):
-    """What OV2XMP_CERTIFICATE_SIGNER names. It may be slow, and may raise anything: it is asked again later."""
+    """What OV2XMP_CERTIFICATE_SIGNER and OV2XMP_V2G_CERTIFICATE_SIGNER name. It may be slow, and may raise anything: it is asked again later."""
 
     def sign(self, csr_pem: str, station: str) -> str:
         """Sign a checked request of `station` and return the chain in PEM, the station's certificate first."""
         ...
 
 
-def signer() -> Signer | None:
-    """Return the platform's signer; None where nothing is signed."""
-    path = settings.CERTIFICATE_SIGNER
+def signs(use: CertificateUse) -> bool:
+    """Tell whether certificates for a use are signed at all."""
+    return bool(_path(use))
+
+
+def signer(use: CertificateUse = CertificateUse.STATION) -> Signer | None:
+    """Return the platform's signer of certificates for a use; None where nothing is signed."""
+    path = _path(use)
     return import_string(path)() if path else None
+
+
+def _path(use: CertificateUse) -> str:
+    path: str = settings.V2G_CERTIFICATE_SIGNER if use == CertificateUse.V2G else settings.CERTIFICATE_SIGNER
+    return path
 
 
 def embedded() -> "EmbeddedAuthority":
@@ -63,6 +74,9 @@ class EmbeddedAuthority:
     alone: a root gets to the stations with InstallCertificate.
     """
 
+    # What the certificates are good for, and nothing else.
+    purpose = ExtendedKeyUsageOID.CLIENT_AUTH
+
     def __init__(self) -> None:
         self.directory = root_file().parent
 
@@ -77,7 +91,7 @@ class EmbeddedAuthority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             # An RSA key signs the handshake only; an EC key may agree on secrets as well.
             .add_extension(_usage(key_agreement=isinstance(key, ec.EllipticCurvePublicKey)), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([self.purpose]), critical=False)
             .sign(root_key, hashes.SHA256())
         )
         extra = {"chargepoint_id": station}
@@ -113,6 +127,16 @@ class EmbeddedAuthority:
                 raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+
+class EmbeddedV2GAuthority(EmbeddedAuthority):
+    """Signs by the same root what stations show to vehicles (ISO 15118), whose TLS servers they are.
+
+    Nobody can connect to the platform with it: its names are the station's own choice. Vehicles
+    trust other roots, so it is for tests and for laboratories.
+    """
+
+    purpose = ExtendedKeyUsageOID.SERVER_AUTH
 
 
 def _root(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:

@@ -56,6 +56,42 @@ class AuthorizationStatus(TextChoices):
     INVALID = "Invalid"
     CONCURRENT_TX = "ConcurrentTx"
     RESERVED = "Reserved", "Reserved for somebody else"
+    NO_CREDIT = "NoCredit"
+    NOT_ALLOWED_TYPE_EVSE = "NotAllowedTypeEVSE", "Not allowed at this type of EVSE"
+    NOT_AT_THIS_LOCATION = "NotAtThisLocation"
+    NOT_AT_THIS_TIME = "NotAtThisTime"
+
+
+# Those that OCPP 1.6 has words for (section 7.2); whatever else keeps a driver from charging is told Blocked there.
+STATUSES_16 = frozenset(
+    {
+        AuthorizationStatus.ACCEPTED,
+        AuthorizationStatus.BLOCKED,
+        AuthorizationStatus.CONCURRENT_TX,
+        AuthorizationStatus.EXPIRED,
+        AuthorizationStatus.INVALID,
+    }
+)
+
+# What an operator or a billing system may have a tag refused with, besides revoking it (2.0.1 AuthorizationStatusEnumType).
+REFUSALS = (
+    AuthorizationStatus.NO_CREDIT,
+    AuthorizationStatus.NOT_ALLOWED_TYPE_EVSE,
+    AuthorizationStatus.NOT_AT_THIS_LOCATION,
+    AuthorizationStatus.NOT_AT_THIS_TIME,
+)
+
+
+class TokenType(TextChoices):
+    """What a token is (2.0.1 IdTokenEnumType)."""
+
+    CENTRAL = "Central"
+    EMAID = "eMAID", "eMAID"
+    ISO14443 = "ISO14443", "ISO 14443"
+    ISO15693 = "ISO15693", "ISO 15693"
+    KEY_CODE = "KeyCode"
+    LOCAL = "Local"
+    MAC_ADDRESS = "MacAddress"
 
 
 class TransactionStatus(TextChoices):
@@ -69,6 +105,7 @@ class TransactionFlag(TextChoices):
 
     BOOTED_DURING = "booted_during", "the station booted while it was open"
     CLOCK_UNRELIABLE = "clock_unreliable", "the station's time was absent or absurd; ours was taken"
+    EVENTS_MISSING = "events_missing", "it has ended, and some of the station's numbered events never came"
     FOREIGN = "foreign", "known by the station's own id only: it began elsewhere or before this platform"
     LATE_STOP = "late_stop", "the station's stop came after the platform had closed it"
     METER_IMPLAUSIBLE = "meter_implausible", "the meter ran faster than any station can deliver"
@@ -105,6 +142,75 @@ class Mutability(TextChoices):
     READ_ONLY = "ReadOnly"
     WRITE_ONLY = "WriteOnly"
     READ_WRITE = "ReadWrite"
+
+
+class VariableAttribute(TextChoices):
+    """Which value of a variable is meant (2.0.1 AttributeEnumType)."""
+
+    ACTUAL = "Actual"
+    TARGET = "Target"
+    MIN_SET = "MinSet"
+    MAX_SET = "MaxSet"
+
+
+class EventTrigger(TextChoices):
+    """What made a station tell an event (2.0.1 EventTriggerEnumType)."""
+
+    ALERTING = "Alerting"
+    DELTA = "Delta"
+    PERIODIC = "Periodic"
+
+
+class EventNotification(TextChoices):
+    """Who decided that an event is told (2.0.1 EventNotificationEnumType)."""
+
+    HARD_WIRED_NOTIFICATION = "HardWiredNotification", "HardWiredNotification"
+    HARD_WIRED_MONITOR = "HardWiredMonitor", "HardWiredMonitor"
+    PRECONFIGURED_MONITOR = "PreconfiguredMonitor", "PreconfiguredMonitor"
+    CUSTOM_MONITOR = "CustomMonitor", "CustomMonitor"
+
+
+class MonitorType(TextChoices):
+    """When a monitor tells an event (2.0.1 MonitorEnumType)."""
+
+    UPPER_THRESHOLD = "UpperThreshold"
+    LOWER_THRESHOLD = "LowerThreshold"
+    DELTA = "Delta"
+    PERIODIC = "Periodic"
+    PERIODIC_CLOCK_ALIGNED = "PeriodicClockAligned"
+
+
+class DisplayMessageStatus(TextChoices):
+    """Whether a station has a message for its display."""
+
+    REQUESTED = "Requested", "Requested: not answered yet"
+    ACCEPTED = "Accepted"
+
+
+class MessagePriority(TextChoices):
+    """Which of several messages a display shows (2.0.1 MessagePriorityEnumType)."""
+
+    ALWAYS_FRONT = "AlwaysFront", "AlwaysFront: before all others, all the time"
+    IN_FRONT = "InFront", "InFront: before the ordinary ones, in turn"
+    NORMAL_CYCLE = "NormalCycle", "NormalCycle: in turn"
+
+
+class MessageState(TextChoices):
+    """In which state of the station a message is shown (2.0.1 MessageStateEnumType)."""
+
+    CHARGING = "Charging"
+    FAULTED = "Faulted"
+    IDLE = "Idle"
+    UNAVAILABLE = "Unavailable"
+
+
+class MessageFormat(TextChoices):
+    """How the content of a message is to be read (2.0.1 MessageFormatEnumType)."""
+
+    ASCII = "ASCII"
+    HTML = "HTML"
+    URI = "URI"
+    UTF8 = "UTF8"
 
 
 # The security events that call for somebody (security whitepaper section 8, 2.0.1 appendix 2).
@@ -172,6 +278,27 @@ class FirmwareUpdateStatus(TextChoices):
     UNKNOWN = "Unknown", "Unknown: the station's word is none of OCPP's"
 
 
+class FirmwarePublicationStatus(TextChoices):
+    """How far a publication is: the controller's words (2.0.1 PublishFirmwareStatusEnumType), its answers, and ours."""
+
+    REQUESTED = "Requested", "Requested: not answered yet"
+    ACCEPTED = "Accepted"
+    DOWNLOAD_SCHEDULED = "DownloadScheduled"
+    DOWNLOADING = "Downloading"
+    DOWNLOAD_PAUSED = "DownloadPaused"
+    DOWNLOADED = "Downloaded"
+    CHECKSUM_VERIFIED = "ChecksumVerified"
+    PUBLISHED = "Published"
+    DOWNLOAD_FAILED = "DownloadFailed"
+    INVALID_CHECKSUM = "InvalidChecksum"
+    PUBLISH_FAILED = "PublishFailed"
+    UNPUBLISHED = "Unpublished", "Unpublished: offered no longer"
+    REJECTED = "Rejected"
+    FAILED = "Failed", "Failed: never answered"
+    TIMED_OUT = "TimedOut", "TimedOut: nothing came any more"
+    UNKNOWN = "Unknown", "Unknown: the controller's word is none of OCPP's"
+
+
 class LogUploadStatus(TextChoices):
     """How far the upload of a log is: the station's words (2.0.1 UploadLogStatusEnumType), its answers, and ours."""
 
@@ -219,7 +346,11 @@ class CertificateUse(TextChoices):
 
     CSMS_ROOT = "CSMSRootCertificate", "root of the platform"
     MANUFACTURER_ROOT = "ManufacturerRootCertificate", "root of the manufacturer"
+    MO_ROOT = "MORootCertificate", "root of mobility operators"
+    V2G_ROOT = "V2GRootCertificate", "root of ISO 15118"
     STATION = "ChargingStationCertificate", "the station's own"
+    V2G = "V2GCertificate", "the station's own, for vehicles"
+    COMBINED = "CombinedCertificate", "the station's own, for the platform and for vehicles"
 
 
 class CertificateStatus(TextChoices):
@@ -232,6 +363,15 @@ class CertificateStatus(TextChoices):
     FAILED = "Failed", "it could not be signed, or not be brought to the station"
     INSTALLED = "Installed", "the station holds it"
     DELETED = "Deleted", "the station holds it no more"
+
+
+class ContractStatus(TextChoices):
+    """What a vehicle's contract certificate turned out to be (2.0.1 C07.FR.13 to C07.FR.17)."""
+
+    VALID = "Valid"
+    EXPIRED = "Expired"
+    REVOKED = "Revoked"
+    UNVERIFIED = "Unverified", "not valid, or not known to be"
 
 
 class ChargingProfilePurpose(TextChoices):
@@ -261,6 +401,32 @@ class ChargingRateUnit(TextChoices):
 
     A = "A"
     W = "W"
+
+
+class ChargingLimitSource(TextChoices):
+    """Who has set a limit (2.0.1 ChargingLimitSourceEnumType)."""
+
+    CSO = "CSO", "the operator of the station"
+    EMS = "EMS", "an energy management system"
+    SO = "SO", "a system operator, of the grid"
+    OTHER = "Other"
+
+
+class ChargingNeedsStatus(TextChoices):
+    """What a vehicle's needs were answered (2.0.1 NotifyEVChargingNeedsStatusEnumType)."""
+
+    ACCEPTED = "Accepted", "a schedule follows at once"
+    PROCESSING = "Processing", "a schedule follows later"
+    REJECTED = "Rejected", "no schedule follows"
+
+
+class EnergyTransferMode(TextChoices):
+    """How a vehicle wants its energy (2.0.1 EnergyTransferModeEnumType)."""
+
+    DC = "DC"
+    AC_SINGLE_PHASE = "AC_single_phase"
+    AC_TWO_PHASE = "AC_two_phase"
+    AC_THREE_PHASE = "AC_three_phase"
 
 
 class ProfileState(TextChoices):

@@ -107,6 +107,12 @@ class StorageReadOnly(ChargersError):
     code = "STORAGE_READ_ONLY"
 
 
+class NoContractProvider(ChargersError):
+    """Nobody is set up who issues contract certificates, or vouches for certificates."""
+
+    code = "NO_CONTRACT_PROVIDER"
+
+
 class NotAuthenticated(ChargersError):
     """A station has not proved that it is the one it says; `reason` tells what is missing."""
 

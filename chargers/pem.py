@@ -54,14 +54,17 @@ def read_request(text: str) -> x509.CertificateSigningRequest:
     return request
 
 
-def check_request(text: str, *, names: Collection[str], organization: str = "") -> x509.CertificateSigningRequest:
-    """Read a signing request that a station may make; `names` are its serial numbers and its identity.
+def check_request(
+    text: str, *, names: Collection[str] | None, organization: str = ""
+) -> x509.CertificateSigningRequest:
+    """Read a signing request that a station may make; `names` are its serial numbers and its identity, None any name.
 
     `organization` is the operator's name, checked unless it is empty. Raises CertificateRefused.
     """
     request = read_request(text)
     check_key(request)
-    _check_common_name(_values(request.subject, NameOID.COMMON_NAME), names)
+    if names is not None:
+        _check_common_name(_values(request.subject, NameOID.COMMON_NAME), names)
     organizations = _values(request.subject, NameOID.ORGANIZATION_NAME)
     if organization and organization.casefold() not in (each.casefold() for each in organizations):
         told = ", ".join(map(repr, organizations)) or "missing"
@@ -161,13 +164,13 @@ def hash_data(
     issuer = issuer or certificate
     if certificate.issuer != issuer.subject:
         raise CertificateRefused("CERTIFICATE_ISSUER", "the issuer of the certificate is another one")
-    request = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, HASHES[algorithm]).build()
-    return CertificateHash(
-        algorithm=algorithm,
-        issuer_name_hash=request.issuer_name_hash.hex(),
-        issuer_key_hash=request.issuer_key_hash.hex(),
-        serial_number=_hexadecimal(certificate.serial_number),
-    )
+    return CertificateHash(algorithm, *issuer_hashes(issuer, algorithm), _hexadecimal(certificate.serial_number))
+
+
+def issuer_hashes(issuer: x509.Certificate, algorithm: str) -> tuple[str, str]:
+    """Return the hashes of an issuer's name and key, in hexadecimal, by which OCSP names what it has issued."""
+    request = ocsp.OCSPRequestBuilder().add_certificate(issuer, issuer, HASHES[algorithm]).build()
+    return request.issuer_name_hash.hex(), request.issuer_key_hash.hex()
 
 
 def _hexadecimal(number: int) -> str:

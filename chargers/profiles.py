@@ -1,11 +1,12 @@
 """Charging profiles: what makes one valid, what it allows when, and other ways to say the same.
 
 Limits are in A per phase, or in W for all phases together; times within a schedule are seconds
-from its start (OCPP 1.6 sections 3.13, 5.16 and 7.8 to 7.14 with the errata).
+from its start (OCPP 1.6 sections 3.13, 5.16 and 7.8 to 7.14 with the errata, 2.0.1 K01). A profile
+of 2.x may have several schedules: a vehicle that speaks ISO 15118 chooses one.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
@@ -18,8 +19,10 @@ RECURRENCE: Mapping[str, timedelta] = {
     RecurrencyKind.DAILY: timedelta(days=1),
     RecurrencyKind.WEEKLY: timedelta(weeks=1),
 }
-# What a period means that names no number of phases (section 7.14).
+# What a period means that names no number of phases (section 7.14, K01.FR.49).
 PHASES = 3
+# As many as ISO 15118 offers a vehicle (2.0.1 ChargingProfileType).
+MOST_SCHEDULES = 3
 # The largest number that stations and databases can be trusted to hold.
 MAX_NUMBER = 2**31 - 1
 TENTH, WHOLE = Decimal("0.1"), Decimal(1)
@@ -63,11 +66,28 @@ def found(profile: Profile) -> Found:
         yield "recurrency_kind", "Only a Recurring profile recurs."
     if profile.valid_from and profile.valid_to and profile.valid_from >= profile.valid_to:
         yield "valid_to", "Is later than valid_from."
-    if not isinstance(profile.schedules, list | tuple) or len(profile.schedules) != 1:
-        yield "schedules", "Is a list of one schedule."
+    if not isinstance(profile.schedules, list | tuple) or not 0 < len(profile.schedules) <= MOST_SCHEDULES:
+        yield "schedules", f"Is a list of one schedule, or of up to {MOST_SCHEDULES} for a vehicle to choose from."
         return
+    if len(profile.schedules) > 1 and profile.purpose != ChargingProfilePurpose.TX:
+        yield "schedules", "Only a TxProfile has several schedules, for its vehicle to choose from."
     for index, schedule in enumerate(profile.schedules):
         yield from _schedule_problems(profile, schedule, f"schedules.{index}")
+    yield from _id_problems(profile.schedules)
+
+
+def _id_problems(schedules: Sequence[Any]) -> Found:
+    met: set[int] = set()
+    for index, schedule in enumerate(schedules):
+        number = schedule.get("id") if isinstance(schedule, dict) else None
+        if number is None:
+            continue
+        if not is_whole(number) or abs(number) > MAX_NUMBER:
+            yield f"schedules.{index}.id", "Is a number of 32 bits."
+        elif number in met:
+            yield f"schedules.{index}.id", "Is the id of another schedule of the profile."
+        else:
+            met.add(number)
 
 
 def _schedule_problems(profile: Profile, schedule: Any, path: str) -> Found:
@@ -92,6 +112,8 @@ def _schedule_problems(profile: Profile, schedule: Any, path: str) -> Found:
         yield f"{path}.charging_rate_unit", "Is A or W."
     if (rate := schedule.get("min_charging_rate")) is not None and not is_limit(rate):
         yield f"{path}.min_charging_rate", "Is 0 or more, with one decimal at most."
+    if not isinstance(schedule.get("sales_tariff"), dict | None):
+        yield f"{path}.sales_tariff", "Is an object."
     periods = schedule.get("charging_schedule_period")
     yield from _period_problems(periods, duration or longest, f"{path}.charging_schedule_period")
 
@@ -119,6 +141,11 @@ def _period_problems(periods: Any, end: int, path: str) -> Found:
             yield f"{path}.{index}.limit", "Is 0 or more, with one decimal at most."
         if phases is not None and not (is_whole(phases) and 1 <= phases <= 3):
             yield f"{path}.{index}.number_phases", "Is 1, 2 or 3."
+        if (phase := period.get("phase_to_use")) is not None:
+            if not (is_whole(phase) and 1 <= phase <= 3):
+                yield f"{path}.{index}.phase_to_use", "Is 1, 2 or 3."
+            elif phases != 1:
+                yield f"{path}.{index}.phase_to_use", "Is told only where number_phases is 1."
 
 
 def is_whole(value: Any) -> TypeGuard[int]:
@@ -155,16 +182,27 @@ def _phases(period: SchedulePeriod) -> int:
 class Limit(NamedTuple):
     limit: float
     unit: str
+    phases: int = PHASES
 
 
 def limit_at(profile: Profile, at: datetime, began: datetime | None) -> Limit | None:
     """Tell what a profile allows at a moment; None where it says nothing then.
 
-    `began` is the start of the charging, which relative schedules count from.
+    `began` is the start of the charging, which relative schedules count from. Of several schedules
+    the most generous counts, for the vehicle may have chosen it.
     """
     if (profile.valid_from and at < profile.valid_from) or (profile.valid_to and at >= profile.valid_to):
         return None
-    (schedule,) = profile.schedules
+    limits = [found for each in profile.schedules if (found := _limit_at(profile, each, at, began))]
+    return max((each for each in limits if each.unit == limits[0].unit), default=None)
+
+
+def prevailing(stack: Sequence[Profile], at: datetime, began: datetime | None) -> Limit | None:
+    """Tell what the first profile of a stack allows that says something at a moment (K01.FR.17)."""
+    return next((found for each in stack if (found := limit_at(each, at, began))), None)
+
+
+def _limit_at(profile: Profile, schedule: Schedule, at: datetime, began: datetime | None) -> Limit | None:
     start = _start(profile, schedule, at, began)
     if start is None or at < start:
         return None
@@ -173,7 +211,7 @@ def limit_at(profile: Profile, at: datetime, began: datetime | None) -> Limit | 
     if duration is not None and elapsed >= duration:
         return None
     current = [period for period in schedule["charging_schedule_period"] if period["start_period"] <= elapsed]
-    return Limit(current[-1]["limit"], schedule["charging_rate_unit"]) if current else None
+    return Limit(current[-1]["limit"], schedule["charging_rate_unit"], _phases(current[-1])) if current else None
 
 
 def _start(profile: Profile, schedule: Schedule, at: datetime, began: datetime | None) -> datetime | None:
@@ -185,6 +223,43 @@ def _start(profile: Profile, schedule: Schedule, at: datetime, began: datetime |
     if recurrence is None or at < start:
         return start
     return start + (at - start) // recurrence * recurrence
+
+
+def turning_points(profile: Profile, begin: datetime, end: datetime, began: datetime | None) -> set[datetime]:
+    """Name the moments after `begin` and before `end` at which a profile may allow something else than before."""
+    points = {each for each in (profile.valid_from, profile.valid_to) if each}
+    for schedule in profile.schedules:
+        offsets = [period["start_period"] for period in schedule["charging_schedule_period"]]
+        if (duration := schedule.get("duration")) is not None:
+            offsets.append(duration)
+        for start in _starts(profile, schedule, begin, end, began):
+            points |= {start + timedelta(seconds=offset) for offset in offsets}
+    return {point for point in points if begin < point < end}
+
+
+def _starts(
+    profile: Profile, schedule: Schedule, begin: datetime, end: datetime, began: datetime | None
+) -> Iterator[datetime]:
+    start = _start(profile, schedule, begin, began)
+    recurrence = RECURRENCE.get(profile.recurrency_kind)
+    while start is not None and start < end:
+        yield start
+        start = start + recurrence if recurrence else None
+
+
+def converted(limit: Limit, unit: str, voltage: float) -> float:
+    """Say a limit of alternating current in a unit: A per phase, or W for all its phases (K01.FR.50, K01.FR.51)."""
+    if limit.unit == unit:
+        return limit.limit
+    watts_per_ampere = voltage * limit.phases
+    return limit.limit / watts_per_ampere if unit == ChargingRateUnit.A else limit.limit * watts_per_ampere
+
+
+def overlap(one: Profile, other: Profile) -> bool:
+    """Tell whether there is a moment at which both profiles are valid."""
+    starts = [each.valid_from for each in (one, other) if each.valid_from]
+    ends = [each.valid_to for each in (one, other) if each.valid_to]
+    return not starts or not ends or max(starts) < min(ends)
 
 
 # Other ways to say it, for stations that do not understand the first.
@@ -229,6 +304,11 @@ def _with_limits(profile: Profile, change: Callable[[float, int], float]) -> Pro
     if (rate := schedule.get("min_charging_rate")) is not None:
         changed["min_charging_rate"] = change(rate, _phases(periods[0]))
     return replace(profile, schedules=[changed])
+
+
+def rounded_down(limit: float) -> int | float:
+    """Round a limit down to what a schedule may hold."""
+    return _round_down(Decimal(str(limit)), TENTH)
 
 
 def _round_down(value: Decimal, step: Decimal) -> int | float:

@@ -17,9 +17,15 @@ from chargers.folder import StoredFile
 from chargers.models import (
     Certificate,
     ChargePoint,
+    ChargingLimit,
+    ChargingNeeds,
     CompositeSchedule,
     Connector,
     Deviation,
+    DisplayMessage,
+    Event,
+    EVSchedule,
+    FirmwarePublication,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -33,6 +39,7 @@ from chargers.models import (
     StatusNotification,
     Transaction,
     Variable,
+    VariableMonitor,
 )
 from chargers.models.job import Job
 from chargers.models.locallist import paired
@@ -131,6 +138,7 @@ def certificate(row: Certificate) -> Json:
         "serial_number": row.serial_number,
         "not_after": time(row.not_after),
         "certificate_hash_data": named if row.issuer_key_hash else None,
+        "child_certificate_hash_data": row.children,
         "pem": row.pem,
         "csr": row.csr,
         "attempts": row.attempts,
@@ -174,6 +182,8 @@ def idtag(row: IdTag) -> Json:
         "parent": row.parent_id,
         "expiry_date": time(row.expiry_date),
         "revoked": row.revoked,
+        "refusal": row.refusal,
+        "token_type": row.token_type,
         "user": row.user.get_username() if row.user else None,
         "max_active_transactions": row.max_active_transactions,
     }
@@ -196,6 +206,10 @@ def transaction(row: Transaction) -> Json:
         "wh_meter_stop": number(row.wh_meter_stop),
         "energy_wh": number(row.energy_wh),
         "reason_stopped": row.reason_stopped,
+        "charging_state": row.charging_state,
+        "time_spent_charging": row.time_spent_charging,
+        "remote_start_id": row.remote_start_id,
+        "total_cost": number(row.total_cost),
         "transaction_status": row.transaction_status,
         "flags": row.flags,
     }
@@ -239,6 +253,7 @@ def reservation(row: Reservation) -> Json:
         "reservation_id": row.reservation_id,
         "chargepoint_id": row.chargepoint_id,
         "evse_id": row.evse_id,
+        "connector_type": row.connector_type,
         "connector": connector(row.connector) if row.connector else None,
         "id_tag": row.id_tag_id,
         "parent_id_tag": row.parent_id_tag,
@@ -364,6 +379,15 @@ def _job(row: Job) -> Json:
     }
 
 
+def firmwarepublication(row: FirmwarePublication) -> Json:
+    return {
+        **_job(row),
+        "status": row.status,
+        "checksum": row.checksum,
+        "locations": row.locations,
+    }
+
+
 def firmwareupdate(row: FirmwareUpdate) -> Json:
     return {
         **_job(row),
@@ -389,7 +413,8 @@ def logupload(row: LogUpload) -> Json:
     }
 
 
-def variable(row: Variable) -> Json:
+def _place(row: Variable | Event | VariableMonitor) -> Json:
+    """Represent which variable of which station a row is about."""
     return {
         "chargepoint_id": row.chargepoint_id,
         "component": row.component,
@@ -398,9 +423,74 @@ def variable(row: Variable) -> Json:
         "connector_id": row.connectorid,
         "variable": row.variable,
         "variable_instance": row.variable_instance,
+    }
+
+
+def event(row: Event) -> Json:
+    return {
+        **_place(row),
+        "id": row.pk,
+        "event_id": row.event_id,
+        "trigger": row.trigger,
+        "notification": row.notification,
+        "monitor_id": row.monitor_id,
+        "severity": row.severity,
+        "actual_value": row.actual_value,
+        "cause": row.cause,
+        "tech_code": row.tech_code,
+        "tech_info": row.tech_info,
+        "transaction_uuid": row.transaction_uuid,
+        "cleared": row.cleared,
+        "cleared_at": time(row.cleared_at),
+        "timestamp": time(row.timestamp),
+        "timestamp_raw": row.timestamp_raw,
+        "received_at": time(row.received_at),
+    }
+
+
+def displaymessage(row: DisplayMessage) -> Json:
+    return {
+        "id": row.pk,
+        "chargepoint_id": row.chargepoint_id,
+        "message_id": row.message_id,
+        "status": row.status,
+        "priority": row.priority,
+        "state": row.state or None,
+        "start_date_time": time(row.start),
+        "end_date_time": time(row.end),
+        "transaction_uuid": row.transaction_uuid,
+        "format": row.format,
+        "language": row.language,
+        "content": row.content,
+        "display": row.display,
+        "evse_id": row.evse_id,
+        "told_at": time(row.told_at),
+    }
+
+
+def variablemonitor(row: VariableMonitor) -> Json:
+    return {
+        **_place(row),
+        "id": row.pk,
+        "monitor_id": row.monitor_id,
+        "type": row.type,
+        "value": row.value,
+        "severity": row.severity,
+        "transaction": row.transaction,
+        "told_at": time(row.told_at),
+    }
+
+
+def variable(row: Variable) -> Json:
+    return {
+        **_place(row),
         "attribute": row.attribute,
         "value": row.value,
         "mutability": row.mutability,
+        "persistent": row.persistent,
+        "constant": row.constant,
+        "characteristics": row.characteristics,
+        "reboot_required": row.reboot_required,
         "read_at": time(row.read_at),
     }
 
@@ -422,6 +512,7 @@ def installedprofile(row: InstalledProfile) -> Json:
         "evse_id": row.evse_id,
         "profile_state": row.state,
         "since": time(row.since),
+        "charging_limit_source": row.source,
         "without_effect": row.without_effect,
         "chargingprofile_id": row.chargingprofile_id,
         "stack_level": row.stack_level,
@@ -444,5 +535,47 @@ def compositeschedule(row: CompositeSchedule) -> Json:
         "charging_rate_unit": row.charging_rate_unit,
         "chargingschedule_period": periods(row.charging_schedule_period),
         "min_charging_rate": row.min_charging_rate,
+        "received_at": time(row.received_at),
+    }
+
+
+def charginglimit(row: ChargingLimit) -> Json:
+    return {
+        "id": row.pk,
+        "chargepoint_id": row.chargepoint_id,
+        "evse_id": row.evse_id,
+        "charging_limit_source": row.source,
+        "is_grid_critical": row.is_grid_critical,
+        "charging_schedule": [schedule(each) for each in row.schedules],
+        "received_at": time(row.received_at),
+    }
+
+
+def chargingneeds(row: ChargingNeeds) -> Json:
+    return {
+        "id": row.pk,
+        "chargepoint_id": row.chargepoint_id,
+        "evse_id": row.evse_id,
+        "transaction_id": row.transaction_id,
+        "requested_energy_transfer": row.requested_energy_transfer,
+        "departure_time": time(row.departure_time),
+        "max_schedule_tuples": row.max_schedule_tuples,
+        "parameters": row.parameters,
+        "needs_status": row.status,
+        "chargingprofile_id": row.chargingprofile_id,
+        "charging_schedule": [schedule(each) for each in row.schedules],
+        "received_at": time(row.received_at),
+    }
+
+
+def evschedule(row: EVSchedule) -> Json:
+    return {
+        "id": row.pk,
+        "chargepoint_id": row.chargepoint_id,
+        "evse_id": row.evse_id,
+        "transaction_id": row.transaction_id,
+        "time_base": time(row.time_base),
+        "charging_schedule": schedule(row.schedule),
+        "within_limits": row.within_limits,
         "received_at": time(row.received_at),
     }

@@ -8,7 +8,16 @@ MASK = "********"
 # Whoever knows a value of these can pose as the station or enter the operator's network; some
 # stations tell them all (CF-03).
 _SECRET = re.compile(r"authorizationkey|passw|pwd|passphrase|\bpuk\b|puk$|secret|privatekey|psk|ssid", re.IGNORECASE)
+# Members of SetNetworkProfile, folded (2.0.1 APNType and VPNType).
+_SECRET_MEMBERS = frozenset({"apnpassword", "password", "simpin"})
+# Members that hold the value of a variable of the device model, folded.
+_VALUE_MEMBERS = frozenset({"attributevalue", "actualvalue", "value"})
 _CREDENTIALS = re.compile(r"(?<=://)([^/?#\s:@]*):[^/?#\s]*@")
+
+
+def is_station_password(component: str, variable: str) -> bool:
+    """Tell whether a variable of the 2.x device model holds the station's own password (2.0.1 A01.FR.01)."""
+    return (component.casefold(), variable.casefold()) == ("securityctrlr", "basicauthpassword")
 
 
 def is_station_key(name: str) -> bool:
@@ -30,10 +39,20 @@ def masked(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     shown = {name: masked(each) for name, each in value.items()}
-    names = {str(name).casefold(): name for name in value}
+    names = {str(name).casefold().replace("_", ""): name for name in value}
     if "value" in names and is_secret(str(value.get(names.get("key"), ""))):
         shown[names["value"]] = MASK
-    return shown
+    hidden = _SECRET_MEMBERS & names.keys()
+    if {"server", "key"} <= names.keys():
+        hidden |= {"key"}
+    variable = value.get(names.get("variable"))
+    if isinstance(variable, dict) and is_secret(str(variable.get("name", ""))):
+        hidden |= _VALUE_MEMBERS & names.keys()
+        attributes = shown.get(names.get("variableattribute"))
+        for attribute in attributes if isinstance(attributes, list) else ():
+            if isinstance(attribute, dict) and "value" in attribute:
+                attribute["value"] = MASK
+    return shown | {names[name]: MASK for name in hidden if isinstance(value[names[name]], str | int)}
 
 
 def holds_secret(value: Any) -> bool:

@@ -4,7 +4,16 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from chargers.models import ChargePoint, Connector, FirmwareUpdate, IdTag, LogUpload, Reservation, Transaction
+from chargers.models import (
+    ChargePoint,
+    Connector,
+    FirmwarePublication,
+    FirmwareUpdate,
+    IdTag,
+    LogUpload,
+    Reservation,
+    Transaction,
+)
 
 
 def chargepoints(*, now: datetime) -> QuerySet[ChargePoint]:
@@ -13,6 +22,10 @@ def chargepoints(*, now: datetime) -> QuerySet[ChargePoint]:
 
 def connectors() -> QuerySet[Connector]:
     return Connector.objects.all()
+
+
+def firmwarepublications() -> QuerySet[FirmwarePublication]:
+    return FirmwarePublication.objects.select_related("asked_by")
 
 
 def firmwareupdates() -> QuerySet[FirmwareUpdate]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TypedDict
+from typing import Any, NamedTuple, TypedDict
 from uuid import UUID
 
 from chargers.choices import (
@@ -169,6 +169,18 @@ class Boot:
 
 
 @dataclass(frozen=True, slots=True)
+class Booted:
+    """What a station is answered that introduced itself.
+
+    `changed` says that it is not known what the station has in it: it boots for the first time, or
+    with another firmware, or has never told.
+    """
+
+    registration: RegistrationStatus
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     station: str
     at: datetime
@@ -198,11 +210,16 @@ class StatusReport:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """A driver who presents a tag."""
+    """A driver who presents a tag, or whose vehicle shows its contract.
+
+    `token_type` is what the station says the tag is, empty where it says nothing.
+    """
 
     station: str
     id_token: str
     at: datetime
+    token_type: str = ""
+    contract: "Contract | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +236,8 @@ class TransactionStart:
     """A charging session that began.
 
     `fingerprint` is the same for every repeat of this start and for no other; it is empty when
-    the station's clock cannot tell two starts apart.
+    the station's clock cannot tell two starts apart. `remote_start_id` names the remote start that
+    it follows, in 2.x.
     """
 
     station: str
@@ -233,6 +251,7 @@ class TransactionStart:
     at_raw: str = ""
     fingerprint: str = ""
     reservation_id: int | None = None
+    remote_start_id: int | None = None
 
 
 class SchedulePeriod(TypedDict, total=False):
@@ -241,21 +260,30 @@ class SchedulePeriod(TypedDict, total=False):
     start_period: int
     limit: float
     number_phases: int
+    phase_to_use: int
 
 
 class Schedule(TypedDict, total=False):
-    """Limits over time, as they are stored (1.6 section 7.13); `start_schedule` is ISO 8601 with its zone."""
+    """Limits over time, as they are stored (1.6 section 7.13, 2.0.1 ChargingScheduleType).
 
+    `start_schedule` is ISO 8601 with its zone. 1.6 knows no `id` and no `sales_tariff`.
+    """
+
+    id: int
     duration: int
     start_schedule: str
     charging_rate_unit: str
     charging_schedule_period: list[SchedulePeriod]
     min_charging_rate: float
+    sales_tariff: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A charging profile (1.6 section 7.8); its words are those of `ChargingProfilePurpose` and the like."""
+    """A charging profile (1.6 section 7.8); its words are those of `ChargingProfilePurpose` and the like.
+
+    `transaction_id` is our number, or the station's own id.
+    """
 
     chargingprofile_id: int
     stack_level: int
@@ -265,7 +293,7 @@ class Profile:
     recurrency_kind: str = ""
     valid_from: datetime | None = None
     valid_to: datetime | None = None
-    transaction_id: int | None = None
+    transaction_id: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,14 +352,63 @@ class MeterReport:
     received_at: datetime
 
 
+class VariableName(NamedTuple):
+    """What names an attribute of a variable in a station; a configuration key has no component."""
+
+    variable: str
+    component: str = ""
+    component_instance: str = ""
+    evse_id: int = 0
+    connector_id: int = 0
+    variable_instance: str = ""
+    attribute: str = "Actual"
+
+    @property
+    def folded(self) -> "VariableName":
+        """The name as it is compared: case does not matter (1.6 section 7.17)."""
+        return self._replace(
+            variable=self.variable.casefold(),
+            component=self.component.casefold(),
+            component_instance=self.component_instance.casefold(),
+            variable_instance=self.variable_instance.casefold(),
+            attribute=self.attribute.casefold(),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class VariableReport:
-    """A variable as the station told it. `value` is None where it is unset or write-only."""
+    """A variable as the station told it; what is None of it was not told.
+
+    `value` is None where it is unset or write-only. `characteristics` are the members of
+    VariableCharacteristicsType (2.0.1 part 2, section 2.51), in snake_case. `reboot_required` says
+    that the station takes the value with its next boot.
+    """
 
     variable: str
     value: str | None
-    mutability: str
+    mutability: str | None
     component: str = ""
+    component_instance: str = ""
+    evse_id: int = 0
+    connector_id: int = 0
+    variable_instance: str = ""
+    attribute: str = "Actual"
+    persistent: bool | None = None
+    constant: bool | None = None
+    characteristics: Mapping[str, Any] | None = None
+    reboot_required: bool = False
+
+    @property
+    def name(self) -> VariableName:
+        return VariableName(
+            self.variable,
+            self.component,
+            self.component_instance,
+            self.evse_id,
+            self.connector_id,
+            self.variable_instance,
+            self.attribute,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,19 +421,101 @@ class VariablesReport:
 
     station: str
     variables: Sequence[VariableReport]
-    unknown: Sequence[str]
+    unknown: Sequence[VariableName]
     at: datetime
     asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
+class EventReport:
+    """Something that a station noticed of a variable; `number` and `cause` are its own numbers of events."""
+
+    number: int
+    name: VariableName
+    trigger: str
+    notification: str
+    actual_value: str
+    at: datetime
+    at_raw: str = ""
+    monitor_id: int | None = None
+    cause: int | None = None
+    tech_code: str = ""
+    tech_info: str = ""
+    transaction_uuid: str = ""
+    cleared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EventsReport:
+    """Events that a station told together."""
+
+    station: str
+    ocpp_version: OcppVersion
+    events: Sequence[EventReport]
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """A monitor of a variable; `severity` goes from 0, which is danger, to 9."""
+
+    number: int
+    name: VariableName
+    type: str
+    value: float
+    severity: int
+    transaction: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorsReport:
+    """Monitors that a station has, and the numbers of those that it does not have."""
+
+    station: str
+    monitors: Sequence[Monitor]
+    gone: Sequence[int]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message for a display; `evse_id` is 0 where it is the station's, `display` the component that shows it."""
+
+    number: int
+    priority: str
+    format: str
+    content: str
+    language: str = ""
+    state: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
+    transaction_uuid: str = ""
+    display: str = ""
+    evse_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesReport:
+    """Messages that a station displays, and the numbers of those that it has not."""
+
+    station: str
+    messages: Sequence[Message]
+    gone: Sequence[int]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AvailabilityChange:
-    """Connectors that an operator put in or out of service; EVSE 0 means all of the station's."""
+    """Connectors that an operator put in or out of service; EVSE 0 means all of the station's.
+
+    Connector 0 means all of the EVSE's.
+    """
 
     station: str
     evse_id: int
     operative: bool
     at: datetime
+    connector_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,21 +538,68 @@ class CancellationAnswer:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ReservationEnd:
+    """A station tells that it holds a reservation no longer: its time is over, or it gave it up."""
+
+    station: str
+    number: int
+    expired: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteStartAnswer:
+    """A station took a remote start; `uuid` is its own id of the transaction, where that had begun before."""
+
+    station: str
+    remote_start_id: int
+    uuid: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CostTold:
+    """A station was told what a transaction, by its own id, costs so far."""
+
+    station: str
+    uuid: str
+    cost: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionGone:
+    """A station tells that a transaction, by its own id, is over and that it has nothing more to tell of it."""
+
+    station: str
+    uuid: str
+    at: datetime
+
+
 class ListEntry(TypedDict, total=False):
-    """What a station's local list tells of a tag: a status of the domain, an expiry in whole seconds, a parent."""
+    """What a station's local list tells of a tag: a status of the domain, an expiry in whole seconds, a parent.
+
+    The type of the token is told to 2.x stations only.
+    """
 
     status: str
     expiry_date: str
     parent: str
+    token_type: str
 
 
 @dataclass(frozen=True, slots=True)
 class ListChange:
-    """What a station's local list is to become: all of it, or changes of it, where None takes a tag out."""
+    """What a station's local list is to become: all of it, or changes of it, where None takes a tag out.
+
+    `types` are those under which a 2.x station holds tags by now.
+    """
 
     version: int
     full: bool
     entries: Mapping[str, ListEntry | None]
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,6 +628,14 @@ class ListVersion:
     station: str
     version: int
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListLimits:
+    """How much of a local list one message may bring: entries, and bytes of all of it; None is any number."""
+
+    entries: int | None = None
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -499,7 +713,9 @@ class JobAnswer:
 class JobReport:
     """How far a station says that a job is.
 
-    `numbered` says whether the message is of those that name the request, though this one may not.
+    `numbered` says whether the message is of those that name the request, though this one may not;
+    `signed` whether it is of those that only signed firmware has. `locations` are the URLs of a
+    firmware that is published.
     """
 
     station: str
@@ -507,17 +723,33 @@ class JobReport:
     received_at: datetime
     numbered: bool
     request_id: int | None = None
+    signed: bool = False
+    locations: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unpublished:
+    """A local controller offers the firmware of a checksum (MD5, in hexadecimal) no more."""
+
+    station: str
+    checksum: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileInstalled:
-    """A station took a charging profile."""
+    """A station took a charging profile.
+
+    It takes the place of others of its purpose and level there; where it `stands_beside` them, only
+    of those that are valid at the same time.
+    """
 
     station: str
     evse_id: int
     profile: Profile
     at: datetime
     command_id: UUID | None = None
+    stands_beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -525,7 +757,7 @@ class ProfileExpected:
     """A charging profile that belongs to a transaction which a remote start is to begin.
 
     `evse_id` is 0 where the station chooses. The station has it, or, where it is `due`, is given
-    it when the transaction has begun.
+    it when the transaction has begun. A 2.x station names the start by its `remote_start_id`.
     """
 
     station: str
@@ -535,6 +767,7 @@ class ProfileExpected:
     at: datetime
     command_id: UUID | None = None
     due: bool = False
+    remote_start_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -546,6 +779,102 @@ class ProfilesCleared:
     evse_id: int | None = None
     purpose: str | None = None
     stack_level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilesTold:
+    """Charging profiles that a station says it has at an EVSE, and who has set them."""
+
+    station: str
+    evse_id: int
+    source: str
+    profiles: Sequence[Profile]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileCriteria:
+    """Which charging profiles a station is asked for: those that match all that is told (2.0.1 K09.FR.03)."""
+
+    chargingprofile_ids: Sequence[int] | None = None
+    evse_id: int | None = None
+    purpose: str | None = None
+    stack_level: int | None = None
+    sources: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilesListed:
+    """A station has told all its profiles that match, since `since`; it has no others."""
+
+    station: str
+    criteria: ProfileCriteria
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChargingLimitReport:
+    """A limit that somebody else than the platform has set; `schedules` are empty where it is not told how much."""
+
+    station: str
+    evse_id: int
+    source: str
+    at: datetime
+    is_grid_critical: bool | None = None
+    schedules: Sequence[Schedule] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChargingLimitCleared:
+    """A limit that is no more: at one EVSE, or wherever its source has set one."""
+
+    station: str
+    source: str
+    evse_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a vehicle says that it needs (2.0.1 ChargingNeedsType).
+
+    `parameters` has the members of ACChargingParameters, in A, V and Wh, or of
+    DCChargingParameters, in A, V, W and Wh, in snake_case.
+    """
+
+    requested_energy_transfer: str
+    departure_time: datetime | None = None
+    max_schedule_tuples: int | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsReport:
+    """The needs of the vehicle at an EVSE."""
+
+    station: str
+    evse_id: int
+    needs: Needs
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EVScheduleReport:
+    """The schedule by which the vehicle at an EVSE will charge; its periods count from `time_base`."""
+
+    station: str
+    evse_id: int
+    time_base: datetime
+    schedule: Schedule
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiated:
+    """What is answered to a vehicle, and the profile that it is sent then, if any; `reason` is OCPP's reasonCode."""
+
+    status: str
+    reason: str = ""
+    profile: PlacedProfile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -580,8 +909,14 @@ class LimitationReport:
     certain: bool = False
 
 
-# Other names under which stations know a configuration key, folded (CF-06).
-KEY_ALIASES: Mapping[str, str] = {"stoptransactiononinvalidid": "StopTransactionOnInvalid"}
+# Other names under which stations know a configuration key, folded: of some stations (CF-06), and of 2.x.
+KEY_ALIASES: Mapping[str, str] = {
+    "stoptransactiononinvalidid": "StopTransactionOnInvalid",
+    "chargeprofilemaxstacklevel": "SmartChargingCtrlr.ProfileStackLevel",
+    "chargingscheduleallowedchargingrateunit": "SmartChargingCtrlr.RateUnit",
+    "chargingschedulemaxperiods": "SmartChargingCtrlr.PeriodsPerSchedule",
+    "connectorswitch3to1phasesupported": "SmartChargingCtrlr.Phases3to1",
+}
 YES = frozenset({"true", "1", "yes", "on"})
 
 
@@ -589,15 +924,17 @@ YES = frozenset({"true", "1", "yes", "on"})
 class Facts:
     """What is known of a station that decides how it is asked.
 
-    `variables` are its configuration keys, folded, with the values it told; `limitations` kinds
-    with their subjects, the certain ones; `evses` the EVSEs it has reported, `direct_current`
-    those of them that are known to deliver it.
+    `variables` are its configuration keys, folded, with the values it told, and in 2.x the
+    variables of its controllers, as ``Component.Variable[Instance]``; `limitations` kinds with
+    their subjects, the certain ones; `evses` the EVSEs it has reported, `direct_current` those of
+    them that are known to deliver it; `connectors` its connectors, each with its EVSE before it.
     """
 
     variables: Mapping[str, str]
     limitations: frozenset[tuple[str, str]]
     evses: Sequence[int] = ()
     direct_current: frozenset[int] = frozenset()
+    connectors: Sequence[tuple[int, int]] = ()
 
     def text(self, key: str) -> str | None:
         folded = key.casefold()
@@ -640,7 +977,9 @@ class TransactionEvent:
     """A step of a charging session, as 2.x stations tell it: numbered, under an id of their own.
 
     `evse_id` and `connector_id` are 0 while unknown. `id_token` is None where the event names no
-    tag. `free` marks a token that stands for no driver, such as a start button's.
+    tag. `free` marks a token that stands for no driver, such as a start button's. `stops` says that
+    the token is shown to end the session. `remote_start_id` is that of the command it follows.
+    `time_spent_charging` is in s, `cable_max_current` in A.
     """
 
     station: str
@@ -657,10 +996,24 @@ class TransactionEvent:
     connector_id: int = 0
     charging_state: str = ""
     id_token: str | None = None
+    token_type: str = ""
     free: bool = False
+    stops: bool = False
     reason: str = ""
     reservation_id: int | None = None
+    remote_start_id: int | None = None
+    time_spent_charging: int | None = None
+    number_of_phases_used: int | None = None
+    cable_max_current: int | None = None
     readings: Sequence[Reading] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventAnswer:
+    """What a station is told of an event: of the token that it names, and of the cost once the session has ended."""
+
+    authorization: Authorization | None
+    total_cost: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -670,6 +1023,7 @@ class SigningRequest:
     station: str
     csr: str
     at: datetime
+    use: CertificateUse = CertificateUse.STATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -681,6 +1035,7 @@ class ChainAnswer:
     chain: str
     accepted: bool
     at: datetime
+    use: CertificateUse = CertificateUse.STATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -717,12 +1072,52 @@ class CertificateGone:
 
 @dataclass(frozen=True, slots=True)
 class CertificatesTold:
-    """All roots for one use that a station holds."""
+    """All certificates for one use that a station holds.
+
+    `children` names those between one and its root, by the one they belong to.
+    """
 
     station: str
     use: CertificateUse
     hashes: Sequence[CertificateHash]
     at: datetime
+    children: Mapping[CertificateHash, Sequence[CertificateHash]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequest:
+    """Which certificate's status is asked for, and the URL of its OCSP responder."""
+
+    station: str
+    hash: CertificateHash
+    responder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What a vehicle shows of its contract: its eMAID, and its certificate as far as the station tells it.
+
+    `chain` is in PEM, the contract's certificate first; `hashes` names the certificates of the chain.
+    """
+
+    station: str
+    emaid: str
+    chain: str = ""
+    hashes: Sequence[StatusRequest] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContractRequest:
+    """What a vehicle asks of those who issue contracts (ISO 15118 CertificateInstallationReq, CertificateUpdateReq).
+
+    `exi` is its request in base64, by the schema that `schema_version` names; `update` says that
+    it has a contract certificate already.
+    """
+
+    station: str
+    schema_version: str
+    exi: str
+    update: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,20 @@ from websockets.frames import CloseCode, Frame, Opcode
 from chargers.choices import LimitationKind, RegistrationStatus
 from chargers.secrets import holds_secret, masked, without_secrets
 from chargers.services import limitations, stations
-from chargers.values import ClientCertificate, DeviationNote, Facts, LimitationReport, StationProfile, StatusReport
+from chargers.values import (
+    Booted,
+    ClientCertificate,
+    DeviationNote,
+    Facts,
+    LimitationReport,
+    StationProfile,
+    StatusReport,
+)
 from csms import metrics, repairs, rpc, tls
 from csms.conversation import Conversation, End
 from csms.errors import ErrorCode, IntakeUnavailable, RpcError
 from csms.intake import Intake, Work
+from csms.outside import Outside
 from csms.repairs import Note
 from csms.versions.base import CallFailed, Context, Handler, Payload, Step, Version, limitation
 from tasks import commands, logcontext, schemas
@@ -101,6 +110,7 @@ class Node(Protocol):
 
     intake: Intake
     reader: Intake
+    outside: Outside
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
 
@@ -143,6 +153,7 @@ class Connection:
         "_node",
         "_noted",
         "_replays",
+        "_slow",
         "_socket",
         "_strict",
         "_told",
@@ -181,6 +192,8 @@ class Connection:
         self._calls: deque[Command] = deque()
         self._lane: asyncio.Task[None] | None = None
         self._waiting: Waiting | None = None
+        # The CALL that is served beside the lane.
+        self._slow: asyncio.Task[None] | None = None
         # Made when first needed: most of ten thousand idle stations never do.
         self._late: OrderedDict[str, Late] | None = None
         self._noted: set[str] | None = None
@@ -227,6 +240,8 @@ class Connection:
     async def drain(self) -> None:
         """Finish what is being served, then close with 1012; the station comes back by itself."""
         self.draining = True
+        if self._slow is not None and not self._slow.done():
+            await asyncio.wait([self._slow])
         if not self._busy:
             await self._socket.close(CloseCode.SERVICE_RESTART, "the server restarts")
 
@@ -264,28 +279,40 @@ class Connection:
             await self._refuse_malformed(error, raw)
             return
         notes = [Note(deviation, _excerpt(raw)) for deviation in deviations]
-        if isinstance(frame, rpc.Call):
-            outer = logcontext.request_id.set(frame.id)
-            try:
-                await self._serve(frame, raw, notes)
-            finally:
-                logcontext.request_id.reset(outer)
-        else:
+        if not isinstance(frame, rpc.Call):
             self._take_answer(frame, notes)
+            return
+        outer = logcontext.request_id.set(frame.id)
+        try:
+            if self._consults(frame):
+                await self._serve_beside(frame, raw, notes)
+            else:
+                await self._serve(frame, raw, notes)
+        finally:
+            logcontext.request_id.reset(outer)
+
+    def _consults(self, call: rpc.Call) -> bool:
+        handler = self.version.handlers.get(call.action)
+        return handler is not None and handler.consults is not None and handler.consults.wanted(call.payload)
+
+    async def _serve_beside(self, call: rpc.Call, raw: bytes, notes: list[Note]) -> None:
+        """Serve a CALL that may take long beside the lane, so that answers to our own calls get through; one at a time."""
+        if self._slow is not None and not self._slow.done():
+            await asyncio.wait([self._slow])
+        self._slow = self._node.spawn(self._serve(call, raw, notes))
 
     async def _refuse_malformed(self, error: rpc.Malformed, raw: bytes) -> None:
-        """Answer what cannot be understood, if it was a CALL with an id; an answer never gets an answer."""
+        """Answer what cannot be understood, as far as the version wants that; an answer never gets an answer."""
         metrics.MALFORMED.inc()
         logger.warning("%s sent a frame that cannot be understood: %s: %s", self.station, error.reason, _excerpt(raw))
         self._note([Note("malformed-frame", f"{error.reason}: {_excerpt(raw)}")])
-        if error.message_id is None:
-            return
-        if error.message_type == rpc.CALL:
-            code = self.version.spell(ErrorCode.FORMAT_VIOLATION)
-            await self._send(rpc.encode_error(error.message_id, code, error.reason))
-        elif error.message_type in (rpc.CALL_RESULT, rpc.CALL_ERROR):
-            unreadable = rpc.CallError(error.message_id, "FormationViolation", "the answer cannot be read", {})
-            self._take_answer(unreadable, [])
+        code = self.version.spell(error.code)
+        if error.is_answer:
+            if error.message_id is not None:
+                self._take_answer(rpc.CallError(error.message_id, code, "the answer cannot be read", {}), [])
+        elif self.version.answers_unreadable or (error.message_type == rpc.CALL and error.message_id is not None):
+            message_id = rpc.NO_ID if error.message_id is None else error.message_id
+            await self._send(rpc.encode_error(message_id, code, error.reason))
 
     async def _serve(self, call: rpc.Call, raw: bytes, notes: list[Note]) -> None:
         replay = self._replays.get(call.action) if self._replays else None
@@ -366,10 +393,12 @@ class Connection:
             # Once is enough; the message may come at any time from now on.
             self._triggered[action] = ""
         work += self._note_now(notes)
+        if handler.consults is not None and handler.consults.wanted(payload):
+            context.consulted, context.told = True, await self._node.outside.ask(handler.consults.ask, value)
         results = await self._node.intake.submit(*work) if work else []
         result = results[0] if handler.service else None
-        if isinstance(result, RegistrationStatus):
-            self.registration = result
+        if isinstance(result, Booted):
+            self.registration = result.registration
         # The status of the station as a whole tells nothing of its connectors (BO-14).
         if action in GREETED and not (isinstance(value, StatusReport) and not value.evse_id):
             self._told |= {action}
@@ -397,7 +426,7 @@ class Connection:
 
     def _context(self, action: str, notes: list[Note]) -> Context:
         triggered = self._triggered is not None and action in self._triggered
-        return Context(self.station, datetime.now(UTC), self.profile.time_zone, triggered, notes)
+        return Context(self.station, self.version.name, datetime.now(UTC), self.profile.time_zone, triggered, notes)
 
     # Deviations.
 
@@ -515,6 +544,8 @@ class Connection:
         try:
             if action in TRIGGERS:
                 self._expect_triggered(payload["requestedMessage"])
+            elif message := self.version.reported.get(action):
+                self._expect_reported(message)
             await self._send(rpc.encode_call(waiting.message_id, action, payload))
             async with asyncio.timeout(settings.OCPP_TIMEOUT):
                 return await waiting.answer
@@ -656,6 +687,12 @@ class Connection:
         for action in self.version.triggered.get(message, (message,)):
             self._triggered[action] = message
 
+    def _expect_reported(self, message: str) -> None:
+        """Serve the report a station was asked for even before it is accepted (2.0.1 B02.FR.02)."""
+        if self._triggered is None:
+            self._triggered = {}
+        self._triggered.setdefault(message, "")
+
     async def _end(self, command: Command, status: CommandStatus, reason: str) -> None:
         """End a command without an answer."""
         logcontext.command_id.set(command.pk)
@@ -703,12 +740,14 @@ class Connection:
             (facts,) = await self._node.intake.submit((limitations.facts, self.station))
         except IntakeUnavailable:
             return
-        asked = [message for message in missing if not _never_triggers(facts, message)]
+        requests = {message: self.version.greetings(message, facts) for message in missing}
+        asked = [message for message in missing if requests[message] and not _never_triggers(facts, message)]
         # Taken back when the message comes.
         doubts: list[Work] = [(limitations.record, self._doubt(message)) for message in asked]
         await self._store_quietly(doubts)
         for message in asked:
-            await self._ask(Step("TriggerMessage", {"requestedMessage": message}))
+            for request in requests[message]:
+                await self._ask(Step("TriggerMessage", request))
 
     def _has_told(self, message: str) -> bool:
         return message in self._told or (message == "BootNotification" and self.profile.booted_before)

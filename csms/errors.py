@@ -8,7 +8,11 @@ from enum import StrEnum
 
 
 class ErrorCode(StrEnum):
-    """The error codes of OCPP-J (1.6 section 4.2.3, 2.0.1 part 4 section 4.3)."""
+    """The error codes of OCPP-J (1.6 section 4.2.3, 2.0.1 part 4 section 4.3).
+
+    Of those for what is no proper message, RPC_FRAMEWORK is about the frame and FORMAT_VIOLATION
+    about the JSON in it.
+    """
 
     NOT_IMPLEMENTED = "NotImplemented"
     NOT_SUPPORTED = "NotSupported"
@@ -20,6 +24,9 @@ class ErrorCode(StrEnum):
     OCCURRENCE_CONSTRAINT = "OccurrenceConstraintViolation"
     TYPE_CONSTRAINT = "TypeConstraintViolation"
     GENERIC_ERROR = "GenericError"
+    # 1.6 has neither.
+    RPC_FRAMEWORK = "RpcFrameworkError"
+    MESSAGE_TYPE = "MessageTypeNotSupported"
 
 
 class RpcError(Exception):

@@ -13,11 +13,15 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from csms.errors import ErrorCode
+
 CALL, CALL_RESULT, CALL_ERROR = 2, 3, 4
 
 # The specification allows 36 characters; real ids are longer and harmless, rubbish is neither.
 ID_LENGTH = 36
 MAX_ID_LENGTH = 255
+# What stands for an id that cannot be read, from 2.0.1 on (part 4 section 4.2.3).
+NO_ID = "-1"
 # An error code of a station's own making is cut here.
 MAX_CODE_LENGTH = 100
 
@@ -51,14 +55,25 @@ class Malformed(Exception):
     """A frame that cannot be understood.
 
     `message_id` is what can be read of its id, `message_type` of its type; None where nothing
-    can. Only a CALL with an id gets a CALLERROR.
+    can. `code` is what a CALLERROR says of it.
     """
 
-    def __init__(self, reason: str, message_type: int | None = None, message_id: MessageId | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        message_type: int | None = None,
+        message_id: MessageId | None = None,
+        code: ErrorCode = ErrorCode.RPC_FRAMEWORK,
+    ) -> None:
         self.reason = reason
         self.message_type = message_type
         self.message_id = message_id
+        self.code = code
         super().__init__(reason)
+
+    @property
+    def is_answer(self) -> bool:
+        return self.message_type in (CALL_RESULT, CALL_ERROR)
 
 
 class Parsed(NamedTuple):
@@ -81,7 +96,9 @@ def parse(raw: bytes, *, strict: bool = False, repair: bool = False) -> Parsed:
         text = _decode(raw, deviations)
         message = None if strict else _read_leniently(text, deviations, repair)
         if message is None:
-            raise Malformed(f"not JSON: {error}", *_head(text)) from error
+            message_type, message_id = _head(text)
+            code = ErrorCode.RPC_FRAMEWORK if message_id is None else ErrorCode.FORMAT_VIOLATION
+            raise Malformed(f"not JSON: {error}", message_type, message_id, code) from error
     if not isinstance(message, list):
         raise Malformed(f"a frame is a JSON array, not {kind(message)}")
     return Parsed(_frame(message, deviations, strict), tuple(deviations))
@@ -172,6 +189,7 @@ def _read_number(text: str) -> Any:
     return number if math.isfinite(number) else text
 
 
+_TYPE = re.compile(r'\[\s*"?([234])"?\s*[,\]]')
 _HEAD = re.compile(r'\[\s*"?([234])"?\s*,\s*(?:"((?:[^"\\]|\\.)*+)"|(\d{1,18}))\s*(?:[,\]]|\Z)', re.DOTALL)
 
 
@@ -179,7 +197,8 @@ def _head(text: str) -> tuple[int | None, MessageId | None]:
     """Read type and id off the text of a frame that is no JSON, so that its sender is not left waiting."""
     match = _HEAD.match(text)
     if match is None:
-        return None, None
+        only = _TYPE.match(text)
+        return int(only[1]) if only else None, None
     if match[3] is not None:
         return int(match[1]), int(match[3])
     try:
@@ -193,8 +212,9 @@ def _head(text: str) -> tuple[int | None, MessageId | None]:
 
 def _frame(message: list[Any], deviations: list[str], strict: bool) -> Frame:
     if len(message) < 2:
-        raise Malformed("a frame has a message type and a message id")
-    message_type = _message_type(message[0], deviations, strict)
+        message_type = message[0] if message and message[0] in (CALL_RESULT, CALL_ERROR) else None
+        raise Malformed("a frame has a message type and a message id", message_type)
+    message_type = _message_type(message, deviations, strict)
     message_id = _message_id(message[1], message_type, deviations, strict)
     if message_type == CALL:
         return _call(message, message_id, deviations, strict)
@@ -203,13 +223,16 @@ def _frame(message: list[Any], deviations: list[str], strict: bool) -> Frame:
     return _call_error(message, message_id, deviations)
 
 
-def _message_type(value: Any, deviations: list[str], strict: bool) -> int:
-    """Read the message type. A frame of another one is ignored (section 4.1.3, FR-07)."""
+def _message_type(message: list[Any], deviations: list[str], strict: bool) -> int:
+    """Read the message type. A frame of another one is ignored in 1.6 (section 4.1.3, FR-07)."""
+    value, message_id = message[:2]
     if isinstance(value, str) and value.strip() in ("2", "3", "4") and not strict:
         deviations.append("message-type-as-text")
         return int(value)
     if value not in (CALL, CALL_RESULT, CALL_ERROR):
-        raise Malformed(f"message type {excerpt(value, 40)} is not known")
+        known = message_id if isinstance(message_id, str) and 0 < len(message_id) <= MAX_ID_LENGTH else None
+        code = ErrorCode.MESSAGE_TYPE if type(value) is int else ErrorCode.RPC_FRAMEWORK
+        raise Malformed(f"message type {excerpt(value, 40)} is not known", None, known, code)
     return int(value)
 
 
@@ -244,7 +267,9 @@ def _call(message: list[Any], message_id: MessageId, deviations: list[str], stri
     payload = message[3] if len(message) > 3 and message[3] is not None else {}
     if not isinstance(payload, dict):
         if strict:
-            raise refuse(f"the payload is a JSON object, not {kind(payload)}")
+            raise Malformed(
+                f"the payload is a JSON object, not {kind(payload)}", CALL, message_id, ErrorCode.FORMAT_VIOLATION
+            )
         deviations.append("payload-not-object")
     return Call(message_id, message[2], payload)
 

@@ -38,6 +38,7 @@ from csms.attempts import MOST_LOGGED, Attempts, Failure
 from csms.connection import Connection, StationSocket
 from csms.errors import IntakeUnavailable
 from csms.intake import Intake
+from csms.outside import Outside
 from csms.proxied import ProxiedCertificates
 from csms.relay import Relay
 from csms.repairs import Note
@@ -49,7 +50,6 @@ from tasks.models import CommandStatus
 
 logger = logging.getLogger(__name__)
 
-# In the order in which we choose: what a station may be told decides, not how new its version is.
 VERSIONS: dict[str, Version] = {version.name.value: version for version in (V16, V201)}
 
 # How a station that is turned away is answered and counted.
@@ -136,6 +136,7 @@ class OcppServer:
         self._relay = Relay(self.node_id, self._deliver, self._close_taken_over)
         self.intake = Intake(self._relay.publish)
         self.reader = Intake(self._relay.publish, only_reads=True)
+        self.outside = Outside()
         self._stations: dict[str, Connection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._deviations: Counter[tuple[str, str]] = Counter()
@@ -334,7 +335,9 @@ class OcppServer:
         )
 
     def _choose_version(self, websocket: StationSocket, headers: Headers) -> Version | None:
-        """Choose the version by our order; a station that names none speaks the one on record, else 1.6 (TR-02).
+        """Choose the version that the station prefers; one that names none speaks the one on record, else 1.6 (TR-02).
+
+        It offers them in the order of its preference (OCPP-J 2.0.1 section 3.1.2).
 
         The version belongs to the connection: some stations change it from one to the next (TR-04).
         """
@@ -348,12 +351,11 @@ class OcppServer:
                 return None
             self.count_deviation(websocket.profile.chargepoint_id, Note("subprotocol-missing", ""))
             return VERSIONS.get(websocket.profile.ocpp_version, V16)
-        for name, version in VERSIONS.items():
-            for each in offered:
-                if each.casefold() == name:
-                    # The station's own spelling: it compares.
-                    websocket.chosen_subprotocol = each
-                    return version
+        for each in offered:
+            if version := VERSIONS.get(each.casefold()):
+                # The station's own spelling: it compares.
+                websocket.chosen_subprotocol = each
+                return version
         return None
 
     def _health(self) -> Response:

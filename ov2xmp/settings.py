@@ -277,6 +277,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-commands": {"task": "tasks.sweep_commands", "schedule": 5.0},
     "sweep-nodes": {"task": "tasks.sweep_nodes", "schedule": 10.0},
     "time-out-jobs": {"task": "tasks.time_out_jobs", "schedule": 60.0},
+    "time-out-reports": {"task": "tasks.time_out_reports", "schedule": 10.0},
     "sign-certificates": {"task": "tasks.sign_certificates", "schedule": 5.0},
     "warn-of-expiring-certificates": {"task": "tasks.warn_of_expiring_certificates", "schedule": timedelta(days=1)},
     "close-abandoned-transactions": {"task": "tasks.close_abandoned_transactions", "schedule": 60.0},
@@ -327,6 +328,10 @@ SPECTACULAR_SETTINGS = {
         "ChargingProfilePurposeEnum": "chargers.choices.ChargingProfilePurpose",
         "JobFlagEnum": "chargers.choices.JobFlag",
         "FileKindEnum": "chargers.choices.FileKind",
+        "FormatEnum": "chargers.choices.ConnectorFormat",
+        "StateEnum": ["up", "down", "unknown"],
+        "MessageFormatEnum": "chargers.choices.MessageFormat",
+        "MessageStateEnum": "chargers.choices.MessageState",
         "ChargingProfilePurpose16Enum": ["ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"],
     },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -379,16 +384,29 @@ OCPP_GREETING_GRACE = env_number("OV2XMP_OCPP_GREETING_GRACE", 30)
 OCPP_MAX_MESSAGE_SIZE = env_int("OV2XMP_OCPP_MAX_MESSAGE_SIZE", 4 * 1024 * 1024, minimum=1024)  # bytes
 OCPP_MAX_QUEUED_CALLS = env_int("OV2XMP_OCPP_MAX_QUEUED_CALLS", 50, minimum=1)
 OCPP_TRANSACTION_GRACE = env_number("OV2XMP_OCPP_TRANSACTION_GRACE", 300)
+# Whether 2.x stations are asked for all their variables after the first boot, and after one with another firmware.
+OCPP_INVENTORY = env_bool("OV2XMP_OCPP_INVENTORY", default=True)
+OCPP_REPORT_TIMEOUT = env_number("OV2XMP_OCPP_REPORT_TIMEOUT", 120, minimum=1)
 OCPP_JOB_TIMEOUT = env_number("OV2XMP_OCPP_JOB_TIMEOUT", 3600, minimum=1)
 
 # Certificates of stations. The signer is the dotted path of a class as chargers.authority.Signer; empty signs none.
 CERTIFICATE_SIGNER = env("OV2XMP_CERTIFICATE_SIGNER", "chargers.authority.EmbeddedAuthority").strip()
+# The same for what stations show to vehicles (ISO 15118).
+V2G_CERTIFICATE_SIGNER = env("OV2XMP_V2G_CERTIFICATE_SIGNER", "chargers.authority.EmbeddedV2GAuthority").strip()
+# Contracts of vehicles. The provider is the dotted path of a class as chargers.contracts.Provider; empty: none.
+ISO15118_PROVIDER = env("OV2XMP_ISO15118_PROVIDER").strip()
+ISO15118_TIMEOUT = env_number("OV2XMP_ISO15118_TIMEOUT", 10, minimum=0.1)  # seconds
+ISO15118_MAX_REQUESTS = env_int("OV2XMP_ISO15118_MAX_REQUESTS", 16, minimum=1)
+ISO15118_CA = env("OV2XMP_ISO15118_CA").strip()
+OCSP_RESPONDERS = frozenset(host.casefold() for host in env_list("OV2XMP_OCSP_RESPONDERS"))
 CERTIFICATE_TIMEOUT = env_number("OV2XMP_CERTIFICATE_TIMEOUT", 60, minimum=1)  # seconds
 CERTIFICATE_DAYS = env_int("OV2XMP_CERTIFICATE_DAYS", 365, minimum=1)
 CPO_NAME = env("OV2XMP_CPO_NAME").strip()
 OCPP_REMOTE_START_GRACE = env_number("OV2XMP_OCPP_REMOTE_START_GRACE", 600)
 
 # Volts between a phase and neutral, for stations that take limits in another unit than the one asked for.
+# The scheduler is the dotted path of a class as chargers.scheduling.Scheduler; empty gives no vehicle a schedule.
+CHARGING_SCHEDULER = env("OV2XMP_CHARGING_SCHEDULER", "chargers.scheduling.Fastest").strip()
 NOMINAL_VOLTAGE = env_number("OV2XMP_NOMINAL_VOLTAGE", 230, minimum=1)
 
 # How long a batch may take before its stations are answered InternalError.

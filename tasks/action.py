@@ -15,6 +15,17 @@ from tasks.models import Command
 
 Payload = dict[str, Any]
 
+# Notes of actions that move files.
+UPLOAD = (
+    "A location that is left out is a folder of its own on the platform's file server, by a protocol that the "
+    "station takes. How far it is, `/api/logupload/` tells."
+)
+DOWNLOAD = (
+    "The location is a URL, or the path of a file on the platform's file server. Left out, it is "
+    "`firmware/<id>/firmware.bin` there, with the id that `/api/firmwareupdate/` tells: put the file there before "
+    "the station retrieves it. How far it is, `/api/firmwareupdate/` tells too."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:

@@ -31,7 +31,7 @@ from tasks import dispatch
 from tasks.action import Action, Payload
 from tasks.actions import BY_NAME
 from tasks.errors import CommandError
-from tasks.models import Command, CommandStatus
+from tasks.models import Command, CommandStatus, Report
 from tasks.schemas import InvalidBody
 
 # Sends a station a command, as who asked for it; None where none is needed.
@@ -143,13 +143,13 @@ operate(Transaction, TransactionAdmin, asking("RemoteStopTransaction", "Stop rem
 class CommandAdmin(ReadOnly):
     list_display = ("created_at", "action", station, "status", "came", column("requested_by", "by"), "took")
     list_filter = ("status", "action", "ocpp_version", "created_at")
-    list_select_related = ("requested_by",)
+    list_select_related = ("requested_by", "report")
     search_fields = ("chargepoint__chargepoint_id", "requested_by__username")
     search_help_text = "Station or user."
     fieldsets = (
         (None, {"fields": ("task_id", station, "ocpp_version", "action", "status", "requested_by")}),
         ("When", {"fields": ("created_at", "sent_at", "finished_at", "expires_at", "took")}),
-        ("What", {"fields": ("request", "answer", laid_out("error", "error"), "every_call")}),
+        ("What", {"fields": ("request", "answer", laid_out("error", "error"), "every_call", "of_report")}),
     )
 
     @admin.display(description="outcome")
@@ -175,6 +175,37 @@ class CommandAdmin(ReadOnly):
     @admin.display(description="calls")
     def every_call(self, row: Command) -> SafeString:
         return pretty(masked(row.calls) or None)
+
+    @admin.display(description="report")
+    def of_report(self, row: Command) -> SafeString | str:
+        report: Report | None = getattr(row, "report", None)
+        return link(Report, report.pk, str(report.get_status_display())) if report else "-"
+
+
+@admin.register(Report)
+class ReportAdmin(ReadOnly):
+    list_display = ("asked_at", "kind", station, "request_id", "status", "parts", "finished_at")
+    list_filter = ("kind", "status", "asked_at")
+    search_fields = ("chargepoint__chargepoint_id", "request_id__exact")
+    search_help_text = "Station or request id."
+    fields = (
+        "kind",
+        station,
+        "request_id",
+        "status",
+        "parts",
+        "missing",
+        "last",
+        "asked_at",
+        "heard_at",
+        "finished_at",
+        laid_out("content", "content"),
+        "asked_by",
+    )
+
+    @admin.display(description="command")
+    def asked_by(self, row: Report) -> SafeString:
+        return link(Command, row.command_id)
 
 
 @admin.register(Reservation)

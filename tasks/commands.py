@@ -28,11 +28,9 @@ from tasks import broker, schemas
 from tasks.action import Action, Draft, Payload
 from tasks.actions import BY_NAME
 from tasks.errors import NotAccepted, NotCancellable, StationOffline, StationUnable, VersionMismatch
-from tasks.models import OPEN, Command, CommandStatus
+from tasks.models import OPEN, TOPIC, Command, CommandStatus
 
 logger = logging.getLogger(__name__)
-
-TOPIC = "tasks"
 
 Idle = Callable[[], AbstractContextManager[None]]
 
@@ -287,8 +285,9 @@ class Outcome:
 
 def request(values: Sequence[Request], changes: Changes) -> list[Command]:
     """Store commands of the platform's own; they go straight to their stations' call lanes."""
-    rows = [
-        Command(
+    rows = []
+    for value in values:
+        row = Command(
             chargepoint_id=value.station,
             ocpp_version=value.action.version,
             action=value.action.name,
@@ -296,8 +295,10 @@ def request(values: Sequence[Request], changes: Changes) -> list[Command]:
             created_at=value.at,
             expires_at=value.at + timedelta(seconds=settings.OCPP_TIMEOUT) + GRACE,
         )
-        for value in values
-    ]
+        if value.action.fills and value.action.prepare:
+            station = ChargePoint.objects.get(pk=value.station)
+            row.payload = value.action.prepare(Draft(row.pk, station, value.payload, {}, value.at, changes))
+        rows.append(row)
     for row in Command.objects.bulk_create(rows):
         changes.note(TOPIC, row.pk, "created")
         _log_request(row, "the platform")

@@ -68,8 +68,9 @@ def validator(version: OcppVersion, action: str, kind: Kind) -> Any:
 # What every station can hold.
 _INTEGER: Schema = {"minimum": -(2**31), "maximum": 2**31 - 1}
 # Counted from 0 (OCPP 1.6 sections 6 and 7); connector 0 is the station as a whole.
-_LEAST = {"connectorId": 0, "duration": 0, "retries": 0, "retryInterval": 0, "stackLevel": 0}
+_LEAST = {"connectorId": 0, "duration": 0, "evseId": 0, "retries": 0, "retryInterval": 0, "stackLevel": 0}
 _OF_ONE_CONNECTOR = frozenset({"RemoteStartTransaction", "UnlockConnector"})
+_OF_ONE_EVSE = frozenset({"RequestStartTransaction", "ReserveNow", "UnlockConnector"})
 # Stations may number by themselves what began elsewhere (TX-18).
 _OF_THE_STATION = frozenset({"transactionId"})
 
@@ -77,7 +78,11 @@ _OF_THE_STATION = frozenset({"transactionId"})
 @functools.cache
 def _outgoing(version: OcppVersion, action: str) -> Any:
     """Compile the validator of what goes to a station: the official schema, and numbers a station can hold."""
-    least = {**_LEAST, "connectorId": 1} if action in _OF_ONE_CONNECTOR else _LEAST
+    least = {
+        **_LEAST,
+        "connectorId": 1 if action in _OF_ONE_CONNECTOR else 0,
+        "evseId": 1 if action in _OF_ONE_EVSE else 0,
+    }
     return jsonschema_rs.validator_for(_bounded(schema(version, action, "Request"), least), validate_formats=True)
 
 

@@ -9,10 +9,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from chargers.changes import Changes
-from chargers.choices import CertificateStatus
+from chargers.choices import CertificateStatus, CertificateUse, OcppVersion
 from chargers.models import Certificate, ChargePoint
 from chargers.services import certificates
 from tasks import broker, commands
+from tasks.action import Payload
 from tasks.actions import BY_NAME
 from tasks.errors import CommandError
 from tasks.models import Command
@@ -52,7 +53,8 @@ def _send(row: Certificate, now: datetime, changes: Changes) -> Command | None:
         return None
     station = ChargePoint.objects.with_connected(now).get(pk=row.chargepoint_id)
     action = BY_NAME.get((station.ocpp_version, "CertificateSigned"))
-    if action is None:
+    kind = _kind(row, station)
+    if action is None or kind is None:
         return None
     try:
         commands.check_sendable(station, action)
@@ -64,7 +66,7 @@ def _send(row: Certificate, now: datetime, changes: Changes) -> Command | None:
         command = commands.create(
             station=station,
             action=action,
-            payload={"certificateChain": row.pem},
+            payload={"certificateChain": row.pem, **kind},
             requested_by=None,
             now=now,
             changes=changes,
@@ -74,6 +76,13 @@ def _send(row: Certificate, now: datetime, changes: Changes) -> Command | None:
         return None
     certificates.brought_by(row, command.pk)
     return command
+
+
+def _kind(row: Certificate, station: ChargePoint) -> Payload | None:
+    """Say what a chain is for in the words of the station's version; None where that has none (A02.FR.14)."""
+    if station.ocpp_version == OcppVersion.V16:
+        return None if row.use == CertificateUse.V2G else {}
+    return {} if row.use == CertificateUse.COMBINED else {"certificateType": row.use}
 
 
 def _failure(command: Command | None) -> str:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from chargers.changes import Changes
 from chargers.services import certificates, installedprofiles, jobs, obedience, reservations, stations, transactions
-from tasks import broker, commands, locallists, signing, updates
+from tasks import broker, commands, locallists, reports, signing, updates
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +84,14 @@ def time_out_jobs(**_: Any) -> None:
     changes = Changes()
     if ended := jobs.time_out(now=timezone.now(), changes=changes):
         logger.warning("%d firmware updates and log uploads were given up: nothing is heard of them", ended)
+    updates.publish(changes)
+
+
+@shared_task(name="tasks.time_out_reports")
+def time_out_reports(**_: Any) -> None:
+    changes = Changes()
+    if ended := reports.time_out(now=timezone.now(), changes=changes):
+        logger.warning("%d reports were given up: parts of them are missing, and nothing is heard of them", ended)
     updates.publish(changes)
 
 

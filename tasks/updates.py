@@ -17,11 +17,20 @@ from django.utils import timezone
 
 from chargers import representation, selectors
 from chargers.changes import Changes
-from chargers.models import InstalledProfile, SecurityEvent
+from chargers.models import ChargingLimit, ChargingNeeds, Event, EVSchedule, InstalledProfile, SecurityEvent
 from chargers.secrets import masked
-from chargers.services import firmware, installedprofiles, logs, reservations, security
-from tasks import commands
-from tasks.models import Command
+from chargers.services import (
+    charginglimits,
+    evcharging,
+    events,
+    firmware,
+    installedprofiles,
+    logs,
+    publications,
+    reservations,
+    security,
+)
+from tasks.models import TOPIC, Command, Report
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +39,8 @@ READINGS = "metervalues"
 
 
 def represent_command(row: Command) -> dict[str, Any]:
-    """Represent a command read with the user who asked for it."""
+    """Represent a command read with the user who asked for it, and with its report."""
+    report: Report | None = getattr(row, "report", None)
     return {
         "task_id": str(row.task_id),
         "chargepoint_id": row.chargepoint_id,
@@ -41,9 +51,23 @@ def represent_command(row: Command) -> dict[str, Any]:
         "response": masked(row.response),
         "error": row.error,
         "calls": masked(row.calls),
+        "report": _represent_report(report) if report else None,
         "requested_by": row.requested_by.get_username() if row.requested_by else None,
         "created_at": representation.time(row.created_at),
         "sent_at": representation.time(row.sent_at),
+        "finished_at": representation.time(row.finished_at),
+    }
+
+
+def _represent_report(row: Report) -> dict[str, Any]:
+    kept = [row.content[number] for number in sorted(row.content, key=int)]
+    return {
+        "kind": row.kind,
+        "request_id": row.request_id,
+        "status": row.status,
+        "parts": row.parts,
+        "missing": row.missing,
+        "content": kept or None,
         "finished_at": representation.time(row.finished_at),
     }
 
@@ -76,9 +100,34 @@ def _installed_profiles(keys: Iterable[Any], now: datetime) -> list[tuple[Any, s
     return [(row.pk, row.chargepoint_id, representation.installedprofile(row)) for row in rows]
 
 
+def _charging_limits(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = ChargingLimit.objects.filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id, representation.charginglimit(row)) for row in rows]
+
+
+def _charging_needs(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = ChargingNeeds.objects.filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id, representation.chargingneeds(row)) for row in rows]
+
+
+def _ev_schedules(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = EVSchedule.objects.filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id, representation.evschedule(row)) for row in rows]
+
+
 def _security_events(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
     rows = SecurityEvent.objects.filter(pk__in=keys)
     return [(row.pk, row.chargepoint_id or "", representation.securityevent(row)) for row in rows]
+
+
+def _events(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = Event.objects.filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id or "", representation.event(row)) for row in rows]
+
+
+def _firmware_publications(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = selectors.firmwarepublications().filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id or "", representation.firmwarepublication(row)) for row in rows]
 
 
 def _firmware_updates(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
@@ -92,7 +141,7 @@ def _log_uploads(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dic
 
 
 def _commands(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
-    rows = Command.objects.select_related("requested_by").filter(pk__in=keys)
+    rows = Command.objects.select_related("requested_by", "report").filter(pk__in=keys)
     return [(row.pk, row.chargepoint_id or "", represent_command(row)) for row in rows]
 
 
@@ -102,10 +151,15 @@ READERS: Mapping[str, Reader] = {
     "transaction": _transactions,
     reservations.TOPIC: _reservations,
     installedprofiles.TOPIC: _installed_profiles,
+    charginglimits.TOPIC: _charging_limits,
+    evcharging.NEEDS_TOPIC: _charging_needs,
+    evcharging.SCHEDULE_TOPIC: _ev_schedules,
+    events.TOPIC: _events,
     security.TOPIC: _security_events,
+    publications.TOPIC: _firmware_publications,
     firmware.TOPIC: _firmware_updates,
     logs.TOPIC: _log_uploads,
-    commands.TOPIC: _commands,
+    TOPIC: _commands,
 }
 
 TOPICS = (*READERS, READINGS)
@@ -120,9 +174,9 @@ def render(changes: Changes, now: datetime) -> Batch:
     batch: Batch = [
         (topic, [(station, _encode(topic, "deleted", at, data))]) for topic, station, data in changes.removed
     ]
-    for topic, events in changes.rows.items():
+    for topic, noted in changes.rows.items():
         if frames := [
-            (station, _encode(topic, events[key], at, data)) for key, station, data in READERS[topic](events, now)
+            (station, _encode(topic, noted[key], at, data)) for key, station, data in READERS[topic](noted, now)
         ]:
             batch.append((topic, frames))
     if changes.readings:

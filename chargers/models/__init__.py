@@ -1,8 +1,13 @@
 """One module per noun; callers import the models from here."""
 
 from chargers.models.certificate import Certificate
+from chargers.models.charginglimit import ChargingLimit
 from chargers.models.chargingprofile import ChargingProfile, CompositeSchedule, InstalledProfile
 from chargers.models.connector import Connector
+from chargers.models.displaymessage import DisplayMessage
+from chargers.models.evcharging import ChargingNeeds, EVSchedule
+from chargers.models.event import Event, VariableMonitor
+from chargers.models.firmwarepublication import FirmwarePublication
 from chargers.models.firmwareupdate import FirmwareUpdate
 from chargers.models.idtag import IdTag
 from chargers.models.limitation import Limitation
@@ -22,11 +27,17 @@ from chargers.models.variable import Variable
 __all__ = [
     "Certificate",
     "ChargePoint",
+    "ChargingLimit",
+    "ChargingNeeds",
     "ChargingProfile",
     "CompositeSchedule",
     "Connector",
     "CsmsNode",
     "Deviation",
+    "DisplayMessage",
+    "EVSchedule",
+    "Event",
+    "FirmwarePublication",
     "FirmwareUpdate",
     "IdTag",
     "InstalledProfile",
@@ -41,4 +52,5 @@ __all__ = [
     "Transaction",
     "TransactionEvent",
     "Variable",
+    "VariableMonitor",
 ]

@@ -24,6 +24,9 @@ class Certificate(models.Model):
     issuer_name_hash = models.TextField(blank=True)
     issuer_key_hash = models.TextField(blank=True)
     serial_number = models.TextField(blank=True, help_text="hexadecimal")
+    children = models.JSONField(
+        default=list, blank=True, help_text="the certificates between it and its root, as the station names them"
+    )
     not_after = models.DateTimeField(null=True, blank=True, verbose_name="expires")
     command_id = models.UUIDField(null=True, blank=True, help_text="the command that brought it to the station last")
     attempts = models.PositiveSmallIntegerField(default=0, help_text="to sign it, or to bring it to the station")

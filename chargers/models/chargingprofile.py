@@ -2,7 +2,14 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from chargers import profiles
-from chargers.choices import ChargingProfileKind, ChargingProfilePurpose, ChargingRateUnit, ProfileState, RecurrencyKind
+from chargers.choices import (
+    ChargingLimitSource,
+    ChargingProfileKind,
+    ChargingProfilePurpose,
+    ChargingRateUnit,
+    ProfileState,
+    RecurrencyKind,
+)
 from chargers.models.history import HistoryKey
 from chargers.models.station import ChargePoint
 from chargers.models.transaction import Transaction
@@ -13,7 +20,7 @@ class ProfileContent(models.Model):
     """What a charging profile says, the same in all OCPP versions.
 
     `schedules` is a list of objects with the members of OCPP's ChargingSchedule, as
-    `chargers.values.Schedule` names them; 1.6 knows one of them.
+    `chargers.values.Schedule` names them; 1.6 knows one of them, 2.x up to three in a TxProfile.
     """
 
     stack_level = models.PositiveIntegerField(default=0, help_text="a higher one counts before a lower one")
@@ -27,7 +34,7 @@ class ProfileContent(models.Model):
     class Meta:
         abstract = True
 
-    def content(self, chargingprofile_id: int, transaction_id: int | None) -> Profile:
+    def content(self, chargingprofile_id: int, transaction_id: int | str | None) -> Profile:
         """Return what the row says as a value."""
         return Profile(
             chargingprofile_id=chargingprofile_id,
@@ -87,6 +94,7 @@ class InstalledProfile(ProfileContent):
     """A charging profile that a station is believed to have, or to be given.
 
     EVSE 0 is the station as a whole; while a remote start waits for its transaction, it is any.
+    `source` is who has set it: anybody but the operator sets external constraints only.
     """
 
     chargepoint = models.ForeignKey(ChargePoint, on_delete=models.CASCADE, related_name="installed_profiles")
@@ -94,10 +102,19 @@ class InstalledProfile(ProfileContent):
     chargingprofile_id = models.IntegerField(verbose_name="number")
     transaction = HistoryKey(Transaction, related_name="installed_profiles")
     state = models.CharField(max_length=10, choices=ProfileState.choices, default=ProfileState.INSTALLED)
-    # What the remote start named that it belongs to, until its transaction begins.
+    source = models.CharField(
+        max_length=10,
+        choices=ChargingLimitSource.choices,
+        default=ChargingLimitSource.CSO,
+        db_default=ChargingLimitSource.CSO,
+        verbose_name="set by",
+    )
+    # What the remote start named that it belongs to, until its transaction begins; 2.x stations name its id as well.
     id_token = models.CharField(max_length=255, blank=True, editable=False)
+    remote_start_id = models.BigIntegerField(null=True, blank=True, editable=False)
     command_id = models.UUIDField(null=True, blank=True, editable=False)
     since = models.DateTimeField()
+    told_at = models.DateTimeField(null=True, blank=True, help_text="when the station last listed it")
     without_effect = models.BooleanField(default=False, help_text="a meter has shown more than it allows")
 
     class Meta:

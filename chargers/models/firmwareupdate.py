@@ -2,7 +2,7 @@ from django.db import models
 from django.db.models import Q
 
 from chargers.choices import FirmwareUpdateStatus as Status
-from chargers.models.job import Job
+from chargers.models.job import Fetching
 
 # Turned down by the station, or never taken up.
 REFUSED = frozenset({Status.REJECTED, Status.INVALID_CERTIFICATE, Status.REVOKED_CERTIFICATE, Status.FAILED})
@@ -13,7 +13,7 @@ OVER = REFUSED | FAILED | {Status.INSTALLED, Status.ACCEPTED_CANCELED}
 LIVE = [status.value for status in Status if status not in OVER and status != Status.TIMED_OUT]
 
 
-class FirmwareUpdate(Job):
+class FirmwareUpdate(Fetching):
     """A firmware that a station is to install (1.6 section 5.19, whitepaper L01)."""
 
     topic = "firmwareupdate"
@@ -42,18 +42,8 @@ class FirmwareUpdate(Job):
     firmware_before = models.TextField(blank=True, help_text="the version that the station had told by then")
     firmware_after = models.TextField(blank=True, help_text="the first other version that it told at a boot")
 
-    class Meta(Job.Meta):
+    class Meta(Fetching.Meta):
         verbose_name = "firmware update"
         indexes = [
             models.Index(fields=["waits_from"], condition=Q(status__in=LIVE), name="firmware_update_live"),
         ]
-
-    @property
-    def misses_file(self) -> bool:
-        """Whether the station has yet to fetch it, or could not."""
-        awaited = self.is_live and self.status not in self.transferred
-        return awaited or self.status in self.transfer_failed
-
-    @property
-    def denies_file(self) -> bool:
-        return False

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from chargers.choices import AuthorizationStatus
+from chargers.choices import REFUSALS, AuthorizationStatus, TokenType
 
 _SEPARATORS = re.compile(r"[\s:.\-]")
 
@@ -25,6 +25,18 @@ class IdTag(models.Model):
     parent = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="children")
     expiry_date = models.DateTimeField(null=True, blank=True)
     revoked = models.BooleanField(default=False, help_text="a revoked tag is answered Blocked")
+    refusal = models.CharField(
+        max_length=20,
+        choices=[(each.value, each.label) for each in REFUSALS],
+        blank=True,
+        help_text="why the driver may not charge for the time being; 1.6 stations are told Blocked",
+    )
+    token_type = models.CharField(
+        max_length=20,
+        choices=TokenType.choices,
+        blank=True,
+        help_text="the only type that a 2.x station may present it as; empty means any",
+    )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="idtags"
     )
@@ -52,10 +64,15 @@ class IdTag(models.Model):
         if self.parent_id and self.parent_id == self.pk:
             raise ValidationError({"parent": "a tag cannot be its own parent"})
 
+    @property
+    def spoken_type(self) -> str:
+        """The type that a 2.x station is told: its own, else that of a card."""
+        return self.token_type or TokenType.ISO14443.value
+
     def own_status(self, now: datetime) -> AuthorizationStatus:
         """Judge this tag alone, its parent and its running transactions left aside."""
         if self.revoked:
             return AuthorizationStatus.BLOCKED
         if self.expiry_date and self.expiry_date <= now:
             return AuthorizationStatus.EXPIRED
-        return AuthorizationStatus.ACCEPTED
+        return AuthorizationStatus(self.refusal) if self.refusal else AuthorizationStatus.ACCEPTED

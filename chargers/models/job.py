@@ -122,3 +122,20 @@ class Job(models.Model):
     def known(self, word: str) -> str:
         """Return the status that a station's word stands for."""
         return word if word in self.statuses.values and word not in OURS else UNKNOWN
+
+
+class Fetching(Job):
+    """A job for which the station fetches a file."""
+
+    class Meta(Job.Meta):
+        abstract = True
+
+    @property
+    def misses_file(self) -> bool:
+        """Whether the station has yet to fetch it, or could not."""
+        awaited = self.is_live and self.status not in self.transferred
+        return awaited or self.status in self.transfer_failed
+
+    @property
+    def denies_file(self) -> bool:
+        return False

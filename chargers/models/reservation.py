@@ -27,6 +27,7 @@ class Reservation(models.Model):
     reservation_id = models.IntegerField(verbose_name="number", help_text="what the station knows it by")
     evse_id = models.PositiveIntegerField(verbose_name="EVSE", help_text="0 is any of the station's")
     connector = models.ForeignKey(Connector, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    connector_type = models.CharField(max_length=20, blank=True, help_text="the kind it must be; empty means any")
     id_tag = HistoryKey(IdTag, related_name="reservations")
     parent_id_tag = models.CharField(max_length=255, blank=True, help_text="the tag whose group may use it too")
     expiry_date = models.DateTimeField()

@@ -57,6 +57,17 @@ class Transaction(models.Model):
     )
     flags = models.JSONField(default=list, blank=True)
     reservation_id = models.IntegerField(null=True, blank=True)
+    last_seq_no = models.PositiveIntegerField(null=True, blank=True, help_text="of the newest event of a 2.x station")
+    charging_state = models.CharField(max_length=40, blank=True, help_text="as the newest event of a 2.x station told")
+    time_spent_charging = models.IntegerField(null=True, blank=True, help_text="s in which energy was delivered")
+    remote_start_id = models.IntegerField(null=True, blank=True, help_text="of the command that it follows")
+    total_cost = OptionalDecimal(
+        max_digits=24,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        help_text="what the station was told that it costs, taxes included",
+    )
     # What makes a repeated start, or a repeated stop without a start, the same one.
     fingerprint = models.CharField(max_length=64, null=True, blank=True, editable=False)  # noqa: DJ001
     received_at = models.DateTimeField(help_text="when the platform first heard of it")
@@ -75,6 +86,11 @@ class Transaction(models.Model):
         ]
         indexes = [
             models.Index(fields=["chargepoint", "start_transaction_timestamp"], name="transaction_by_station"),
+            models.Index(
+                fields=["chargepoint", "remote_start_id"],
+                condition=Q(remote_start_id__isnull=False),
+                name="transaction_by_remote_start",
+            ),
             models.Index(
                 fields=["chargepoint"],
                 condition=Q(stop_transaction_timestamp__isnull=True),

@@ -19,7 +19,7 @@ from chargers import authority, pem
 from chargers.changes import Changes
 from chargers.choices import CertificateStatus, CertificateUse
 from chargers.errors import CertificateRefused
-from chargers.models import Certificate, ChargePoint
+from chargers.models import Certificate, ChargePoint, Variable
 from chargers.models.station import identity_key
 from chargers.values import (
     CertificateGone,
@@ -38,6 +38,10 @@ MAX_CHAIN = 10_000
 MAX_CSR = 5500
 # How many roots for one use a station is believed to hold; real ones hold a handful.
 MAX_ROOTS = 100
+# In which a station holds a certificate.
+HELD = (CertificateStatus.ACCEPTED, CertificateStatus.INSTALLED)
+# The settings in which stations tell how long a chain may be, in 1.6 and in 2.x.
+CHAIN_LIMITS = ("CertificateSignedMaxChainSize", "MaxCertificateChainSize")
 # How often something is tried that fails for a passing cause: over half an hour.
 ATTEMPTS = 6
 FIRST_PAUSE = timedelta(minutes=1)
@@ -73,7 +77,7 @@ def _request(value: SigningRequest) -> bool:
     except CertificateRefused as error:
         _keep_rejected(value, error)
         return False
-    own = Certificate.objects.filter(chargepoint=value.station, use=CertificateUse.STATION)
+    own = Certificate.objects.filter(chargepoint=value.station, use=value.use)
     if own.filter(csr=csr, status__in=(CertificateStatus.REQUESTED, CertificateStatus.SIGNED)).exists():
         return True
     # The newest request counts: with another key the station can no longer use what it asked for before.
@@ -84,7 +88,7 @@ def _request(value: SigningRequest) -> bool:
     if not own.filter(status=CertificateStatus.REQUESTED).update(**fields):
         Certificate.objects.create(
             chargepoint_id=value.station,
-            use=CertificateUse.STATION,
+            use=value.use,
             status=CertificateStatus.REQUESTED,
             created_at=value.at,
             **fields,
@@ -94,14 +98,17 @@ def _request(value: SigningRequest) -> bool:
 
 def _checked(value: SigningRequest) -> str:
     """Check a request and return it in PEM. Raises CertificateRefused."""
-    if not settings.CERTIFICATE_SIGNER:
+    if not authority.signs(value.use):
         raise CertificateRefused("NO_SIGNER", "this platform signs no certificates")
     station = ChargePoint.objects.filter(pk=value.station).first()
     if station is None:
         raise CertificateRefused("NO_STATION", "the station was deleted")
+    # A vehicle does not know a station by the names that the platform does.
+    free = value.use == CertificateUse.V2G
     names = (station.chargepoint_serial_number, station.chargebox_serial_number, station.chargepoint_id)
-    csr = pem.check_request(value.csr, names=names, organization=settings.CPO_NAME)
-    _check_unique(str(csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value).strip(), station)
+    csr = pem.check_request(value.csr, names=None if free else names, organization=settings.CPO_NAME)
+    for name in csr.subject.get_attributes_for_oid(NameOID.COMMON_NAME):
+        _check_unique(str(name.value).strip(), station)
     return pem.write(csr)
 
 
@@ -128,7 +135,7 @@ def _keep_rejected(value: SigningRequest, error: CertificateRefused) -> None:
     logger.warning("%s: the signing request is rejected: %s", value.station, reason, extra=extra)
     known = Certificate.objects.filter(
         chargepoint=value.station,
-        use=CertificateUse.STATION,
+        use=value.use,
         status=CertificateStatus.REJECTED,
         # The rest may quote what is another each time.
         reason__startswith=f"{error.code}: ",
@@ -137,7 +144,7 @@ def _keep_rejected(value: SigningRequest, error: CertificateRefused) -> None:
     if not known.update(csr=csr, reason=reason, updated_at=value.at):
         Certificate.objects.create(
             chargepoint_id=value.station,
-            use=CertificateUse.STATION,
+            use=value.use,
             status=CertificateStatus.REJECTED,
             reason=reason,
             csr=csr,
@@ -156,7 +163,7 @@ def settle(values: Sequence[ChainAnswer], changes: Changes) -> list[None]:
         if not settled and value.accepted:
             Certificate.objects.create(
                 chargepoint_id=value.station,
-                use=CertificateUse.STATION,
+                use=value.use,
                 status=status,
                 command_id=value.command_id,
                 created_at=value.at,
@@ -182,6 +189,16 @@ def _described(chain: str) -> dict[str, Any]:
         # Its issuer is not here.
         return columns
     return {**columns, **_columns(named)}
+
+
+def longest_chain(station: str) -> int | None:
+    """Return how many characters of a signed chain a station takes, where it told that."""
+    named = Q()
+    for name in CHAIN_LIMITS:
+        named |= Q(variable__iexact=name)
+    told = Variable.objects.filter(named, chargepoint=station, attribute="Actual").values_list("value", flat=True)
+    limits = [int(text) for value in told if (text := (value or "").strip()).isascii() and text.isdecimal()]
+    return min((limit for limit in limits if limit), default=None)
 
 
 def _columns(named: CertificateHash) -> dict[str, str]:
@@ -217,36 +234,38 @@ def install(values: Sequence[CertificateInstalled], changes: Changes) -> list[No
 
 
 def forget(values: Sequence[CertificateGone], changes: Changes) -> list[None]:
-    """Note that stations hold a root no more."""
+    """Note that stations hold a certificate no more."""
     for value in values:
-        held = Certificate.objects.filter(chargepoint=value.station, status=CertificateStatus.INSTALLED)
+        held = Certificate.objects.filter(chargepoint=value.station, status__in=HELD)
         if known := _known(held, value.hash):
             held.filter(pk=known.pk).update(status=CertificateStatus.DELETED, updated_at=value.at)
     return [None] * len(values)
 
 
 def tell(values: Sequence[CertificatesTold], changes: Changes) -> list[None]:
-    """Believe what stations tell of their roots for one use, and nothing else for that use any more."""
+    """Believe what stations tell of their certificates for one use, and nothing else for that use any more."""
     for value in values:
         _tell(value)
     return [None] * len(values)
 
 
 def _tell(value: CertificatesTold) -> None:
-    rows = list(Certificate.objects.filter(chargepoint=value.station, use=value.use))
+    uses = (value.use, CertificateUse.COMBINED) if value.use == CertificateUse.V2G else (value.use,)
+    rows = list(Certificate.objects.filter(chargepoint=value.station, use__in=uses))
     told: set[int] = set()
     for named in dict.fromkeys(value.hashes[:MAX_ROOTS]):
-        columns = {**_columns(named), "status": CertificateStatus.INSTALLED}
+        children = [_columns(each) for each in value.children.get(named, ())]
+        columns = {**_columns(named), "status": CertificateStatus.INSTALLED, "children": children}
         known = _known(rows, named)
         if known is None:
             known = Certificate.objects.create(
                 chargepoint_id=value.station, use=value.use, created_at=value.at, updated_at=value.at, **columns
             )
             rows.append(known)
-        elif known.status != CertificateStatus.INSTALLED or _name_of(known) != named:
-            Certificate.objects.filter(pk=known.pk).update(**columns, updated_at=value.at)
+        elif (known.status, known.children, _name_of(known)) != (CertificateStatus.INSTALLED, children, named):
+            Certificate.objects.filter(pk=known.pk).update(**columns, due_at=None, updated_at=value.at)
         told.add(known.pk)
-    gone = [row.pk for row in rows if row.status == CertificateStatus.INSTALLED and row.pk not in told]
+    gone = [row.pk for row in rows if row.use == value.use and row.status in HELD and row.pk not in told]
     Certificate.objects.filter(pk__in=gone).update(status=CertificateStatus.DELETED, updated_at=value.at)
 
 
@@ -318,7 +337,7 @@ def _claim(now: datetime) -> Certificate | None:
 
 def _sign(row: Certificate) -> dict[str, Any]:
     """Return the columns of a signed request. Raises whatever the signer raises, and CertificateRefused."""
-    signer = authority.signer()
+    signer = authority.signer(CertificateUse(row.use))
     if signer is None:
         raise CertificateRefused("NO_SIGNER", "this platform signs no certificates")
     if row.chargepoint_id is None or not ChargePoint.objects.filter(pk=row.chargepoint_id).exists():
@@ -376,8 +395,8 @@ def _tried(attempts: int, reason: str, now: datetime) -> dict[str, Any]:
 
 def expiring(*, now: datetime) -> list[Expiry]:
     """List what stations hold that expires within a month, and is the last of its kind to do so."""
-    held = Q(status=CertificateStatus.ACCEPTED) | Q(status=CertificateStatus.INSTALLED)
-    known = Certificate.objects.filter(held, chargepoint__in=ChargePoint.objects.all(), not_after__isnull=False)
+    stations = ChargePoint.objects.all()
+    known = Certificate.objects.filter(status__in=HELD, chargepoint__in=stations, not_after__isnull=False)
     last = known.order_by().values("chargepoint_id", "use").annotate(last=Max("not_after"))
     return [
         Expiry(row["chargepoint_id"], CertificateUse(row["use"]), row["last"])

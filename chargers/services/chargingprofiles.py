@@ -5,13 +5,14 @@ What no station may be sent is in `chargers.profiles`; here is what depends on w
 
 import random
 import re
+from collections.abc import Iterable
 
 from chargers import profiles
 from chargers.choices import ChargingProfilePurpose, ChargingRateUnit
 from chargers.models import InstalledProfile
 from chargers.profiles import Found, Problems
 from chargers.services import installedprofiles
-from chargers.values import Facts, Profile
+from chargers.values import Facts, Profile, Schedule
 
 # Ids that the platform chooses begin here, beyond those of the profiles in store.
 FIRST_CHOSEN_ID = 1_000_000
@@ -47,16 +48,55 @@ def allowed_units(facts: Facts) -> frozenset[str]:
     return frozenset(UNIT_WORDS[word].value for word in words if word in UNIT_WORDS)
 
 
-def problems_of_setting(profile: Profile, *, station: str, evse_id: int, facts: Facts | None) -> Problems:
-    """Say why a profile cannot be set at an EVSE of a station; without `facts` what it told does not count."""
-    problems = profiles.gathered([*profiles.found(profile), *_placing_problems(profile, evse_id)])
+def max_periods(facts: Facts) -> int | None:
+    """Return how many periods a station says a schedule may have; None where it does not say."""
+    return facts.number("ChargingScheduleMaxPeriods")
+
+
+def problems_of_setting(
+    profile: Profile,
+    *,
+    station: str,
+    evse_id: int,
+    facts: Facts | None,
+    besides: Iterable[tuple[str, str]] = (),
+    exclusive: bool = False,
+) -> Problems:
+    """Say why a profile cannot be set at an EVSE of a station; without `facts` what it told does not count.
+
+    `besides` are problems of its version. `exclusive` says that another with its purpose and level
+    stands in its way, where that is valid at the same time (2.0.1 K01.FR.06, K01.FR.39).
+    """
+    problems = profiles.gathered([*profiles.found(profile), *_placing_problems(profile, evse_id), *besides])
+    if problems:
+        return problems
+    on_site = [*_station_problems(profile, station, evse_id, facts)]
+    if exclusive and facts is not None:
+        on_site += _level_problems(profile, station, evse_id)
+    return profiles.gathered(on_site)
+
+
+def problems_of_starting(
+    profile: Profile,
+    *,
+    station: str,
+    evse_id: int,
+    facts: Facts | None,
+    besides: Iterable[tuple[str, str]] = (),
+) -> Problems:
+    """Say why a profile cannot go along with a remote start (section 5.16.2); `evse_id` is 0 for any.
+
+    `besides` are problems of its version.
+    """
+    problems = profiles.gathered([*profiles.found(profile), *_starting_problems(profile, evse_id), *besides])
     return problems or profiles.gathered(_station_problems(profile, station, evse_id, facts))
 
 
-def problems_of_starting(profile: Profile, *, station: str, evse_id: int, facts: Facts | None) -> Problems:
-    """Say why a profile cannot go along with a remote start (section 5.16.2); `evse_id` is 0 for any."""
-    problems = profiles.gathered([*profiles.found(profile), *_starting_problems(profile, evse_id)])
-    return problems or profiles.gathered(_station_problems(profile, station, evse_id, facts))
+def _level_problems(profile: Profile, station: str, evse_id: int) -> Found:
+    other = installedprofiles.in_the_way(profile, station, evse_id)
+    if other is not None:
+        place = f"EVSE {other.evse_id}" if other.evse_id else "the station"
+        yield "stack_level", f"Profile {other.chargingprofile_id} has it at {place}: clear it, or replace it by its id."
 
 
 def _placing_problems(profile: Profile, evse_id: int) -> Found:
@@ -88,19 +128,28 @@ def _station_problems(profile: Profile, station: str, evse_id: int, facts: Facts
     """Hold a profile against what the station told of itself (section 3.13.5)."""
     if facts is None:
         return
-    (schedule,) = profile.schedules
-    periods, unit = schedule["charging_schedule_period"], schedule["charging_rate_unit"]
     highest = facts.number("ChargeProfileMaxStackLevel", least=0)
     if highest is not None and profile.stack_level > highest:
         yield "stack_level", f"The station's highest level is {highest}."
-    units = allowed_units(facts)
-    if units and unit not in units:
-        yield "schedules.0.charging_rate_unit", f"The station takes {' or '.join(sorted(units))}."
-    most = facts.number("ChargingScheduleMaxPeriods")
-    if most is not None and len(periods) > most:
-        yield "schedules.0.charging_schedule_period", f"The station takes {most} periods at most."
-    if facts.flag("ConnectorSwitch3to1PhaseSupported") is False and len(profiles.phases_of(schedule)) > 1:
-        yield "schedules.0.charging_schedule_period", "The station cannot change its phases while it charges."
+    for index, schedule in enumerate(profile.schedules):
+        yield from _schedule_problems(schedule, f"schedules.{index}", facts)
     room = facts.number("MaxChargingProfilesInstalled")
     if room is not None and installedprofiles.left_beside(profile, station, evse_id) >= room:
         yield "chargingprofile_id", f"The station holds {room} profiles at most, and has them: clear or replace one."
+
+
+def _schedule_problems(schedule: Schedule, path: str, facts: Facts) -> Found:
+    periods, unit = schedule["charging_schedule_period"], schedule["charging_rate_unit"]
+    units = allowed_units(facts)
+    if units and unit not in units:
+        yield f"{path}.charging_rate_unit", f"The station takes {' or '.join(sorted(units))}."
+    most = max_periods(facts)
+    if most is not None and len(periods) > most:
+        yield f"{path}.charging_schedule_period", f"The station takes {most} periods at most."
+    if facts.flag("ConnectorSwitch3to1PhaseSupported") is False and len(profiles.phases_of(schedule)) > 1:
+        yield f"{path}.charging_schedule_period", "The station cannot change its phases while it charges."
+    if facts.flag("SmartChargingCtrlr.ACPhaseSwitchingSupported") is False:
+        for index, period in enumerate(periods):
+            if period.get("phase_to_use") is not None:
+                where = f"{path}.charging_schedule_period.{index}.phase_to_use"
+                yield where, "The station cannot choose its phase (K01.FR.20)."

@@ -1,5 +1,6 @@
 """Connectors: learnt from what stations report."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from chargers.changes import Changes
@@ -32,6 +33,15 @@ def ensure(places: Iterable[Place], changes: Changes) -> dict[Place, Connector]:
     return known
 
 
+def only_ones(places: Iterable[Place]) -> dict[Place, Connector]:
+    """Return the connectors of EVSEs that are known to have but one, whatever connector the places name."""
+    wanted = set(places)
+    on_evse: dict[tuple[str, int], list[Connector]] = defaultdict(list)
+    for row in Connector.objects.filter(chargepoint__in={station for station, _, _ in wanted}):
+        on_evse[row.chargepoint_id, row.evse_id].append(row)
+    return {place: rows[0] for place in wanted if len(rows := on_evse[place[:2]]) == 1}
+
+
 def _at(places: set[Place]) -> dict[Place, Connector]:
     rows = Connector.objects.filter(chargepoint__in={station for station, _, _ in places})
     found = {(row.chargepoint_id, row.evse_id, row.connectorid): row for row in rows}
@@ -44,9 +54,11 @@ def set_availability(values: Sequence[AvailabilityChange], changes: Changes) -> 
         rows = Connector.objects.filter(chargepoint=value.station)
         if value.evse_id:
             rows = rows.filter(evse_id=value.evse_id)
+            if value.connector_id:
+                rows = rows.filter(connectorid=value.connector_id)
             if not rows.exists():
                 # Whoever changes it knows it, though it has not reported yet.
-                ensure([(value.station, value.evse_id, 1)], changes)
+                ensure([(value.station, value.evse_id, value.connector_id or 1)], changes)
         status = AvailabilityStatus.OPERATIVE if value.operative else AvailabilityStatus.INOPERATIVE
         for key in rows.exclude(availability_status=status).values_list("pk", flat=True):
             changes.note(TOPIC, key)

@@ -59,7 +59,7 @@ def record(values: Sequence[JobReport], changes: Changes) -> list[None]:
 
 
 def _unasked(value: JobReport) -> FirmwareUpdate:
-    return FirmwareUpdate(signed=value.numbered, firmware_before=_version(value.station))
+    return FirmwareUpdate(signed=value.signed, firmware_before=_version(value.station))
 
 
 def note_version(station: str, version: str, changes: Changes) -> None:

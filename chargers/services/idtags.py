@@ -1,6 +1,7 @@
 """Id tags: whether a driver may charge."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from django.conf import settings
@@ -16,6 +17,8 @@ INVALID = Authorization(AuthorizationStatus.INVALID)
 
 # The longest tag OCPP 1.6 allows; some stations send one back with bytes behind it (ID-01).
 TAG_LENGTH_16 = 20
+# And the longest that 2.x allows (IdTokenType).
+TAG_LENGTH_2 = 36
 # How many bytes that may be.
 MAX_TAIL = 2
 # What stations send when charging is free (ID-03).
@@ -59,9 +62,14 @@ def _keys(id_token: str) -> tuple[str, ...]:
 
 
 def judge(request: AuthorizationRequest, tag: IdTag | None) -> Authorization:
-    """Judge one tag, its running transactions left aside."""
+    """Judge one tag, its running transactions left aside.
+
+    One that is presented as another type than its own is somebody else's (2.0.1 section C, IdTokenType).
+    """
     if tag is None:
         return _judge_unknown(request)
+    if request.token_type and tag.token_type and request.token_type.casefold() != tag.token_type.casefold():
+        return INVALID
     status = tag.own_status(request.at)
     if status == AuthorizationStatus.ACCEPTED and tag.parent:
         status = tag.parent.own_status(request.at)
@@ -89,30 +97,47 @@ def _means_no_tag(request: AuthorizationRequest) -> bool:
     return any(number and same(request.id_token, number) for row in numbers for number in row)
 
 
-def judge_start(
-    request: AuthorizationRequest, tag: IdTag | None, *, besides: Sequence[int], at: datetime
-) -> Authorization:
-    """Judge a tag that starts a transaction: it may already have as many as it is allowed.
+class Running:
+    """What runs on tags that may have only so many transactions at once, read once for any number of starts."""
 
-    `besides` names transactions that do not count, such as the one that this start ends.
-    """
-    authorization = judge(request, tag)
-    if tag is None or tag.max_active_transactions is None or authorization.status != AuthorizationStatus.ACCEPTED:
-        return authorization
-    # Two nodes that serve the same tag must not both find the last free place.
-    IdTag.objects.select_for_update().filter(pk=tag.pk).values_list("pk").first()
-    running = (
-        Transaction.objects.filter(
-            id_tag=tag.pk,
+    def __init__(self, tags: Iterable[IdTag | None], *, besides: Collection[int] = ()) -> None:
+        """Read it with the tags locked: two nodes that serve one tag must not both find the last free place.
+
+        `besides` names transactions that do not count, such as the ones that these starts end.
+        """
+        self._begun: dict[str, dict[int, datetime | None]] = defaultdict(dict)
+        limited = sorted({tag.pk for tag in tags if tag is not None and tag.max_active_transactions is not None})
+        if not limited:
+            return
+        list(IdTag.objects.select_for_update().filter(pk__in=limited).order_by("pk").values_list("pk"))
+        running = Transaction.objects.filter(
+            id_tag__in=limited,
             # What a deleted station left open can never end.
             chargepoint__lookup_key__isnull=False,
             stop_transaction_timestamp__isnull=True,
             transaction_status=TransactionStatus.STARTED,
-            start_transaction_timestamp__lte=at,
-        )
-        .exclude(pk__in=besides)
-        .count()
-    )
-    if running < tag.max_active_transactions:
-        return authorization
-    return Authorization(AuthorizationStatus.CONCURRENT_TX, authorization.expiry_date, authorization.parent)
+        ).exclude(pk__in=besides)
+        for id_tag, key, started in running.values_list("id_tag", "pk", "start_transaction_timestamp"):
+            self._begun[id_tag][key] = started
+
+    def judge(
+        self, request: AuthorizationRequest, tag: IdTag | None, *, at: datetime, besides: int | None = None
+    ) -> Authorization:
+        """Judge a tag that starts a transaction at `at`; the one named `besides` is that transaction."""
+        authorization = judge(request, tag)
+        if tag is None or tag.max_active_transactions is None or authorization.status != AuthorizationStatus.ACCEPTED:
+            return authorization
+        others = [
+            started for key, started in self._begun[tag.pk].items() if key != besides and started and started <= at
+        ]
+        if len(others) < tag.max_active_transactions:
+            return authorization
+        return Authorization(AuthorizationStatus.CONCURRENT_TX, authorization.expiry_date, authorization.parent)
+
+    def note(self, transaction: Transaction) -> None:
+        """Count a transaction as it is after the batch that is being served has come to it."""
+        begun = self._begun[transaction.id_tag_id or ""]
+        if transaction.is_open and transaction.transaction_status == TransactionStatus.STARTED:
+            begun[transaction.pk] = transaction.start_transaction_timestamp
+        else:
+            begun.pop(transaction.pk, None)

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
-from chargers import representation
+from chargers import profiles, representation
 from chargers.changes import Changes
 from chargers.choices import ChargingProfilePurpose, ProfileState
 from chargers.models import ChargePoint, InstalledProfile, Transaction
@@ -25,6 +25,8 @@ from chargers.values import (
     ProfileExpected,
     ProfileInstalled,
     ProfilesCleared,
+    ProfilesListed,
+    ProfilesTold,
     Started,
     TransactionStart,
 )
@@ -47,17 +49,24 @@ def install(values: Sequence[ProfileInstalled], changes: Changes) -> list[None]:
 
 
 def _transaction_of(station: str, profile: Profile) -> Transaction | None:
-    """Find the transaction that a profile names, by our number or by the station's own (TX-18)."""
-    number = profile.transaction_id
-    if number is None:
+    """Find the transaction that a profile names, by our number or by the station's own id (TX-18)."""
+    told = profile.transaction_id
+    if told is None:
         return None
-    mine = Transaction.objects.filter(Q(pk=number) | Q(uuid=str(number)), chargepoint=station)
-    return next(iter(sorted(mine, key=lambda row: row.pk != number)), None)
+    named = Q(uuid=str(told)) if isinstance(told, str) else Q(pk=told) | Q(uuid=str(told))
+    mine = Transaction.objects.filter(named, chargepoint=station)
+    return next(iter(sorted(mine, key=lambda row: row.pk != told)), None)
 
 
 def _install(value: ProfileInstalled, transaction: Transaction | None, changes: Changes) -> None:
-    _remove(_replaced(value.profile, value.station, value.evse_id), changes)
+    replaced = _replaced(value.profile, value.station, value.evse_id)
+    _remove([row for row in replaced if not value.stands_beside or _is_in_the_way(row, value.profile)], changes)
     _keep(value, changes, transaction=transaction)
+
+
+def _is_in_the_way(row: InstalledProfile, profile: Profile) -> bool:
+    same = row.chargingprofile_id == profile.chargingprofile_id
+    return same or profiles.overlap(row.profile(), profile)
 
 
 def _keep(value: ProfileInstalled | ProfileExpected, changes: Changes, **more: Any) -> None:
@@ -88,6 +97,24 @@ def _replaced(profile: Profile, station: str, evse_id: int) -> QuerySet[Installe
     return mine.filter(same_place | Q(chargingprofile_id=profile.chargingprofile_id))
 
 
+def in_the_way(profile: Profile, station: str, evse_id: int) -> InstalledProfile | None:
+    """Return what has the level of a profile at its place, and is valid at the same time (2.0.1 K01.FR.06, K01.FR.39).
+
+    For a TxProfile its place is its transaction. One of the same id is replaced, so it is not in the way.
+    """
+    others = _held(station).filter(purpose=profile.purpose, stack_level=profile.stack_level)
+    if profile.purpose == ChargingProfilePurpose.TX:
+        transaction = _transaction_of(station, profile)
+        others = others.filter(transaction=transaction) if transaction else others.none()
+    elif profile.purpose == ChargingProfilePurpose.TX_DEFAULT and evse_id:
+        # One at EVSE 0 holds for all, and excludes others there (K01.FR.52, K01.FR.53).
+        others = others.filter(evse_id__in=(0, evse_id))
+    elif profile.purpose != ChargingProfilePurpose.TX_DEFAULT:
+        others = others.filter(evse_id=evse_id)
+    others = others.exclude(chargingprofile_id=profile.chargingprofile_id)
+    return next((row for row in others if profiles.overlap(row.profile(), profile)), None)
+
+
 def left_beside(profile: Profile, station: str, evse_id: int) -> int:
     """Count what a station would have besides a new profile."""
     replaced = _replaced(profile, station, evse_id).values("pk")
@@ -110,7 +137,8 @@ def clear(values: Sequence[ProfilesCleared], changes: Changes) -> list[None]:
     One that answers that it knows none such has none either.
     """
     for value in values:
-        rows = _held(value.station)
+        # Those of others are not the platform's to clear (2.0.1 K10.FR.04, K10.FR.09).
+        rows = _held(value.station).exclude(purpose=ChargingProfilePurpose.STATION_EXTERNAL)
         if value.chargingprofile_id is not None:
             rows = rows.filter(chargingprofile_id=value.chargingprofile_id)
         else:
@@ -121,6 +149,68 @@ def clear(values: Sequence[ProfilesCleared], changes: Changes) -> list[None]:
                 rows = rows.exclude(state=ProfileState.PENDING)
         _remove(rows, changes)
     return [None] * len(values)
+
+
+# What stations say that they have (2.0.1 K09).
+
+
+def report(values: Sequence[ProfilesTold], changes: Changes) -> list[None]:
+    """Believe what stations list; what they do not list is the matter of `conclude`."""
+    for value in values:
+        if ChargePoint.objects.filter(pk=value.station).exists():
+            for profile in value.profiles:
+                _believe(profile, value, changes)
+    return [None] * len(values)
+
+
+def _believe(profile: Profile, value: ProfilesTold, changes: Changes) -> None:
+    rows = _held(value.station).filter(chargingprofile_id=profile.chargingprofile_id)
+    row = rows.order_by("state").first() or InstalledProfile(
+        chargepoint_id=value.station, chargingprofile_id=profile.chargingprofile_id, since=value.at
+    )
+    created = row.pk is None
+    before = None if created else representation.installedprofile(row)
+    if row.state == ProfileState.INSTALLED:
+        row.evse_id = value.evse_id
+        # Stations may leave out which transaction it was.
+        row.transaction = _transaction_of(value.station, profile) or row.transaction
+    row.say(profile)
+    row.source, row.told_at = value.source, value.at
+    row.save()
+    if representation.installedprofile(row) != before:
+        changes.note(TOPIC, row.pk, "created" if created else "updated")
+
+
+def conclude(values: Sequence[ProfilesListed], changes: Changes) -> list[None]:
+    """Forget what stations have not listed although it matches what they were asked for.
+
+    What they were given meanwhile stays, and so does what waits for a transaction.
+    """
+    for value in values:
+        rows = InstalledProfile.objects.filter(
+            Q(told_at=None) | Q(told_at__lt=value.since),
+            chargepoint=value.station,
+            state=ProfileState.INSTALLED,
+            since__lt=value.since,
+        )
+        asked = value.criteria
+        wanted = {
+            "chargingprofile_id__in": asked.chargingprofile_ids,
+            "evse_id": asked.evse_id,
+            "purpose": asked.purpose,
+            "stack_level": asked.stack_level,
+            "source__in": asked.sources,
+        }
+        _remove(rows.filter(**{name: each for name, each in wanted.items() if each is not None}), changes)
+    return [None] * len(values)
+
+
+def forget_external(station: str, source: str, evse_id: int | None, changes: Changes) -> None:
+    """Forget the external constraints of a source that limits no more, at one EVSE or everywhere."""
+    rows = InstalledProfile.objects.filter(
+        chargepoint=station, purpose=ChargingProfilePurpose.STATION_EXTERNAL, source=source
+    )
+    _remove(rows if evse_id is None else rows.filter(evse_id=evse_id), changes)
 
 
 # Profiles of transactions that are about to begin.
@@ -143,7 +233,7 @@ def _expect(value: ProfileExpected, changes: Changes) -> None:
         _install(installed, begun, changes)
     else:
         state = ProfileState.DUE if value.due else ProfileState.PENDING
-        _keep(value, changes, state=state, id_token=value.id_token)
+        _keep(value, changes, state=state, id_token=value.id_token, remote_start_id=value.remote_start_id)
 
 
 def _just_begun(value: ProfileExpected) -> Transaction | None:
@@ -155,6 +245,8 @@ def _just_begun(value: ProfileExpected) -> Transaction | None:
     )
     if value.evse_id:
         recent = recent.filter(evse_id=value.evse_id)
+    if value.remote_start_id is not None and (named := recent.filter(remote_start_id=value.remote_start_id).first()):
+        return named
     return next((row for row in recent if idtags.echoes(row.id_tag_id or "", value.id_token)), None)
 
 
@@ -212,10 +304,15 @@ def _is_left_over(row: InstalledProfile, value: TransactionStart) -> bool:
 
 
 def _waits_for(row: InstalledProfile, value: TransactionStart) -> bool:
-    """Tell whether a profile was meant for this transaction: the same tag, the same connector if one was named."""
+    """Tell whether a profile was meant for this transaction: the same tag, the same connector if one was named.
+
+    A 2.x station names the remote start by its id (F02.FR.21).
+    """
     here = row.chargepoint_id == value.station and row.evse_id in (0, value.evse_id) and value.evse_id > 0
     in_time = row.since - CLOCK_SLACK <= value.at and value.received_at <= row.since + _grace()
     waits = row.state != ProfileState.INSTALLED and row.transaction_id is None
+    if None not in (row.remote_start_id, value.remote_start_id):
+        return waits and here and row.remote_start_id == value.remote_start_id
     return waits and here and in_time and idtags.echoes(value.id_token, row.id_token)
 
 

@@ -1,4 +1,4 @@
-"""What stations work on by themselves, firmware updates and log uploads, as far as they are alike.
+"""What stations work on by themselves, firmware and log uploads, as far as they are alike.
 
 What a station reports is believed, however late it comes and in whatever order.
 """
@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.transaction import atomic
 
 from chargers.changes import Changes
-from chargers.models import FirmwareUpdate, LogUpload
+from chargers.models import FirmwarePublication, FirmwareUpdate, LogUpload
 from chargers.models.job import ACCEPTED, ACCEPTED_CANCELED, FAILED, REQUESTED, TIMED_OUT, Job
 from chargers.secrets import masked_url
 from chargers.services import files
@@ -61,13 +61,13 @@ def is_taken(model: type[Job], station: str, request_id: int) -> bool:
     return jobs.filter(status__in=model.live).exists()
 
 
-def report(model: type[J], value: JobReport, unasked: Callable[[JobReport], J], changes: Changes) -> None:
-    """Take what a station reports; Idle is about no job.
+def report(model: type[J], value: JobReport, unasked: Callable[[JobReport], J], changes: Changes) -> J | None:
+    """Take what a station reports, and return the job that it is about; Idle is about none.
 
     Where it means none that is known, the station is at one that nobody asked for, which `unasked` makes.
     """
     if value.status == IDLE:
-        return
+        return None
     job = _meant(model, value)
     event = "updated" if job else "created"
     if job is None:
@@ -79,6 +79,7 @@ def report(model: type[J], value: JobReport, unasked: Callable[[JobReport], J], 
     if news:
         files.judge(job, job.status, value.received_at, changes)
         changes.note(job.topic, job.pk, event)
+    return job
 
 
 def _meant(model: type[J], value: JobReport) -> J | None:
@@ -131,7 +132,7 @@ def _end(model: type[Job], key: int, still: Sequence[str], status: str, at: date
 
 def time_out(*, now: datetime, changes: Changes) -> int:
     """End jobs of which nothing is heard any more; return how many (FW-03). A later report brings them back."""
-    return _time_out(FirmwareUpdate, now, changes) + _time_out(LogUpload, now, changes)
+    return sum(_time_out(model, now, changes) for model in (FirmwarePublication, FirmwareUpdate, LogUpload))
 
 
 def _time_out(model: type[Job], now: datetime, changes: Changes) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from chargers.changes import Changes
 from chargers.choices import PowerType
@@ -13,6 +13,8 @@ from chargers.values import Facts, LimitationReport
 TOPIC = "chargepoint"
 SUBJECT_LENGTH = 100
 REASON_LENGTH = 500
+# How the components that configure a station are named (2.0.1 part 1, section 4.2).
+CONTROLLER = "Ctrlr"
 
 
 def record(values: Sequence[LimitationReport], changes: Changes) -> list[None]:
@@ -61,15 +63,39 @@ def facts(values: Sequence[str], changes: Changes) -> list[Facts]:
 
 
 def _facts(station: str) -> Facts:
-    settings = Variable.objects.filter(chargepoint=station, component="", value__isnull=False)
     limits = Limitation.objects.certain().filter(chargepoint=station)
-    power = list(Connector.objects.filter(chargepoint=station).order_by("evse_id").values_list("evse_id", "power_type"))
-    return Facts(
-        variables={name.casefold(): value or "" for name, value in settings.values_list("variable", "value")},
-        limitations=frozenset(limits.values_list("kind", "subject")),
-        evses=tuple(dict.fromkeys(evse for evse, _ in power)),
-        direct_current=frozenset(evse for evse, kind in power if kind == PowerType.DC),
+    places = list(
+        Connector.objects.filter(chargepoint=station)
+        .order_by("evse_id", "connectorid")
+        .values_list("evse_id", "connectorid", "power_type")
     )
+    return Facts(
+        variables=_settings(station),
+        limitations=frozenset(limits.values_list("kind", "subject")),
+        evses=tuple(dict.fromkeys(evse for evse, _, _ in places)),
+        direct_current=frozenset(evse for evse, _, kind in places if kind == PowerType.DC),
+        connectors=tuple((evse, connector) for evse, connector, _ in places),
+    )
+
+
+def _settings(station: str) -> dict[str, str]:
+    """Return a station's configuration keys and the variables of its controllers; the rest may be thousands."""
+    rows = Variable.objects.filter(
+        Q(component="") | Q(component__endswith=CONTROLLER),
+        chargepoint=station,
+        value__isnull=False,
+        evse_id=0,
+        attribute="Actual",
+    )
+    return {
+        _key(*names).casefold(): value or ""
+        for *names, value in rows.values_list("component", "variable", "variable_instance", "value")
+    }
+
+
+def _key(component: str, variable: str, instance: str) -> str:
+    of = f"{component}." if component else ""
+    return f"{of}{variable}[{instance}]" if instance else f"{of}{variable}"
 
 
 def certain(station: str, needs: Sequence[tuple[str, str]]) -> Limitation | None:

@@ -6,13 +6,14 @@ should be held compare.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
 from django.db.transaction import atomic
 
 from chargers import representation
 from chargers.changes import Changes
-from chargers.choices import AuthorizationStatus, LimitationKind, OcppVersion, RegistrationStatus
+from chargers.choices import STATUSES_16, AuthorizationStatus, LimitationKind, OcppVersion, RegistrationStatus
 from chargers.models import ChargePoint, IdTag, Limitation, LocalList, Variable
 from chargers.models.locallist import digest_of, paired
 from chargers.services import idtags
@@ -22,6 +23,7 @@ from chargers.values import (
     Facts,
     ListChange,
     ListEntry,
+    ListLimits,
     ListRefusal,
     ListUpdate,
     ListVersion,
@@ -31,11 +33,20 @@ from chargers.values import (
 OUTCOME_LENGTH = 60
 # The configuration key with the number of tags that a station keeps (1.6 section 9.2.2).
 MAX_LENGTH_KEY = "LocalAuthListMaxLength"
+# The component that tells it in 2.x, as the most that its variable Entries can be.
+COMPONENT = "LocalAuthListCtrlr"
 
 Entries = Mapping[str, ListEntry]
 
 
 # What stations should hold.
+
+
+class Terms(NamedTuple):
+    """What decides what a station's list may hold: its version, and how many tags it keeps, if it said so."""
+
+    version: str = OcppVersion.V16
+    most: int | None = None
 
 
 class Wanted:
@@ -46,52 +57,108 @@ class Wanted:
     """
 
     def __init__(self, now: datetime) -> None:
-        judged = {
-            tag.id_token: idtags.judge(AuthorizationRequest("", tag.id_token, now), tag)
+        judged = [
+            (tag, idtags.judge(AuthorizationRequest("", tag.id_token, now), tag))
             for tag in IdTag.objects.select_related("parent").order_by("id_token")
-            if len(tag.id_token) <= idtags.TAG_LENGTH_16
-        }
-        first = sorted(judged, key=lambda token: judged[token].status != AuthorizationStatus.ACCEPTED)
-        self._entries = {token: entry(judged[token]) for token in first}
-        self._digests: dict[int, str] = {}
+        ]
+        self._judged = sorted(judged, key=lambda each: each[1].status != AuthorizationStatus.ACCEPTED)
+        # By whether it is told in the words of 1.6.
+        self._entries: dict[bool, Entries] = {}
+        self._digests: dict[tuple[bool, int], str] = {}
 
-    def entries(self, most: int | None) -> Entries:
-        """Return what a station should hold that keeps no more than `most` tags, if it said so."""
-        if most is None or most >= len(self._entries):
-            return self._entries
-        return dict(list(self._entries.items())[:most])
+    def entries(self, terms: Terms) -> Entries:
+        """Return what a station should hold."""
+        every = self._all(terms)
+        if terms.most is None or terms.most >= len(every):
+            return every
+        return dict(list(every.items())[: terms.most])
 
-    def digest(self, most: int | None) -> str:
-        length = len(self._entries) if most is None else min(most, len(self._entries))
-        if length not in self._digests:
-            self._digests[length] = digest_of(self.entries(length))
-        return self._digests[length]
+    def digest(self, terms: Terms) -> str:
+        every = self._all(terms)
+        key = (terms.version == OcppVersion.V16, len(every) if terms.most is None else min(terms.most, len(every)))
+        if key not in self._digests:
+            self._digests[key] = digest_of(self.entries(terms))
+        return self._digests[key]
+
+    def _all(self, terms: Terms) -> Entries:
+        is_16 = terms.version == OcppVersion.V16
+        if is_16 not in self._entries:
+            length = idtags.TAG_LENGTH_16 if is_16 else idtags.TAG_LENGTH_2
+            self._entries[is_16] = {
+                tag.id_token: entry(authorization, "" if is_16 else tag.spoken_type, length)
+                for tag, authorization in self._judged
+                if len(tag.id_token) <= length
+            }
+        return self._entries[is_16]
 
 
-def entry(authorization: Authorization) -> ListEntry:
-    """Spell what a list tells of a tag; a parent that is too long for OCPP 1.6 cannot be told."""
-    spelt: ListEntry = {"status": authorization.status.value}
+def entry(authorization: Authorization, token_type: str, length: int) -> ListEntry:
+    """Spell what a list tells of a tag, in the words of 1.6 where no type is told.
+
+    A parent that is longer than `length`, the version's longest token, cannot be told.
+    """
+    status = authorization.status
+    if not token_type and status not in STATUSES_16:
+        status = AuthorizationStatus.BLOCKED
+    spelt: ListEntry = {"status": status.value}
     if authorization.expiry_date:
         spelt["expiry_date"] = representation.time(authorization.expiry_date.replace(microsecond=0)) or ""
-    if authorization.parent and len(authorization.parent) <= idtags.TAG_LENGTH_16:
+    if authorization.parent and len(authorization.parent) <= length:
         spelt["parent"] = authorization.parent
+    if token_type:
+        spelt["token_type"] = token_type
     return spelt
 
 
-def max_lengths(stations: Iterable[str]) -> dict[str, int | None]:
-    """Tell how many tags stations keep; those that never said so are left out."""
-    told = Variable.objects.filter(chargepoint__in=list(stations), component="", variable__iexact=MAX_LENGTH_KEY)
-    return {
-        station: Facts({MAX_LENGTH_KEY.casefold(): value or ""}, frozenset()).number(MAX_LENGTH_KEY)
-        for station, value in told.values_list("chargepoint_id", "value")
+def terms_of(stations: Iterable[str]) -> dict[str, Terms]:
+    """Tell what decides what stations' lists may hold, in one statement for all of them."""
+    key = Q(variables__component="", variables__variable__iexact=MAX_LENGTH_KEY)
+    entries = Q(variables__component__iexact=COMPONENT, variables__variable__iexact="Entries")
+    rows = (
+        ChargePoint.objects.filter(pk__in=list(stations))
+        .annotate(told=FilteredRelation("variables", condition=key | entries))
+        .order_by()
+        .values_list("pk", "ocpp_version", "told__component", "told__value", "told__characteristics")
+    )
+    found: dict[str, Terms] = {}
+    for station, version, component, value, characteristics in rows:
+        known = found.setdefault(station, Terms(version or OcppVersion.V16))
+        is_16 = known.version == OcppVersion.V16
+        # A station that was updated from 1.6 may have both.
+        if is_16 and component == "":
+            most = _whole_number(value)
+        elif not is_16 and component:
+            most = _whole_number((characteristics or {}).get("max_limit"))
+        else:
+            continue
+        found[station] = known._replace(most=most)
+    return found
+
+
+def message_limits(values: Sequence[str], changes: Changes) -> list[ListLimits]:
+    """Tell how much of a list stations take in one message (2.0.1 D01.FR.11)."""
+    told = Variable.objects.filter(chargepoint__in=values, component__iexact=COMPONENT, attribute="Actual")
+    known = {
+        (station, variable.casefold()): _whole_number(value)
+        for station, variable, value in told.values_list("chargepoint_id", "variable", "value")
     }
+    return [
+        ListLimits(known.get((station, "itemspermessage")), known.get((station, "bytespermessage")))
+        for station in values
+    ]
+
+
+def _whole_number(told: object) -> int | None:
+    """Read a number above 0; None where a station tells none."""
+    text = str(int(told)) if isinstance(told, float) else str(told if told is not None else "")
+    return Facts({"it": text}, frozenset()).number("it")
 
 
 def wanted_by(values: Sequence[ListWish], changes: Changes) -> list[Entries]:
     """Tell what the lists of stations should hold."""
     wanted = Wanted(max(value.at for value in values))
-    most = max_lengths(value.station for value in values)
-    return [wanted.entries(most.get(value.station)) for value in values]
+    terms = terms_of(value.station for value in values)
+    return [wanted.entries(terms.get(value.station, Terms())) for value in values]
 
 
 # How that compares.
@@ -100,11 +167,11 @@ def wanted_by(values: Sequence[ListWish], changes: Changes) -> list[Entries]:
 def compare(rows: Sequence[LocalList], *, now: datetime) -> Sequence[LocalList]:
     """Set ``wanted`` and ``in_sync`` on rows, in two statements for all of them."""
     wanted = Wanted(now)
-    most = max_lengths(row.chargepoint_id for row in rows)
+    terms = terms_of(row.chargepoint_id for row in rows)
     for row in rows:
-        limit = most.get(row.chargepoint_id)
-        row.wanted = wanted.entries(limit)
-        row.in_sync = row.is_known and row.digest == wanted.digest(limit)
+        its = terms.get(row.chargepoint_id, Terms())
+        row.wanted = wanted.entries(its)
+        row.in_sync = row.is_known and row.digest == wanted.digest(its)
     return rows
 
 
@@ -112,8 +179,11 @@ def change(row: LocalList, wanted: Entries) -> ListChange | None:
     """Return what makes a station hold what it should; None where it does. Unknown ones get all of it."""
     if not row.is_known:
         return ListChange(row.next_version, True, wanted)
-    different = {token: should for token, should, held in paired(wanted, row.entries or {}) if should != held}
-    return ListChange(row.next_version, False, different) if different else None
+    different = {token: (should, held) for token, should, held in paired(wanted, row.entries or {}) if should != held}
+    if not different:
+        return None
+    types = {token: held["token_type"] for token, (_, held) in different.items() if held and "token_type" in held}
+    return ListChange(row.next_version, False, {token: should for token, (should, _) in different.items()}, types)
 
 
 def changed(held: Entries, changes: Mapping[str, ListEntry | None]) -> Entries:
@@ -123,9 +193,10 @@ def changed(held: Entries, changes: Mapping[str, ListEntry | None]) -> Entries:
     return kept | {token: each for token, each in changes.items() if each is not None}
 
 
-def candidates(now: datetime) -> QuerySet[LocalList]:
+def candidates(versions: Iterable[str], now: datetime) -> QuerySet[LocalList]:
     """Find the lists that are kept up to date by themselves and whose stations can be reached, without their entries.
 
+    The stations are those that speak one of `versions`.
     Those that were not tried for longest come first.
     """
     unable = Limitation.objects.certain().filter(
@@ -136,7 +207,7 @@ def candidates(now: datetime) -> QuerySet[LocalList]:
         LocalList.objects.filter(
             ~Exists(unable),
             automatic=True,
-            chargepoint__ocpp_version=OcppVersion.V16,
+            chargepoint__ocpp_version__in=list(versions),
             chargepoint__registration_status=RegistrationStatus.ACCEPTED,
             chargepoint__node__lease_until__gt=now,
         )

@@ -174,10 +174,10 @@ def record(values: Sequence[MeterReport], changes: Changes) -> list[None]:
     for value, transaction in zip(values, resolve(values, changes), strict=True):
         for reading in value.readings:
             summary = summarise(reading.samples)
-            rows.append(_row(value, reading, summary, transaction))
+            rows.append(row(value, reading, summary, transaction))
             if transaction is not None and move(transaction, reading.at, summary):
                 moved[transaction.pk] = transaction
-            _note(value, reading, transaction, changes)
+            note(value, reading, transaction, changes)
     insert_rows(MeterValue, FIELDS, rows)
     update_rows(moved.values(), METER_FIELDS)
     return [None] * len(values)
@@ -185,14 +185,12 @@ def record(values: Sequence[MeterReport], changes: Changes) -> list[None]:
 
 def keep(value: MeterReport, transaction: Transaction, changes: Changes) -> None:
     """Store readings of a transaction that has ended; they move nothing."""
-    insert_rows(
-        MeterValue, FIELDS, [_row(value, each, summarise(each.samples), transaction) for each in value.readings]
-    )
+    insert_rows(MeterValue, FIELDS, [row(value, each, summarise(each.samples), transaction) for each in value.readings])
     for reading in value.readings:
-        _note(value, reading, transaction, changes)
+        note(value, reading, transaction, changes)
 
 
-def _row(value: MeterReport, reading: Reading, summary: Summary, transaction: Transaction | None) -> Row:
+def row(value: MeterReport, reading: Reading, summary: Summary, transaction: Transaction | None) -> Row:
     """Lay a reading out in the order of FIELDS."""
     return (
         value.station,
@@ -212,7 +210,8 @@ def _row(value: MeterReport, reading: Reading, summary: Summary, transaction: Tr
     )
 
 
-def _note(value: MeterReport, reading: Reading, transaction: Transaction | None, changes: Changes) -> None:
+def note(value: MeterReport, reading: Reading, transaction: Transaction | None, changes: Changes) -> None:
+    """Note a reading for the listeners."""
     changes.note_reading(
         representation.reading(
             transaction_id=transaction.pk if transaction else None,
@@ -231,10 +230,28 @@ def resolve(values: Sequence[MeterReport], changes: Changes) -> list[Transaction
     # In the order of their keys, so that two nodes cannot wait for each other.
     locked = Transaction.objects.select_for_update().only(*RESOLVED_FIELDS).order_by("pk")
     found = {row.pk: row for row in locked.filter(pk__in=numbers)} if numbers else {}
-    return [_resolve_one(value, found, changes) for value in values]
+    running = _running(value.station for value in values if value.ref.by_connector and value.readings)
+    return [_resolve_one(value, found, running, changes) for value in values]
 
 
-def _resolve_one(value: MeterReport, found: dict[int, Transaction], changes: Changes) -> Transaction | None:
+def _running(stations: Iterable[str]) -> Sequence[Transaction]:
+    """Read what runs on stations, the newest by its own time first, locked."""
+    wanted = set(stations)
+    if not wanted:
+        return ()
+    rows = Transaction.objects.select_for_update().filter(
+        chargepoint__in=wanted, stop_transaction_timestamp__isnull=True, start_transaction_timestamp__isnull=False
+    )
+    return sorted(
+        rows.only(*RESOLVED_FIELDS, "evse_id").order_by("pk"),
+        key=lambda row: (row.start_transaction_timestamp, row.pk),
+        reverse=True,
+    )
+
+
+def _resolve_one(
+    value: MeterReport, found: dict[int, Transaction], running: Sequence[Transaction], changes: Changes
+) -> Transaction | None:
     ref = value.ref
     if ref.number is not None:
         known = found.get(ref.number)
@@ -243,7 +260,7 @@ def _resolve_one(value: MeterReport, found: dict[int, Transaction], changes: Cha
     if not value.readings:
         return None
     if ref.by_connector:
-        return on_connector(value.station, value.evse_id, max(reading.at for reading in value.readings))
+        return _on_evse(value, running)
     uuid = own_id(ref)
     if uuid is None:
         return None
@@ -267,29 +284,21 @@ def _resolve_one(value: MeterReport, found: dict[int, Transaction], changes: Cha
     return transaction
 
 
+def _on_evse(value: MeterReport, running: Sequence[Transaction]) -> Transaction | None:
+    """Return the newest transaction of an EVSE that had begun by the time of the readings.
+
+    Older ones may be told later, and so may readings from before (TX-08).
+    """
+    latest = max(reading.at for reading in value.readings) + START_SLACK
+    here = (row for row in running if row.chargepoint_id == value.station and row.evse_id == value.evse_id)
+    return next((row for row in here if (at := row.start_transaction_timestamp) and at <= latest), None)
+
+
 def own_id(ref: TransactionRef) -> str | None:
     """Say by what id of its own a station names a transaction that our integer does not find."""
     if ref.uuid is not None:
         return ref.uuid
     return str(ref.number) if ref.number is not None else None
-
-
-def on_connector(station: str, evse_id: int, at: datetime) -> Transaction | None:
-    """Return the newest transaction of an EVSE, by its own time, that is open and had begun by then.
-
-    Older ones may be told later, and so may readings from before (TX-08).
-    """
-    return (
-        Transaction.objects.select_for_update()
-        .filter(
-            chargepoint=station,
-            evse_id=evse_id,
-            stop_transaction_timestamp__isnull=True,
-            start_transaction_timestamp__lte=at + START_SLACK,
-        )
-        .order_by("-start_transaction_timestamp", "-transaction_id")
-        .first()
-    )
 
 
 def move(transaction: Transaction, at: datetime, summary: Summary) -> bool:

@@ -18,7 +18,7 @@ from chargers.choices import AuthorizationStatus, ConnectorStatus, ReservationSt
 from chargers.models import ChargePoint, Connector, Reservation, Transaction
 from chargers.models.reservation import WAITING
 from chargers.services import connectors
-from chargers.values import Authorization, CancellationAnswer, ReservationAnswer, StatusReport
+from chargers.values import Authorization, CancellationAnswer, ReservationAnswer, ReservationEnd, StatusReport
 
 TOPIC = "reservation"
 
@@ -54,6 +54,7 @@ def request(
     id_tag: str,
     parent: str,
     expiry_date: datetime,
+    connector_type: str = "",
     command_id: UUID,
     now: datetime,
     changes: Changes,
@@ -70,6 +71,7 @@ def request(
             id_tag_id=id_tag,
             parent_id_tag=parent,
             expiry_date=expiry_date,
+            connector_type=connector_type,
             command_id=command_id,
             created_at=now,
         )
@@ -144,16 +146,40 @@ def settle_cancellation(values: Sequence[CancellationAnswer], changes: Changes) 
     return [None] * len(values)
 
 
+def end(values: Sequence[ReservationEnd], changes: Changes) -> list[None]:
+    """End what stations tell that they hold no longer (2.0.1 H02, H03)."""
+    for value in values:
+        rows = list(
+            Reservation.objects.filter(
+                chargepoint=value.station, reservation_id=value.number, status=ReservationStatus.ACCEPTED
+            )
+        )
+        if value.expired:
+            _move(rows, ReservationStatus.EXPIRED, value.at, changes)
+        else:
+            _move(rows, ReservationStatus.REMOVED, value.at, changes, reason="told by the station")
+    return [None] * len(values)
+
+
 def lose(values: Sequence[StatusReport], changes: Changes) -> None:
     """End what stations gave up because the connector, or all of the station, is out of order (1.6 section 5.13)."""
     broken = [value for value in values if value.status in OUT_OF_ORDER]
     if not broken:
         return
     held = held_by(value.station for value in broken)
+    broken = [value for value in broken if held.get(value.station) and not _has_another(value)]
     for value in broken:
         at = value.at if value.is_late else value.received_at
         lost = [row for row in held.get(value.station, ()) if value.evse_id in (0, row.evse_id) and row.is_held(at)]
         _move(lost, ReservationStatus.REMOVED, value.received_at, changes, reason=value.status)
+
+
+def _has_another(value: StatusReport) -> bool:
+    """Tell whether an EVSE has a connector left that is in order."""
+    others = Connector.objects.filter(chargepoint=value.station, evse_id=value.evse_id).exclude(
+        connectorid=value.connector_id
+    )
+    return value.evse_id > 0 and others.exclude(connector_status__in=OUT_OF_ORDER).exists()
 
 
 def expire(*, now: datetime, changes: Changes) -> int:

@@ -10,16 +10,17 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 
 from chargers.changes import Changes
 from chargers.choices import RegistrationStatus, SecurityProfile, TransactionFlag
 from chargers.errors import ChargersError, ConnectionTooWeak, NotAuthenticated, UnknownStation, WrongCredentials
-from chargers.models import ChargePoint, CsmsNode, Deviation, Transaction
+from chargers.models import ChargePoint, CsmsNode, Deviation, Transaction, Variable
 from chargers.models.station import identity_key
 from chargers.services import firmware, limitations, security
 from chargers.values import (
     Boot,
+    Booted,
     ClientCertificate,
     Connected,
     DeviationNote,
@@ -284,17 +285,20 @@ def disconnect(values: Sequence[Disconnected], changes: Changes) -> list[bool]:
     return [value.station in current for value in values]
 
 
-def boot(values: Sequence[Boot], changes: Changes) -> list[RegistrationStatus]:
+def boot(values: Sequence[Boot], changes: Changes) -> list[Booted]:
     """Keep what stations say of themselves and answer their registration status.
 
     A transaction that is open meanwhile stays open, since a station may boot without ending it
     (BO-04); it is flagged.
     """
-    rows = ChargePoint.objects.filter(pk__in=[value.station for value in values])
-    known = {key: (status, version) for key, status, version in rows.values_list("pk", *BOOT_FIELDS)}
+    rows = ChargePoint.objects.filter(pk__in=[value.station for value in values]).annotate(
+        # A range, which the index finds at once however many variables there are.
+        told=Exists(Variable.objects.filter(chargepoint=OuterRef("pk"), component__gt=""))
+    )
+    known = {key: found for key, *found in rows.values_list("pk", *BOOT_FIELDS, "told")}
     answers = []
     for value in values:
-        status, version = known.get(value.station, (RegistrationStatus.REJECTED, ""))
+        status, version, told = known.get(value.station, (RegistrationStatus.REJECTED, "", False))
         if version != value.firmware_version:
             limitations.forget(value.station, changes)
             firmware.note_version(value.station, value.firmware_version, changes)
@@ -314,7 +318,10 @@ def boot(values: Sequence[Boot], changes: Changes) -> list[RegistrationStatus]:
         changes.note(TOPIC, value.station)
         if not value.triggered:
             _flag_open_transactions(value.station, changes)
-        answers.append(RegistrationStatus(status))
+        changed = version != value.firmware_version or not told
+        answers.append(Booted(RegistrationStatus(status), changed))
+    booted = [value.station for value in values if not value.triggered]
+    Variable.objects.filter(chargepoint__in=booted, reboot_required=True).update(reboot_required=False)
     return answers
 
 

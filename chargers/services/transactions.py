@@ -23,9 +23,12 @@ from chargers.values import (
     OFFLINE_AFTER,
     Authorization,
     AuthorizationRequest,
+    CostTold,
     MeterReport,
+    RemoteStartAnswer,
     Started,
     Stopped,
+    TransactionGone,
     TransactionStart,
     TransactionStop,
 )
@@ -58,7 +61,7 @@ def _start(value: TransactionStart, held: Sequence[Reservation], changes: Change
     offline = value.received_at - value.at > OFFLINE_AFTER
     # What runs now, or is reserved now, says nothing about a session of days ago (TX-08).
     at = value.at if offline else value.received_at
-    authorization = idtags.judge_start(request, tag, besides=running, at=at)
+    authorization = idtags.Running([tag], besides=running).judge(request, tag, at=at)
     authorization = reservations.guard(authorization, held, id_tag, at, evse_id=value.evse_id)
     _supersede(running, value.at, changes)
     place = (value.station, value.evse_id, value.connector_id)
@@ -128,7 +131,7 @@ def _answer_again(repeated: Transaction, authorization: Authorization) -> Author
     return authorization
 
 
-def _running_before(station: str, evse_id: int, at: datetime, *, besides: int | None = None) -> list[int]:
+def _running_before(station: str, evse_id: int, at: datetime) -> list[int]:
     """Name the open transactions of an EVSE that a start at `at` ends (TX-07).
 
     One that began later stays: the start is an old one, told only now (TX-08).
@@ -141,7 +144,7 @@ def _running_before(station: str, evse_id: int, at: datetime, *, besides: int | 
         stop_transaction_timestamp__isnull=True,
         start_transaction_timestamp__lte=at,
     ).values_list("pk", flat=True)
-    return [key for key in running if key != besides]
+    return list(running)
 
 
 def _supersede(running: Sequence[int], at: datetime, changes: Changes) -> None:
@@ -149,12 +152,20 @@ def _supersede(running: Sequence[int], at: datetime, changes: Changes) -> None:
         _close(transaction, at, TransactionFlag.SUPERSEDED, changes)
 
 
-def supersede(transaction: Transaction, changes: Changes) -> None:
-    """Close what else is open on the EVSE where a transaction has just begun."""
-    at = transaction.start_transaction_timestamp
-    if at is not None:
-        running = _running_before(transaction.chargepoint_id or "", transaction.evse_id, at, besides=transaction.pk)
-        _supersede(running, at, changes)
+def supersede(begun: Sequence[Transaction], changes: Changes) -> None:
+    """Close what else is open on the EVSEs where transactions have just begun, in one query for all of them."""
+    places = {(row.chargepoint_id, row.evse_id): row for row in begun if row.evse_id and row.is_open}
+    if not places:
+        return
+    rows = Transaction.objects.filter(
+        chargepoint__in={station for station, _ in places},
+        stop_transaction_timestamp__isnull=True,
+        start_transaction_timestamp__isnull=False,
+    ).exclude(pk__in=[row.pk for row in places.values()])
+    for row in rows:
+        at = began.start_transaction_timestamp if (began := places.get((row.chargepoint_id, row.evse_id))) else None
+        if at is not None and row.start_transaction_timestamp is not None and row.start_transaction_timestamp <= at:
+            _supersede([row.pk], at, changes)
 
 
 def _close(transaction: Transaction, at: datetime, flag: TransactionFlag, changes: Changes) -> None:
@@ -315,6 +326,37 @@ def _keep_readings(transaction: Transaction, value: TransactionStop, changes: Ch
 def _sample_keys(samples: Sequence[Any]) -> str:
     """Spell samples so that equal ones are equal, whatever order the database returns their members in."""
     return json.dumps(samples, sort_keys=True)
+
+
+def follow(values: Sequence[RemoteStartAnswer], changes: Changes) -> list[None]:
+    """Note which transactions followed remote starts; one that is not known yet names the start itself."""
+    for value in values:
+        rows = Transaction.objects.filter(chargepoint=value.station, uuid=value.uuid, remote_start_id=None)
+        for key in rows.values_list("pk", flat=True):
+            Transaction.objects.filter(pk=key).update(remote_start_id=value.remote_start_id)
+            changes.note(TOPIC, key)
+    return [None] * len(values)
+
+
+def keep_costs(values: Sequence[CostTold], changes: Changes) -> list[None]:
+    """Keep what stations were told that transactions cost (2.0.1 I02)."""
+    for value in values:
+        for key in Transaction.objects.filter(chargepoint=value.station, uuid=value.uuid).values_list("pk", flat=True):
+            Transaction.objects.filter(pk=key).update(total_cost=value.cost)
+            changes.note(TOPIC, key)
+    return [None] * len(values)
+
+
+def close_gone(values: Sequence[TransactionGone], changes: Changes) -> list[None]:
+    """Close transactions whose stations say that they are over and have nothing more to tell of them (2.0.1 E14)."""
+    for value in values:
+        rows = Transaction.objects.select_for_update().filter(
+            chargepoint=value.station, uuid=value.uuid, stop_transaction_timestamp__isnull=True
+        )
+        for row in rows:
+            last = row.wh_meter_last_timestamp or row.start_transaction_timestamp or value.at
+            _close(row, last, TransactionFlag.NO_STOP, changes)
+    return [None] * len(values)
 
 
 def close_abandoned(*, now: datetime, changes: Changes) -> int:

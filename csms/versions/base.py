@@ -9,6 +9,7 @@ command that may take more than one CALL has a script.
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import ModuleType
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -32,10 +33,14 @@ class Context:
     """What a handler knows besides the payload; it adds the deviations it overlooks."""
 
     station: str
+    version: OcppVersion
     received_at: datetime
     zone: str = ""
     triggered: bool = False
     notes: list[Note] = field(default_factory=list)
+    # Whether a handler asked somebody outside, and what was told: None where nothing came of it.
+    consulted: bool = False
+    told: Any = None
     # The command whose answer is read, where it is one, and whether the time for it was over.
     command_id: UUID | None = None
     late: bool = False
@@ -75,6 +80,17 @@ class Question(NamedTuple):
     value: Any
 
 
+class Consultation(NamedTuple):
+    """Whom a handler asks outside the platform, before anything is stored: somebody who may be slow.
+
+    `wanted` says of a payload, which no schema has checked yet, whether that is needed. `ask` gets
+    the handler's value, in a thread of its own, and returns what is told; it may raise anything.
+    """
+
+    wanted: Callable[[Any], bool]
+    ask: Callable[[Any], Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Handler:
     """How one action of a station is served.
@@ -82,7 +98,8 @@ class Handler:
     A handler without a service answers by itself. `records` marks an action whose repeat, with
     the same message id and payload, is answered as before and stored no second time (FR-09).
     `optional` names required members it can do without, in a tolerant platform. `then` says what
-    the station is asked for once it has its answer.
+    the station is asked for once it has its answer. What `consults` was told stands in the
+    context for the answer.
     """
 
     read: Callable[[Payload, Context], Any]
@@ -91,6 +108,7 @@ class Handler:
     records: bool = False
     optional: Collection[str] = ()
     then: Callable[[Any, Context], Sequence[Step]] | None = None
+    consults: Consultation | None = None
 
 
 Effect = Callable[[Payload, Payload, Context], Sequence[Work]]
@@ -139,13 +157,20 @@ def limitation(
     return limitations.record, LimitationReport(context.station, kind, subject, reason, context.received_at, certain)
 
 
+def _greeting(message: str, facts: Facts) -> Sequence[Payload]:
+    return [{"requestedMessage": message}]
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """An OCPP version: its words, its handlers, what stations' answers change, and its scripts.
 
     `before_accepted` names the actions that are served whatever a station's registration status;
-    `triggered` the actions in which a message comes that is asked for by another name;
-    `dispensable` the required members of answers that can be done without, in a tolerant platform.
+    `triggered` the actions in which a message comes that is asked for by another name; `reported`
+    the commands that bring a report even before the station is accepted, and the messages that do;
+    `greetings` returns the requests of TriggerMessage by which a station is asked for a message;
+    `dispensable` the required members of answers that can be done without, in a tolerant platform;
+    `answers_unreadable` says that a CALLERROR also goes to what has no id, or is of no known type.
     """
 
     name: OcppVersion
@@ -155,8 +180,16 @@ class Version:
     before_accepted: Collection[str]
     error_codes: Mapping[ErrorCode, str]
     triggered: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    reported: Mapping[str, str] = field(default_factory=dict)
+    greetings: Callable[[str, Facts], Sequence[Payload]] = _greeting
     dispensable: Mapping[str, Collection[str]] = field(default_factory=dict)
+    answers_unreadable: bool = True
 
     def spell(self, code: ErrorCode) -> str:
         """Spell an error code as this version does; a wrong spelling makes stations repeat (FR-12)."""
         return self.error_codes.get(code, code.value)
+
+
+def together(modules: Sequence[ModuleType], table: str) -> dict[str, Any]:
+    """Put the tables of one name together, of the modules that have one."""
+    return {action: each for module in modules for action, each in getattr(module, table, {}).items()}

@@ -1,21 +1,20 @@
 """Charging profiles: how OCPP 1.6 and REST spell them, and the requests that carry one."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from chargers import representation
 from chargers.changes import Changes
 from chargers.choices import ChargingProfilePurpose, LimitationKind
-from chargers.errors import UnknownChargingProfile
 from chargers.models import ChargePoint, ChargingProfile
-from chargers.profiles import Problems
-from chargers.services import chargingprofiles, installedprofiles, limitations
-from chargers.values import Facts, Profile, ProfileExpected, Schedule
+from chargers.profiles import Found, Problems
+from chargers.services import installedprofiles, limitations
+from chargers.values import Profile, ProfileExpected, Schedule
+from tasks import charging
 from tasks.action import Draft, Need, Payload
 from tasks.models import Command, CommandStatus
-from tasks.schemas import NO_MOMENT, InvalidBody, from_wire, in_utc, moment, snake
+from tasks.schemas import from_wire, in_utc, moment, snake
 from tasks.v16.transactions import station_number
 
 # The words of 1.6 for the purposes it knows (section 7.10).
@@ -111,7 +110,9 @@ def represent(row: ChargingProfile) -> Payload:
         "duration": schedule["duration"],
         "start_schedule": start and in_utc(start),
         "charging_rate_unit": schedule["charging_rate_unit"],
-        "chargingschedule_period": schedule["charging_schedule_period"],
+        "chargingschedule_period": [
+            {name: each[name] for name in map(snake, PERIOD)} for each in schedule["charging_schedule_period"]
+        ],
         "min_charging_rate": schedule["min_charging_rate"],
         "transaction_id": row.transaction_id,
     }
@@ -119,28 +120,42 @@ def represent(row: ChargingProfile) -> Payload:
 
 def flat(problems: Problems) -> Problems:
     """Name the fields of problems as the flat resource does."""
-    return {_renamed(field.removeprefix("schedules.0."), FLAT): reasons for field, reasons in problems.items()}
+    return {_flat(field): reasons for field, reasons in problems.items()}
 
 
-def _renamed(field: str, names: Mapping[str, str]) -> str:
-    first, dot, rest = field.partition(".")
-    return names.get(first, first) + dot + rest
+def _flat(field: str) -> str:
+    return charging.renamed(field.removeprefix("schedules.0."), FLAT)
+
+
+def _unsayable(profile: Profile, draft: Draft) -> Found:
+    """Say what a profile holds that 1.6 has no words for."""
+    if len(profile.schedules) > 1:
+        yield "schedules", "OCPP 1.6 knows one schedule."
+    for name in ("id", "sales_tariff"):
+        if profile.schedules[0].get(name) is not None:
+            yield f"schedules.0.{name}", "OCPP 1.6 does not know it."
+    for index, period in enumerate(profile.schedules[0].get("charging_schedule_period", ())):
+        if period.get("phase_to_use") is not None:
+            yield f"schedules.0.charging_schedule_period.{index}.phase_to_use", "OCPP 1.6 does not know it."
 
 
 # In requests.
 
+WORDS_16 = charging.Words(
+    number="chargingProfileId",
+    evse="connector_id",
+    inside=lambda field: charging.renamed(field.replace("schedules.0.", "charging_schedule.", 1), NESTED),
+    in_store=_flat,
+    read=read_profile,
+    transaction=station_number,
+    unsayable=_unsayable,
+)
+
 
 def prepare_setting(draft: Draft) -> Payload:
     """Complete and check a SetChargingProfile, whose profile is told or is one in store."""
-    profile = _asked_for(draft, "csChargingProfiles")
-    if profile is None:
-        raise InvalidBody({"cs_charging_profiles": ["Is required, or charging_profile_id of one in store."]})
     evse_id = draft.payload["connectorId"]
-    problems = chargingprofiles.problems_of_setting(
-        profile, station=draft.station.pk, evse_id=evse_id, facts=_facts(draft)
-    )
-    if problems:
-        raise InvalidBody(_told(problems, draft, "csChargingProfiles"))
+    profile = charging.to_be_set(draft, "csChargingProfiles", WORDS_16, evse_id)
     return {"connectorId": evse_id, "csChargingProfiles": write_profile(profile)}
 
 
@@ -150,14 +165,9 @@ def prepare_start(draft: Draft) -> Payload:
     A station that starts nothing with a profile gets it once the transaction has begun (SC-07).
     """
     evse_id = draft.payload.get("connectorId", 0)
-    profile = _asked_for(draft, "chargingProfile")
+    profile = charging.to_be_started_with(draft, "chargingProfile", WORDS_16, evse_id)
     if profile is None:
         return draft.payload
-    problems = chargingprofiles.problems_of_starting(
-        profile, station=draft.station.pk, evse_id=evse_id, facts=_facts(draft)
-    )
-    if problems:
-        raise InvalidBody(_told(problems, draft, "chargingProfile"))
     payload = {**draft.payload, "chargingProfile": write_profile(profile)}
     if draft.force or not limitations.certain(draft.station.pk, [(LimitationKind.REMOTE_START_PROFILE, "")]):
         return payload
@@ -170,63 +180,8 @@ def prepare_start(draft: Draft) -> Payload:
 
 
 def start_unanswered(commands: Sequence[Command], now: datetime, changes: Changes) -> None:
-    """Forget what waits for starts that stations never heard of, or answered with an error; others may begin yet."""
-    hopeless = [each.pk for each in commands if each.sent_at is None or each.status == CommandStatus.ERROR]
-    installedprofiles.forget_expected(hopeless, changes)
-
-
-def _asked_for(draft: Draft, member: str) -> Profile | None:
-    """Return the profile that a request tells, or that it names in store; None where it does neither.
-
-    Its id is chosen where it has none. Raises UnknownChargingProfile, or InvalidBody.
-    """
-    told, stored = draft.payload.get(member), draft.extras.get("charging_profile_id")
-    if told is not None and stored is not None:
-        raise InvalidBody({"charging_profile_id": [f"Stands in place of {snake(member)}, which is there too."]})
-    if stored is not None:
-        row = ChargingProfile.objects.filter(pk=stored).first()
-        if row is None:
-            raise UnknownChargingProfile(stored)
-        profile = row.profile()
-    elif told is not None:
-        if odd := [name for name in ("validFrom", "validTo") if name in told and moment(told[name]) is None]:
-            raise InvalidBody({f"{snake(member)}.{snake(name)}": [NO_MOMENT] for name in odd})
-        profile = read_profile({"chargingProfileId": chargingprofiles.choose_id(draft.station.pk), **told})
-    else:
-        return None
-    return _of_transaction(profile, draft, told)
-
-
-def _of_transaction(profile: Profile, draft: Draft, told: Payload | None) -> Profile:
-    """Name the transaction that is told beside a profile, as its station does (TX-18)."""
-    beside = draft.extras.get("transaction_id")
-    if beside is not None and told is not None and "transactionId" in told:
-        raise InvalidBody({"transaction_id": ["Stands in the profile too."]})
-    number = profile.transaction_id if beside is None else beside
-    return profile if number is None else replace(profile, transaction_id=station_number(draft.station, number))
-
-
-def _facts(draft: Draft) -> Facts | None:
-    """Return what is known of the station, nothing where the operator does not want it heeded."""
-    return None if draft.force else limitations.facts([draft.station.pk], draft.changes)[0]
-
-
-def _told(problems: Problems, draft: Draft, member: str) -> Problems:
-    """Name the fields of problems as the request does; what is wrong with one in store is wrong with its id."""
-    told: dict[str, list[str]] = {}
-    for field, reasons in problems.items():
-        if field == "evse_id":
-            name = "connector_id"
-        elif field == "transaction_id" and "transaction_id" in draft.extras:
-            name = field
-        elif member in draft.payload:
-            inner = field.replace("schedules.0.", "charging_schedule.", 1)
-            name = f"{snake(member)}.{_renamed(inner, NESTED)}"
-        else:
-            name = "charging_profile_id"
-            reasons = [f"{field}: {reason}" for field in flat({field: []}) for reason in reasons]
-        told.setdefault(name, []).extend(reasons)
-    return told
+    """Forget what waits for starts that will not come."""
+    installedprofiles.forget_expected(charging.hopeless(commands), changes)
 
 
 def needs_of_setting(payload: Payload) -> Sequence[Need]:

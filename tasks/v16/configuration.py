@@ -1,15 +1,10 @@
 """Changes of configuration keys."""
 
 import re
-from collections.abc import Sequence
-from datetime import datetime
 
-from chargers.changes import Changes
 from chargers.secrets import is_station_key
-from chargers.services import stations
+from tasks import credentials
 from tasks.action import Draft, Payload
-from tasks.errors import KeyChangeInDoubt
-from tasks.models import Command, CommandStatus
 from tasks.schemas import InvalidBody
 
 # 16 to 20 bytes, two digits each (security whitepaper A00.FR.205).
@@ -22,11 +17,7 @@ def is_security_profile(name: str) -> bool:
 
 
 def prepare_change(draft: Draft) -> Payload:
-    """Check a new key or security profile for the station before anybody hears of it.
-
-    It is good from now on beside the old one: the station may take it and be cut off before its
-    answer arrives.
-    """
+    """Check a new key or security profile for the station before anybody hears of it."""
     if is_station_key(draft.payload["key"]):
         _propose_key(draft)
     elif is_security_profile(draft.payload["key"]):
@@ -38,12 +29,7 @@ def _propose_key(draft: Draft) -> None:
     value = draft.payload["value"]
     if not _KEY.fullmatch(value):
         raise InvalidBody({"value": ["A station's key is 32 to 40 hexadecimal digits."]})
-    if not stations.propose_key(draft.station, value.encode(), draft.command_id, instead=draft.force):
-        raise KeyChangeInDoubt(
-            f"It is not known whether {draft.station} uses the key of the change before this one. It tells by "
-            "connecting with that key: wait for it, or ask for a Reset. With `force` that key is given up, "
-            "and if the station uses it and does not take the new one, it is locked out."
-        )
+    credentials.propose_key(draft, value)
 
 
 def _propose_profile(draft: Draft) -> None:
@@ -54,17 +40,5 @@ def _propose_profile(draft: Draft) -> None:
     profile, current = int(value), draft.station.security_profile
     if profile <= current:
         raise InvalidBody({"value": [f"The station's security profile is {current}, and OCPP can only raise it."]})
-    if reason := draft.station.why_unable_to_use(profile):
+    if reason := credentials.propose_profile(draft, profile):
         raise InvalidBody({"value": [reason]})
-    stations.propose_profile(draft.station, profile, draft.command_id)
-
-
-def change_unanswered(commands: Sequence[Command], now: datetime, changes: Changes) -> None:
-    """Drop the keys and profiles that stations never got, or that they answered with an error.
-
-    What was sent and not answered may be in force: the next connection tells.
-    """
-    dropped = [each.pk for each in commands if each.sent_at is None or each.status == CommandStatus.ERROR]
-    for change_id in dropped:
-        stations.drop_proposed_key(change_id)
-    stations.drop_proposed_profiles(dropped, changes)

@@ -9,11 +9,17 @@ from chargers.choices import CertificateUse, OcppVersion
 from chargers.models import (
     Certificate,
     ChargePoint,
+    ChargingLimit,
+    ChargingNeeds,
     ChargingProfile,
     CompositeSchedule,
     Connector,
     CsmsNode,
     Deviation,
+    DisplayMessage,
+    Event,
+    EVSchedule,
+    FirmwarePublication,
     FirmwareUpdate,
     IdTag,
     InstalledProfile,
@@ -27,8 +33,9 @@ from chargers.models import (
     StatusNotification,
     Transaction,
     Variable,
+    VariableMonitor,
 )
-from tasks.models import Command
+from tasks.models import Command, Report, ReportKind
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -133,7 +140,30 @@ def security_event(of: ChargePoint, type: str = "TamperDetectionActivated", **fi
     return SecurityEvent.objects.create(chargepoint=of, type=type, **{"timestamp": NOON, "received_at": NOON, **fields})
 
 
+PLACE = {"component": "EVSE", "evse_id": 1, "variable": "Power"}
+
+
+def event(of: ChargePoint, number: int = 1, **fields: Any) -> Event:
+    told = {"trigger": "Alerting", "notification": "CustomMonitor", "timestamp": NOON, "received_at": NOON}
+    return Event.objects.create(chargepoint=of, event_id=number, **{**PLACE, **told, **fields})
+
+
+def display_message(of: ChargePoint, number: int = 1, **fields: Any) -> DisplayMessage:
+    told = {"priority": "InFront", "format": "UTF8", "content": "<b>1</b>", "told_at": NOON}
+    return DisplayMessage.objects.create(chargepoint=of, message_id=number, **{**told, **fields})
+
+
+def monitor(of: ChargePoint, number: int = 1, **fields: Any) -> VariableMonitor:
+    told = {"type": "UpperThreshold", "value": 11000, "severity": 4, "told_at": NOON}
+    return VariableMonitor.objects.create(chargepoint=of, monitor_id=number, **{**PLACE, **told, **fields})
+
+
 REPORTS = [{"status": "Odd <b>1</b>", "at": NOON.isoformat(), "received_at": NOON.isoformat()}]
+
+
+def firmware_publication(of: ChargePoint, **fields: Any) -> FirmwarePublication:
+    defaults = {"status_at": NOON, "waits_from": NOON, "asked_at": NOON, "reports": REPORTS}
+    return FirmwarePublication.objects.create(chargepoint=of, **{**defaults, **fields})
 
 
 def firmware_update(of: ChargePoint, **fields: Any) -> FirmwareUpdate:
@@ -163,6 +193,21 @@ def installed_profile(of: ChargePoint, number: int = 1, **fields: Any) -> Instal
     return InstalledProfile.objects.create(chargepoint=of, **{**CONTENT, **placed, **fields})
 
 
+def charging_limit(of: ChargePoint, **fields: Any) -> ChargingLimit:
+    told = {"evse_id": 0, "source": "EMS", "schedules": [SCHEDULE], "received_at": NOON}
+    return ChargingLimit.objects.create(chargepoint=of, **{**told, **fields})
+
+
+def charging_needs(of: ChargePoint, **fields: Any) -> ChargingNeeds:
+    told = {"evse_id": 1, "requested_energy_transfer": "DC", "status": "Accepted", "received_at": NOON}
+    return ChargingNeeds.objects.create(chargepoint=of, **{"parameters": {"ev_max_current": 125}, **told, **fields})
+
+
+def ev_schedule(of: ChargePoint, **fields: Any) -> EVSchedule:
+    told = {"evse_id": 1, "time_base": NOON, "schedule": SCHEDULE, "within_limits": True, "received_at": NOON}
+    return EVSchedule.objects.create(chargepoint=of, **{**told, **fields})
+
+
 def composite_schedule(of: ChargePoint, **fields: Any) -> CompositeSchedule:
     told = {"evse_id": 1, "charging_rate_unit": "A", "received_at": NOON}
     periods = SCHEDULE["charging_schedule_period"]
@@ -180,3 +225,8 @@ def command(of: ChargePoint, action: str = "Reset", **fields: Any) -> Command:
         "expires_at": now + timedelta(minutes=1),
     }
     return Command.objects.create(chargepoint=of, action=action, **{**defaults, **fields})
+
+
+def report(of: ChargePoint, asked_by: Command | None = None, **fields: Any) -> Report:
+    defaults = {"kind": ReportKind.CUSTOMER_INFORMATION, "request_id": 1, "asked_at": NOON, "heard_at": NOON}
+    return Report.objects.create(chargepoint=of, command=asked_by, **{**defaults, **fields})

@@ -198,6 +198,7 @@ def test_an_installed_profile_tells_all_that_is_believed_of_it(viewer: APIClient
         "evse_id": 1,
         "profile_state": "Installed",
         "since": "2026-03-01T12:00:00Z",
+        "charging_limit_source": "CSO",
         "without_effect": False,
         "chargingprofile_id": 2,
         "stack_level": 3,
@@ -209,11 +210,15 @@ def test_an_installed_profile_tells_all_that_is_believed_of_it(viewer: APIClient
         "transaction_id": transaction.pk,
         "charging_schedule": [
             {
+                "id": None,
                 "duration": None,
                 "start_schedule": None,
                 "charging_rate_unit": "A",
-                "charging_schedule_period": [{"start_period": 0, "limit": 16, "number_phases": None}],
+                "charging_schedule_period": [
+                    {"start_period": 0, "limit": 16, "number_phases": None, "phase_to_use": None}
+                ],
                 "min_charging_rate": None,
+                "sales_tariff": None,
             }
         ],
     }
@@ -233,7 +238,7 @@ def test_composite_schedules_are_those_of_a_station(viewer: APIClient) -> None:
             "schedule_start": "2026-03-01T12:00:00Z",
             "duration": 3600,
             "charging_rate_unit": "A",
-            "chargingschedule_period": [{"start_period": 0, "limit": 16, "number_phases": None}],
+            "chargingschedule_period": [{"start_period": 0, "limit": 16, "number_phases": None, "phase_to_use": None}],
         },
         {
             **known,

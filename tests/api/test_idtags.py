@@ -24,6 +24,8 @@ def test_a_tag_is_added_with_all_that_belongs_to_it(operator: APIClient) -> None
         "parent": "FLEET",
         "expiry_date": "2030-01-01T00:00:00Z",
         "revoked": False,
+        "refusal": "NoCredit",
+        "token_type": "ISO14443",
         "user": "driver",
         "max_active_transactions": 2,
     }
@@ -41,6 +43,8 @@ def test_a_tag_needs_nothing_but_its_token(operator: APIClient) -> None:
         "parent": None,
         "expiry_date": None,
         "revoked": False,
+        "refusal": "",
+        "token_type": "",
         "user": None,
         "max_active_transactions": 1,
     }

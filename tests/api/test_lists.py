@@ -90,6 +90,10 @@ def add_command(number: int) -> None:
     rows.command(rows.station(f"S{number:02}"), requested_by=User.objects.create(username=f"user{number}"))
 
 
+def add_firmware_publication(number: int) -> None:
+    rows.firmware_publication(rows.station(f"S{number:02}"), asked_by=User.objects.create(username=f"user{number}"))
+
+
 def add_firmware_update(number: int) -> None:
     rows.firmware_update(rows.station(f"S{number:02}"), asked_by=User.objects.create(username=f"user{number}"))
 
@@ -114,6 +118,7 @@ LISTS: dict[str, Callable[[int], None]] = {
     "/api/locallist/": add_local_list,
     "/api/location/": add_location,
     "/api/variable/": add_variable,
+    "/api/firmwarepublication/": add_firmware_publication,
     "/api/firmwareupdate/": add_firmware_update,
     "/api/logupload/": add_log_upload,
     "/api/certificate/": add_certificate,

@@ -213,7 +213,7 @@ def test_a_station_is_sent_one_change_of_its_list_at_a_time(operator: APIClient,
     ("fields", "code"),
     [
         ({}, "CHARGING_STATION_OFFLINE"),
-        ({"connected": True, "ocpp_version": "ocpp2.0.1"}, "OCPP_VERSION_MISMATCH"),
+        ({"connected": True, "ocpp_version": "ocpp2.1"}, "OCPP_VERSION_MISMATCH"),
         ({"connected": True, "registration_status": "Rejected"}, "CHARGING_STATION_NOT_ACCEPTED"),
         ({"connected": True}, "CHARGING_STATION_UNABLE"),
     ],

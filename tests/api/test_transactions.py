@@ -36,6 +36,10 @@ def test_a_transaction_tells_its_energy_in_wh(viewer: APIClient) -> None:
         "wh_meter_stop": None,
         "energy_wh": 234.5,
         "reason_stopped": "",
+        "charging_state": "",
+        "time_spent_charging": None,
+        "remote_start_id": None,
+        "total_cost": None,
         "transaction_status": "Started",
         "flags": ["offline"],
     }
@@ -48,7 +52,15 @@ def test_transactions_are_filtered(viewer: APIClient) -> None:
     rows.transaction(
         old, uuid="b", evse_id=1, connectorid=1, start_transaction_timestamp=rows.NOON + timedelta(hours=1)
     )
-    rows.transaction(new, uuid="c", evse_id=1, connectorid=2, ocpp_version="ocpp2.0.1", transaction_status="Finished")
+    rows.transaction(
+        new,
+        uuid="c",
+        evse_id=1,
+        connectorid=2,
+        ocpp_version="ocpp2.0.1",
+        transaction_status="Finished",
+        remote_start_id=7,
+    )
     rows.transaction(new, uuid="d", start_transaction_timestamp=None, ocpp_version="ocpp2.0.1")
 
     def found(**query: object) -> str:
@@ -63,6 +75,8 @@ def test_transactions_are_filtered(viewer: APIClient) -> None:
     assert found(id_token="04a1") == "a"
     assert found(username="driver") == "a"
     assert found(transaction_status="Finished") == "c"
+    assert found(uuid="b") == "b"
+    assert found(remote_start_id=7) == "c"
     assert found(start_after="2026-03-01T12:00:01Z") == "b"
     assert found(start_after="2026-03-01T14:00:00+02:00") == "abc"
     assert found(start_after="2026-03-01T12:00:00") == "abc"

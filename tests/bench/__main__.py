@@ -20,13 +20,13 @@ from pathlib import Path
 from tests.bench import databases, measure, report
 from tests.bench.measure import LoadOptions, Result
 from tests.bench.processes import BenchError, raise_file_limit
-from tests.bench.targets import Bare, Target, platform
+from tests.bench.targets import Bare, In201, Target, platform
 
 POSTGRES_URL = "postgres://postgres@127.0.0.1:5432/postgres"
 INTERRUPT_AGAIN_AFTER = 60  # seconds
 # The share of all cores beyond which the machine is too busy; network and database need some of it.
 QUIET = 0.2
-TARGETS = ("postgres", "sqlite", "bare")
+TARGETS = ("postgres", "postgres-201", "sqlite", "bare")
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -83,7 +83,9 @@ def run(options: argparse.Namespace, directory: Path) -> int:
         postgres = stack.enter_context(scratch_postgres(wanted))
         built: dict[str, Target] = {}
         if postgres is not None:
-            built["postgres"] = stack.enter_context(platform(postgres, directory / "postgres"))
+            on_postgres = stack.enter_context(platform(postgres, directory / "postgres"))
+            built |= {"postgres": on_postgres} if "postgres" in wanted else {}
+            built |= {"postgres-201": In201(on_postgres)} if "postgres-201" in wanted else {}
         if "sqlite" in wanted or ("postgres" in wanted and postgres is None):
             database = databases.Sqlite(directory / "bench.sqlite3")
             built["sqlite"] = stack.enter_context(platform(database, directory / "sqlite"))
@@ -105,7 +107,7 @@ def run(options: argparse.Namespace, directory: Path) -> int:
 def scratch_postgres(wanted: Sequence[str]) -> contextlib.AbstractContextManager[databases.Postgres | None]:
     """Create a scratch database, or say why SQLite has to do."""
     url = os.environ.get("OV2XMP_BENCH_DATABASE_URL") or POSTGRES_URL
-    if "postgres" not in wanted:
+    if not {"postgres", "postgres-201"} & set(wanted):
         return contextlib.nullcontext()
     if problem := databases.answers(url):
         say(f"No PostgreSQL, so only SQLite is measured (OV2XMP_BENCH_DATABASE_URL names one): {problem}")
@@ -118,7 +120,7 @@ def measure_memory(built: dict[str, Target], results: dict[str, Result], station
     if not stations:
         return
     for name, target in built.items():
-        if name == "sqlite" and "postgres" in built:
+        if (name == "sqlite" and "postgres" in built) or target.speaks != "ocpp1.6":
             continue
         say(f"{target.name}: {stations} idle stations")
         results[name].bytes_per_station = measure.measure_memory(target, stations, directory / "load.log")
@@ -129,7 +131,7 @@ def measure_rounds(
 ) -> None:
     for number in range(1, rounds + 1):
         for name, target in built.items():
-            round_ = measure.measure_round(target, load, f"BENCH-{number}-", directory / "load.log")
+            round_ = measure.measure_round(target, load, f"BENCH-{name}-{number}-", directory / "load.log")
             results[name].rounds.append(round_)
             say(
                 f"{target.name}: round {number} of {rounds}, {round_.messages / round_.seconds:,.0f} messages a second, "
@@ -157,7 +159,7 @@ def tell_errors(results: dict[str, Result]) -> int:
                 say(f"{name}: {count} times {kind}, such as {round_.examples.get(kind, '')}")
         if result.stored is not None and result.stored != result.acknowledged:
             code = 1
-            say(f"{name}: {result.acknowledged} MeterValues were acknowledged, {result.stored} are stored")
+            say(f"{name}: {result.acknowledged} readings were acknowledged, {result.stored} are stored")
     return code
 
 

@@ -1,7 +1,8 @@
-"""The load generator: many OCPP 1.6 stations in one process, as cheap as Python allows.
+"""The load generator: many stations in one process, as cheap as Python allows.
 
-Each station connects, boots, starts a transaction and then sends MeterValues of five samples in a
-closed loop: the next one as soon as the last one is answered. Messages are built from a template of
+Each station connects, boots, starts a transaction and then sends readings of five samples in a
+closed loop: the next one as soon as the last one is answered. In OCPP 1.6 a reading is a
+MeterValues, in 2.0.1 a TransactionEvent Updated. Messages are built from a template of
 fixed length and masked with zeros, which saves the generator the work of masking while the server
 unmasks as ever. Each answer must be the CALLRESULT with the id of the station's message.
 
@@ -38,6 +39,22 @@ METER_VALUES = (
     '{"value":"%02d.5","context":"Sample.Periodic","measurand":"Current.Import","location":"Outlet","unit":"A"},'
     '{"value":"%03d.1","context":"Sample.Periodic","measurand":"Voltage","location":"Outlet","unit":"V"},'
     '{"value":"%02d","context":"Sample.Periodic","measurand":"SoC","location":"EV","unit":"Percent"}]}]}]'
+)
+# Numbers are padded with blanks, which JSON allows, so that the length stays.
+TRANSACTION_EVENT = (
+    '[2,"%08x","TransactionEvent",{"eventType":"Updated","timestamp":"{time}","triggerReason":"MeterValuePeriodic",'
+    '"seqNo":{count},"transactionInfo":{"transactionId":"{transaction}","chargingState":"Charging"},'
+    '"evse":{"id":1,"connectorId":1},"meterValue":[{"timestamp":"%s","sampledValue":['
+    '{"value":%7d,"context":"Sample.Periodic","measurand":"Energy.Active.Import.Register","location":"Outlet",'
+    '"unitOfMeasure":{"unit":"Wh"}},'
+    '{"value":%5d.0,"context":"Sample.Periodic","measurand":"Power.Active.Import","location":"Outlet",'
+    '"unitOfMeasure":{"unit":"W"}},'
+    '{"value":%02d.5,"context":"Sample.Periodic","measurand":"Current.Import","location":"Outlet",'
+    '"unitOfMeasure":{"unit":"A"}},'
+    '{"value":%03d.1,"context":"Sample.Periodic","measurand":"Voltage","location":"Outlet",'
+    '"unitOfMeasure":{"unit":"V"}},'
+    '{"value":%02d,"context":"Sample.Periodic","measurand":"SoC","location":"EV",'
+    '"unitOfMeasure":{"unit":"Percent"}}]}]}]'
 )
 # What a CSMS may ask of a station that has just connected; anything else is NotImplemented.
 ANSWERS = {"GetConfiguration": {"configurationKey": []}, "TriggerMessage": {"status": "NotImplemented"}}
@@ -98,15 +115,16 @@ class Load:
 class LoadStation(asyncio.Protocol):
     """One station: a WebSocket client that knows just enough."""
 
-    def __init__(self, load: Load, host: str, path: str, identity: str, charges: bool) -> None:
+    def __init__(self, load: Load, host: str, path: str, identity: str, speaks: str, charges: bool) -> None:
         self.load = load
+        self.speaks = speaks
         self.identity = identity
         self.charges = charges
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.request = (
             f"GET {path}/{identity} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Protocol: ocpp1.6\r\n\r\n"
+            f"Sec-WebSocket-Protocol: {speaks}\r\n\r\n"
         ).encode()
         self.buffer = b""
         self.upgraded = False
@@ -117,6 +135,10 @@ class LoadStation(asyncio.Protocol):
         self.sent_at = 0.0
         self.header = b""
         self.template = ""
+
+    @property
+    def is_16(self) -> bool:
+        return self.speaks == "ocpp1.6"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -142,12 +164,16 @@ class LoadStation(asyncio.Protocol):
         head, end, rest = self.buffer.partition(b"\r\n\r\n")
         if not end:
             return
-        if not head.startswith(b"HTTP/1.1 101 ") or b"ocpp1.6" not in head:
+        if not head.startswith(b"HTTP/1.1 101 ") or self.speaks.encode() not in head:
             self.transport.close()
             return
         self.upgraded = True
         self.buffer = rest
-        self.call("BootNotification", {"chargePointVendor": "Bench", "chargePointModel": "Closed Loop"})
+        if self.is_16:
+            self.call("BootNotification", {"chargePointVendor": "Bench", "chargePointModel": "Closed Loop"})
+        else:
+            station = {"vendorName": "Bench", "model": "Closed Loop"}
+            self.call("BootNotification", {"reason": "PowerUp", "chargingStation": station})
 
     def next_frame(self) -> tuple[int, bytes] | None:
         """Take one whole frame, opcode and payload, off the buffer. Servers neither mask nor, for so little, fragment."""
@@ -179,7 +205,7 @@ class LoadStation(asyncio.Protocol):
             self.load.failed("wrong id", text.decode())
         elif message[0] == 4:
             self.call_failed(text.decode())
-        elif self.action == "MeterValues":
+        elif self.ready.done():
             self.acknowledge()
         else:
             self.set_up(message[2])
@@ -201,28 +227,50 @@ class LoadStation(asyncio.Protocol):
             self.ready.set_exception(ConnectionError(f"{self.identity}: {text}"))
 
     def set_up(self, answer: dict[str, Any]) -> None:
-        """Go on after the answer to BootNotification or StartTransaction."""
+        """Go on after the answer to BootNotification, or to what started the transaction."""
         if self.action == "BootNotification" and answer["status"] == "Accepted":
             if self.charges:
-                # Not the identity itself, which would say that charging is free.
-                tag = f"T-{self.identity}"
-                start = {"connectorId": 1, "idTag": tag, "meterStart": 0, "timestamp": self.load.timestamp()}
-                self.call("StartTransaction", start)
+                self.start()
             else:
                 self.ready.set_result(None)
         elif self.action == "StartTransaction" and answer["idTagInfo"]["status"] == "Accepted":
-            self.template = METER_VALUES.replace("{transaction}", str(answer["transactionId"]))
-            self.header = header(len(self.meter_values()))
-            self.ready.set_result(None)
+            self.charge(METER_VALUES.replace("{transaction}", str(answer["transactionId"])))
+        elif self.action == "TransactionEvent" and answer["idTokenInfo"]["status"] == "Accepted":
+            self.charge(TRANSACTION_EVENT.replace("{transaction}", self.identity))
         else:
             self.ready.set_exception(ConnectionError(f"{self.identity}: {self.action} answered {answer}"))
 
-    def meter_values(self) -> str:
+    def start(self) -> None:
+        # Not the identity itself, which would say that charging is free.
+        tag, now = f"T-{self.identity}", self.load.timestamp()
+        if self.is_16:
+            self.call("StartTransaction", {"connectorId": 1, "idTag": tag, "meterStart": 0, "timestamp": now})
+            return
+        started = {
+            "eventType": "Started",
+            "timestamp": now,
+            "triggerReason": "Authorized",
+            "seqNo": 0,
+            "transactionInfo": {"transactionId": self.identity},
+            "evse": {"id": 1, "connectorId": 1},
+            "idToken": {"idToken": tag, "type": "ISO14443"},
+        }
+        self.call("TransactionEvent", started)
+
+    def charge(self, template: str) -> None:
+        self.template = template
+        self.header = header(len(self.reading()))
+        self.ready.set_result(None)
+
+    def reading(self) -> str:
         """Build the next message: id, time and each value differ from the last ones."""
-        count = self.count
-        return self.template % (
+        count, now = self.count, self.load.timestamp()
+        template = self.template
+        if not self.is_16:
+            template = template.replace("{time}", now).replace("{count}", f"{count:8d}")
+        return template % (
             count,
-            self.load.timestamp(),
+            now,
             count,
             7000 + count % 4000,
             10 + count % 22,
@@ -235,10 +283,10 @@ class LoadStation(asyncio.Protocol):
             self.message_id, self.expected = "", b""
             return
         self.count += 1
-        self.action, self.message_id = "MeterValues", f"{self.count:08x}"
+        self.message_id = f"{self.count:08x}"
         self.expected = b'\x81\x11[3,"%08x",{}]' % self.count
         self.sent_at = time.perf_counter()
-        self.transport.write(self.header + self.meter_values().encode("ascii"))
+        self.transport.write(self.header + self.reading().encode("ascii"))
 
     def acknowledge(self) -> None:
         load = self.load
@@ -257,7 +305,9 @@ async def connect(options: argparse.Namespace, load: Load) -> list[LoadStation]:
         identity = f"{options.prefix}{number:05d}"
         async with gate:
             _, station = await loop.create_connection(
-                lambda: LoadStation(load, f"{options.host}:{options.port}", options.path, identity, not options.idle),
+                lambda: LoadStation(
+                    load, f"{options.host}:{options.port}", options.path, identity, options.speaks, not options.idle
+                ),
                 options.host,
                 options.port,
             )
@@ -330,6 +380,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--path", default="/ws/ocpp")
+    parser.add_argument("--speaks", default="ocpp1.6", choices=("ocpp1.6", "ocpp2.0.1"), help="WebSocket subprotocol")
     parser.add_argument("--stations", type=int, default=500)
     parser.add_argument("--prefix", default="BENCH-", help="of the identities and id tags, which end in a number")
     parser.add_argument("--warm-up", type=float, default=3, help="seconds that are not measured")

@@ -108,7 +108,7 @@ class LoadOptions:
 
 
 def load_command(target: Target, *arguments: str) -> list[str]:
-    return module("tests.bench.load", "--port", str(target.port), *arguments)
+    return module("tests.bench.load", "--port", str(target.port), "--speaks", target.speaks, *arguments)
 
 
 def measure_round(target: Target, options: LoadOptions, prefix: str, log: Path) -> Round:

@@ -52,7 +52,7 @@ def figures(results: Mapping[str, Result]) -> str:
         ),
         ["CPU, everything else on the machine (worst round)", *(f"{each.elsewhere:.0%}" for each in columns)],
         ["memory of an idle station (KiB)", *(number(kib(each), 1) for each in columns)],
-        ["MeterValues acknowledged", *(number(each.acknowledged) for each in columns)],
+        ["readings acknowledged", *(number(each.acknowledged) for each in columns)],
         ["meter values stored", *(number(each.stored) for each in columns)],
         ["live updates heard", *(number(each.heard) for each in columns)],
         ["errors", *(number(sum(each.errors.values())) for each in columns)],

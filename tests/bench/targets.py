@@ -36,6 +36,8 @@ class Target(Protocol):
 
     name: str
     port: int
+    # The WebSocket subprotocol of its stations.
+    speaks: str
 
     def serving(self) -> contextlib.AbstractContextManager[Process]:
         """Run a fresh OCPP server."""
@@ -58,6 +60,7 @@ class Bare:
     """The `ocpp` package's server, alone."""
 
     name = "bare ocpp server"
+    speaks = "ocpp1.6"
 
     def __init__(self, directory: Path, *, uvloop: bool) -> None:
         self.port = free_port()
@@ -84,6 +87,8 @@ class Bare:
 
 class Platform:
     """This project: web, redis and a database around the OCPP server, and someone who listens to live updates."""
+
+    speaks = "ocpp1.6"
 
     def __init__(
         self,
@@ -122,6 +127,20 @@ class Platform:
 
     def heard(self) -> int:
         return self._listener.count
+
+
+class In201:
+    """A platform whose stations speak OCPP 2.0.1."""
+
+    speaks = "ocpp2.0.1"
+
+    def __init__(self, platform: Platform) -> None:
+        self.name = f"{platform.name}, OCPP 2.0.1"
+        self.port = platform.port
+        self.serving = platform.serving
+        self.helpers = platform.helpers
+        self.stored = platform.stored
+        self.heard = platform.heard
 
 
 class Listener:

@@ -87,10 +87,20 @@ def fill(number: int = 0) -> None:
     rows.charging_profile()
     rows.installed_profile(station, transaction=transaction)
     rows.composite_schedule(station)
-    rows.command(station, requested_by=owner, error={"code": "GenericError", "description": "no", "details": {}})
+    rows.charging_limit(station)
+    rows.charging_needs(station, transaction=transaction)
+    rows.ev_schedule(station, transaction=transaction)
+    command = rows.command(
+        station, requested_by=owner, error={"code": "GenericError", "description": "no", "details": {}}
+    )
+    rows.report(station, command, content={"0": "<b>1</b>"})
     rows.node(f"node-{number}")
     rows.security_event(station)
+    rows.event(station)
+    rows.monitor(station)
+    rows.display_message(station)
     rows.firmware_update(station, asked_by=owner, command_id=uuid4())
+    rows.firmware_publication(station, asked_by=owner)
     rows.log_upload(station, asked_by=owner)
 
 

@@ -76,8 +76,9 @@ def log_says(word: str, minute: float = 1, *, changes: Changes | None = None, **
 
 
 def update_says(word: str, minute: float = 1, **members: Any) -> None:
+    numbered = "request_id" in members
     report = JobReport(
-        **{"station": "CP1", "numbered": "request_id" in members} | members, status=word, received_at=at(minute)
+        **{"station": "CP1", "numbered": numbered, "signed": numbered} | members, status=word, received_at=at(minute)
     )
     assert firmware.record([report], Changes()) == [None]
 
@@ -338,7 +339,7 @@ def test_a_report_of_a_station_that_was_asked_for_nothing_is_kept() -> None:
     log_says("Uploading", 1)
     log_says("Uploaded", 2)
     update_says("Downloading", 1)
-    update_says("Downloading", 1, numbered=True, station="CP2")
+    update_says("Downloading", 1, numbered=True, signed=True, station="CP2")
     upload = LogUpload.objects.get()
     assert (upload.status, upload.log_type, upload.request_id) == ("Uploaded", "Diagnostics", None)
     [unsigned, signed] = FirmwareUpdate.objects.order_by("pk")

@@ -9,10 +9,11 @@ from django.db.models import Model
 from pytest_django import DjangoAssertNumQueries
 
 from chargers.changes import Changes
+from chargers.choices import OcppVersion
 from chargers.models import ChargePoint, IdTag, Limitation, LocalList
 from chargers.models.locallist import MAX_VERSION
 from chargers.services import locallists
-from chargers.services.locallists import Wanted
+from chargers.services.locallists import Terms, Wanted
 from chargers.values import ListChange, ListEntry, ListRefusal, ListUpdate, ListVersion, ListWish
 from tests.api import rows
 from tests.chargers import told
@@ -53,7 +54,7 @@ def report(version: int, minute: float = 1) -> LocalList:
 
 
 def wanted(most: int | None = None, minute: float = 0) -> Mapping[str, ListEntry]:
-    return Wanted(at(minute)).entries(most)
+    return Wanted(at(minute)).entries(Terms(most=most))
 
 
 # What should be held
@@ -306,7 +307,7 @@ def automatic(identity: str, **members: Any) -> LocalList:
 
 def candidates() -> list[str]:
     now = rows.timezone.now()
-    return [row.chargepoint_id for row in locallists.candidates(now)]
+    return [row.chargepoint_id for row in locallists.candidates([OcppVersion.V16], now)]
 
 
 def test_only_stations_that_can_be_sent_something_are_kept_up_to_date() -> None:

@@ -104,6 +104,71 @@ def test_a_problem_is_told_by_its_field(wrong: Profile, field: str) -> None:
     assert list(profiles.problems(wrong)) == [field]
 
 
+def choice(*schedules: Any, **members: Any) -> Profile:
+    """A profile whose vehicle chooses among schedules."""
+    return profile(**{"purpose": "TxProfile", "transaction_id": "T", "schedules": list(schedules), **members})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "fields"),
+    [
+        (choice(schedule(16), schedule(10), schedule(6)), []),
+        (choice(*[schedule(16)] * 4), ["schedules"]),
+        (choice(schedule(16), schedule(10), purpose="TxDefaultProfile", transaction_id=None), ["schedules"]),
+        (choice(schedule(16, id=1), schedule(10, id=1)), ["schedules.1.id"]),
+        (choice(schedule(16, id="1")), ["schedules.0.id"]),
+        (choice(schedule(sales_tariff=[])), ["schedules.0.sales_tariff"]),
+        (profile(charging_schedule_period=periods(16, number_phases=1, phase_to_use=3)), []),
+        (profile(charging_schedule_period=periods(16, number_phases=1, phase_to_use=4)), [f"{PERIODS}.0.phase_to_use"]),
+        (profile(charging_schedule_period=periods(16, phase_to_use=1)), [f"{PERIODS}.0.phase_to_use"]),
+    ],
+)
+def test_what_only_2_x_says_has_rules_of_its_own(wrong: Profile, fields: list[str]) -> None:
+    assert list(profiles.problems(wrong)) == fields
+
+
+def test_of_several_schedules_the_most_generous_counts() -> None:
+    assert profiles.limit_at(choice(schedule(6), schedule(16), schedule(10)), NOON, NOON) == Limit(16, "A")
+    # What is in another unit is no match for the first.
+    assert profiles.limit_at(choice(schedule(6), schedule(16_000, charging_rate_unit="W")), NOON, NOON) == Limit(6, "A")
+
+
+def test_of_a_stack_the_first_that_says_something_counts() -> None:
+    later = profile(32, valid_from=NOON + timedelta(hours=1))
+    stack = [later, profile(16)]
+    assert profiles.prevailing(stack, NOON, NOON) == Limit(16, "A")
+    assert profiles.prevailing(stack, NOON + timedelta(hours=1), NOON) == Limit(32, "A")
+    assert profiles.prevailing([later], NOON, NOON) is None
+
+
+def test_a_profile_changes_at_its_periods_its_end_and_the_bounds_of_its_validity() -> None:
+    day = NOON + timedelta(days=1)
+    told = daily(16, 10, duration=7200, valid_to=NOON + timedelta(hours=13))
+    hours_after = [
+        (each - NOON) / timedelta(hours=1) for each in sorted(profiles.turning_points(told, NOON, day, None))
+    ]
+    assert hours_after == [1, 2, 13]
+    assert profiles.turning_points(profile(16, 10), NOON, day, None) == set()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ((None, None), (None, None), True),
+        ((None, 1), (1, None), False),
+        ((None, 2), (1, None), True),
+        ((1, 2), (3, 4), False),
+        ((1, None), (2, 3), True),
+    ],
+)
+def test_profiles_overlap_where_both_are_valid_at_a_moment(one: Any, other: Any, expected: bool) -> None:
+    def valid(begin: int | None, end: int | None) -> Profile:
+        return profile(valid_from=begin and NOON + timedelta(hours=begin), valid_to=end and NOON + timedelta(hours=end))
+
+    assert profiles.overlap(valid(*one), valid(*other)) is expected
+    assert profiles.overlap(valid(*other), valid(*one)) is expected
+
+
 def test_every_problem_is_told_at_once() -> None:
     wrong = profile(stack_level=-1, duration=0, charging_rate_unit="V", charging_schedule_period=periods(-1, 16.25))
     assert list(profiles.problems(wrong)) == [

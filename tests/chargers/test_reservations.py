@@ -554,8 +554,8 @@ def event(uuid: str = "t1", id_token: str | None = "TAG1", seq_no: int = 0, **me
         "connector_id": 1,
     }
     value = TransactionEvent("CP1", uuid=uuid, id_token=id_token, seq_no=seq_no, **{**defaults, **members})
-    (authorization,) = transactionevents.record([value], Changes())
-    return authorization
+    (answer,) = transactionevents.record([value], Changes())
+    return answer.authorization
 
 
 def test_a_transaction_of_a_later_version_respects_and_uses_reservations_too() -> None:

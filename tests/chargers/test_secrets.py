@@ -40,6 +40,31 @@ def test_another_key_is_none(name: str) -> None:
             [2, "1", "A", {"list": [{"key": "PUK", "value": 1}]}],
             [2, "1", "A", {"list": [{"key": "PUK", "value": MASK}]}],
         ),
+        (
+            {"variable": {"name": "BasicAuthPassword"}, "attributeValue": "x"},
+            {"variable": {"name": "BasicAuthPassword"}, "attributeValue": MASK},
+        ),
+        (
+            {"variable": {"name": "BasicAuthPassword"}, "attribute_value": "x", "actualValue": "y"},
+            {"variable": {"name": "BasicAuthPassword"}, "attribute_value": MASK, "actualValue": MASK},
+        ),
+        (
+            {"variable": {"name": "Passphrase"}, "variableAttribute": [{"type": "Actual", "value": "x"}, {}]},
+            {"variable": {"name": "Passphrase"}, "variableAttribute": [{"type": "Actual", "value": MASK}, {}]},
+        ),
+        (
+            {"variable": {"name": "OfflineThreshold"}, "attributeValue": "60"},
+            {"variable": {"name": "OfflineThreshold"}, "attributeValue": "60"},
+        ),
+        (
+            {"vpn": {"server": "s", "user": "u", "password": "x", "key": "y"}},
+            {"vpn": {"server": "s", "user": "u", "password": MASK, "key": MASK}},
+        ),
+        (
+            {"apn": {"apn": "a", "apnPassword": "x", "simPin": 1}},
+            {"apn": {"apn": "a", "apnPassword": MASK, "simPin": MASK}},
+        ),
+        ({"apn": {"apn_password": "x", "sim_pin": 1}}, {"apn": {"apn_password": MASK, "sim_pin": MASK}}),
         ("ftp://me:secret@host:21/x", f"ftp://me:{MASK}@host:21/x"),
         ("ftp://me:a:b@c@host/x", f"ftp://me:{MASK}@host/x"),
         ("ftp://me@host/x", "ftp://me@host/x"),

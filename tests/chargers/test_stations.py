@@ -362,7 +362,12 @@ def test_a_boot_is_kept_and_answered_with_the_registration_status() -> None:
     for status in RegistrationStatus:
         told.station(status.value, registration_status=status)
     batch = [a_boot(1, station=name) for name in ("Rejected", "Accepted", "Pending", "deleted")]
-    assert stations.boot(batch, Changes()) == ["Rejected", "Accepted", "Pending", "Rejected"]
+    assert [each.registration for each in stations.boot(batch, Changes())] == [
+        "Rejected",
+        "Accepted",
+        "Pending",
+        "Rejected",
+    ]
 
 
 def test_a_boot_replaces_what_the_station_said_before() -> None:

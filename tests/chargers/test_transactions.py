@@ -17,7 +17,7 @@ from chargers.models import ChargePoint, Connector, IdTag, MeterValue, Transacti
 from chargers.services import metervalues, transactions
 from chargers.values import Reading, TransactionRef
 from tests.chargers import told
-from tests.chargers.told import abandoned, at, boot, energy, meter, power, reading, row, start, status, stop
+from tests.chargers.told import abandoned, at, boot, energy, event, meter, power, reading, row, start, status, stop
 
 pytestmark = pytest.mark.django_db
 
@@ -209,6 +209,12 @@ def metered_in_the_wrong_unit() -> int:
     return number
 
 
+def told_with_a_gap() -> int:
+    event("Started", 0, 0, 1000)
+    event("Ended", 2, 30, 2000)
+    return Transaction.objects.get().pk
+
+
 STORIES: list[tuple[Callable[[], int], set[TransactionFlag]]] = [
     (ordinary, set()),
     (booted_during, {Flag.BOOTED_DURING}),
@@ -219,6 +225,7 @@ STORIES: list[tuple[Callable[[], int], set[TransactionFlag]]] = [
     (stopped_with_an_absurd_clock, {Flag.CLOCK_UNRELIABLE}),
     (stopped_without_a_clock, {Flag.CLOCK_UNRELIABLE}),
     (stopped_without_a_clock_again_and_again, {Flag.CLOCK_UNRELIABLE}),
+    (told_with_a_gap, {Flag.EVENTS_MISSING}),
     (foreign, {Flag.FOREIGN}),
     (left_open_and_closed, {Flag.NO_STOP}),
     (stopped_late, {Flag.NO_STOP, Flag.LATE_STOP}),

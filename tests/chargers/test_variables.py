@@ -9,7 +9,7 @@ from chargers.changes import Changes
 from chargers.choices import Mutability
 from chargers.models import Variable
 from chargers.services import variables
-from chargers.values import VariableReport, VariablesReport
+from chargers.values import VariableName, VariableReport, VariablesReport
 from tests.chargers import told
 from tests.chargers.told import at
 
@@ -23,7 +23,9 @@ def stations(db: None) -> None:
 
 
 def tell(minute: float, *told_now: VariableReport, unknown: Sequence[str] = (), station: str = "CP1") -> None:
-    assert variables.record([VariablesReport(station, told_now, unknown, at(minute))], Changes()) == [None]
+    assert variables.record(
+        [VariablesReport(station, told_now, [VariableName(name) for name in unknown], at(minute))], Changes()
+    ) == [None]
 
 
 def setting(variable: str, value: str | None, mutability: str = Mutability.READ_WRITE) -> VariableReport:

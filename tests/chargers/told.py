@@ -8,9 +8,10 @@ from typing import Any
 from chargers.changes import Changes
 from chargers.choices import OcppVersion
 from chargers.models import ChargePoint, Transaction
-from chargers.services import metervalues, stations, statuses, transactions
+from chargers.services import metervalues, stations, statuses, transactionevents, transactions
 from chargers.values import (
     NO_TRANSACTION,
+    Authorization,
     Boot,
     MeterReport,
     Reading,
@@ -18,6 +19,7 @@ from chargers.values import (
     Started,
     StatusReport,
     Stopped,
+    TransactionEvent,
     TransactionRef,
     TransactionStart,
     TransactionStop,
@@ -95,6 +97,34 @@ def a_stop(
 def stop(number: int | None, minute: float = 30, changes: Changes | None = None, **members: Any) -> Stopped:
     (stopped,) = transactions.stop([a_stop(number, minute, **members)], changes if changes is not None else Changes())
     return stopped
+
+
+def an_event(kind: str, seq_no: int, minute: float, *meter: float | Sample, **members: Any) -> TransactionEvent:
+    """Spell an event of CP1's transaction T1; numbers stand for the energy register in Wh."""
+    context = {"Started": "Transaction.Begin", "Ended": "Transaction.End"}.get(kind, "Sample.Periodic")
+    samples = [energy(each, context=context) if isinstance(each, int | float) else each for each in meter]
+    defaults = {
+        "station": "CP1",
+        "ocpp_version": OcppVersion.V201,
+        "uuid": "T1",
+        "trigger": "CablePluggedIn" if kind == "Started" else "MeterValuePeriodic",
+        "at": at(minute),
+        "received_at": at(minute) + TRAVEL,
+        "evse_id": 1,
+        "connector_id": 1,
+        "reason": "Local" if kind == "Ended" else "",
+        "readings": [reading(minute, *samples)] if samples else (),
+    }
+    return TransactionEvent(kind=kind, seq_no=seq_no, **defaults | members)
+
+
+def event(
+    kind: str, seq_no: int, minute: float, *meter: float | Sample, changes: Changes | None = None, **members: Any
+) -> Authorization | None:
+    """Tell one event in a batch of its own; return what the token that it names is told."""
+    values = [an_event(kind, seq_no, minute, *meter, **members)]
+    [answer] = transactionevents.record(values, changes if changes is not None else Changes())
+    return answer.authorization
 
 
 def energy(value: float | str, **members: Any) -> Sample:

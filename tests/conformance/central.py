@@ -13,9 +13,13 @@ PATIENCE = 20
 
 
 class Central:
-    """REST for one station, whose identity is `station`; an async context manager."""
+    """REST for one station, whose identity is `station`; an async context manager.
 
-    def __init__(self, platform: Platform, station: str) -> None:
+    `commands` is where the commands of the station's version are: ocpp16 or ocpp201.
+    """
+
+    def __init__(self, platform: Platform, station: str, commands: str = "ocpp16") -> None:
+        self.commands = commands
         self.platform = platform
         self.station = station
         self._client = httpx.AsyncClient(
@@ -44,7 +48,7 @@ class Central:
 
     async def ask(self, action: str, **fields: Any) -> Any:
         """Send the station a command and return its answer, in snake_case as REST tells it."""
-        answer = await self.post(f"ocpp16/{action.lower()}", chargepoint_id=self.station, **fields)
+        answer = await self.post(f"{self.commands}/{action.lower()}", chargepoint_id=self.station, **fields)
         assert answer.status_code == 200, answer.text
         task = await self.get(f"task/{answer.json()['task_id']}")
         assert (task["action"], task["status"]) == (action, "answered")

@@ -19,7 +19,7 @@ def create(
     row = ChargePoint.objects.with_connected(now).get(pk=station)
     command = commands.create(
         station=row,
-        action=BY_NAME["ocpp1.6", action],
+        action=BY_NAME[row.ocpp_version, action],
         payload=payload or {},
         extras=extras,
         force=force,

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,14 @@ from pytest_django.fixtures import Settings
 
 from chargers import pem
 from chargers.authority import EmbeddedAuthority
-from chargers.changes import Changes
 from chargers.choices import RegistrationStatus
 from chargers.models import Certificate, ChargePoint
-from tasks import signing
 from tests import pki, signers
 from tests.csms import operator
 from tests.csms.conftest import Query, query_in_thread
+from tests.csms.papers import becomes, hash_data, rows, work
 from tests.csms.waiting import until
-from tests.simulator.station import CallError, Payload
+from tests.simulator.station import CallError
 from tests.simulator.v16 import Station16
 
 ROOT = pki.root("Example Root", serial_number=4095)
@@ -44,24 +42,6 @@ async def ask(station: Station16, csr: str) -> str:
     answer = await station.call("SignCertificate", {"csr": csr})
     assert answer.keys() == {"status"}
     return answer["status"]  # type: ignore[no-any-return]
-
-
-async def work() -> None:
-    """Let the worker do what is due now."""
-
-    def run() -> None:
-        Certificate.objects.filter(due_at__isnull=False).update(due_at=datetime.now(UTC))
-        signing.work_on(changes=Changes())
-
-    await query_in_thread(run)
-
-
-def rows() -> list[tuple[str, str]]:
-    return list(Certificate.objects.order_by("id").values_list("status", "reason"))
-
-
-async def becomes(*statuses: str) -> None:
-    await until(lambda: [status for status, _ in rows()] == list(statuses))
 
 
 async def brought(station: Station16) -> list[x509.Certificate]:
@@ -224,16 +204,6 @@ async def test_a_chain_that_an_operator_sends_is_known(ready: Station16) -> None
 
 
 # Roots
-
-
-def hash_data(root: x509.Certificate, algorithm: str = "SHA256") -> Payload:
-    named = pem.hash_data(root, algorithm=algorithm)
-    return {
-        "hashAlgorithm": named.algorithm,
-        "issuerNameHash": named.issuer_name_hash,
-        "issuerKeyHash": named.issuer_key_hash,
-        "serialNumber": named.serial_number,
-    }
 
 
 async def install(station: Station16, status: str = "Accepted", use: str = "CentralSystemRootCertificate") -> str:

@@ -134,7 +134,7 @@ def test_what_passes_is_stored_whatever_its_values(version: Version, action: str
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(near(schema))
     def check(payload: Any) -> None:
-        context = Context(station.pk, datetime.now(UTC))
+        context = Context(station.pk, version.name, datetime.now(UTC))
         try:
             mended, _ = repairs.mend(payload, schema, handler.optional)
             value = handler.read(mended, context)

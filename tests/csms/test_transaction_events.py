@@ -126,11 +126,13 @@ async def test_where_everything_is_reserved_for_others_a_token_is_told_not_here(
     assert (await query(lambda: Transaction.objects.get())).authorization_status == "Reserved"
 
 
-async def test_a_station_of_both_versions_is_spoken_to_in_the_one_it_can_be_commanded_in(
-    url: str, query: Query
+@pytest.mark.parametrize("offered", [["ocpp2.0.1", "ocpp1.6"], ["ocpp1.6", "ocpp2.0.1"], ["ocpp3.0", "OCPP2.0.1"]])
+async def test_a_station_of_several_versions_is_spoken_to_in_the_first_that_is_known(
+    offered: list[str], url: str, query: Query
 ) -> None:
-    async with Station(url, "CPBOTH", subprotocols=["ocpp2.0.1", "ocpp1.6"]) as station:
+    first = next(each for each in offered if each != "ocpp3.0")
+    async with Station(url, "CPBOTH", subprotocols=offered) as station:
         assert station.connection is not None
-        assert station.connection.subprotocol == "ocpp1.6"
+        assert station.connection.subprotocol == first
         await station.call("Heartbeat", {})
-    assert (await query(lambda: ChargePoint.objects.get(pk="CPBOTH"))).ocpp_version == "ocpp1.6"
+    assert (await query(lambda: ChargePoint.objects.get(pk="CPBOTH"))).ocpp_version == first.lower()

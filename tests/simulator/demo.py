@@ -1,7 +1,8 @@
 """A small fleet for a platform without stations: ``make demo``, or ``python -m tests.simulator.demo``.
 
 Some connectors are busy from the start, the others wait for an operator's RemoteStartTransaction.
-The stations react to every command of OCPP 1.6: to a ReserveNow, its holder comes after a while; logs
+All but one speak OCPP 1.6, that one 2.0.1.
+The stations react to every command of their version: to a ReserveNow, its holder comes after a while; logs
 are uploaded and firmware is fetched where the command says. By themselves they now and then report a security event, keep a connector that a driver has reserved on
 the spot, or get along with less power for some minutes. Ctrl-C ends the charging sessions properly.
 """
@@ -25,6 +26,7 @@ import websockets
 
 from tests.simulator.station import Answer, Call, CallError, Disconnected, Payload, dumps
 from tests.simulator.transfer import Transfer, TransferFailed
+from tests.simulator.v2.demo import DemoStation201
 from tests.simulator.v16 import Connector, Station16, timestamp
 from tests.simulator.v16.files import without_account
 from tests.simulator.vehicle import Vehicle
@@ -90,6 +92,9 @@ SECURITY_EVENTS = (
     ("TamperDetectionActivated", "door open for 12 s"),
 )
 DRIVERS = ("Amber", "Blue", "Coral", "Green", "Indigo", "Olive", "Red", "Silver", "White")
+# The station of OCPP 2.0.1, and who charges there.
+DEMO_201 = "DEMO-201-1"
+DRIVER_201 = "Yellow"
 
 
 Placer = Callable[[str], Awaitable[None]]
@@ -358,9 +363,12 @@ def admin_password() -> str:
         ) from None
 
 
-def build_fleet(url: str, interval: float) -> list[DemoStation]:
+Member = DemoStation | DemoStation201
+
+
+def build_fleet(url: str, interval: float) -> list[Member]:
     drivers = iter(DRIVERS)
-    fleet = []
+    fleet: list[Member] = [DemoStation201(url, DEMO_201, tag_of(DRIVER_201), say, meter_interval=interval)]
     for identity, kind in FLEET.items():
         of_station = [next(drivers) for _ in range(kind.connectors)]
         fleet.append(DemoStation(url, identity, kind, of_station, meter_interval=interval))
@@ -375,7 +383,7 @@ async def run(host: str, interval: float) -> None:
     platform = Platform(f"http://{host}:{os.environ.get('OV2XMP_WEB_PORT') or 8000}")
     try:
         await platform.log_in(admin_password())
-        await platform.create_tags(DRIVERS)
+        await platform.create_tags((*DRIVERS, DRIVER_201))
         location = await platform.create_location()
         fleet = build_fleet(f"ws://{host}:{os.environ.get('OV2XMP_CSMS_PORT') or 9000}/ws/ocpp", interval)
         await run_fleet(fleet, functools.partial(platform.place, location=location), stopping)
@@ -383,7 +391,7 @@ async def run(host: str, interval: float) -> None:
         await platform.close()
 
 
-async def run_fleet(fleet: Sequence[DemoStation], place: Placer, stopping: asyncio.Event) -> None:
+async def run_fleet(fleet: Sequence[Member], place: Placer, stopping: asyncio.Event) -> None:
     lives = [asyncio.create_task(station.live()) for station in fleet]
     around = [asyncio.create_task(place_when_ready(station, place)) for station in fleet]
     around += [asyncio.create_task(station.keep_busy()) for station in fleet]
@@ -394,7 +402,7 @@ async def run_fleet(fleet: Sequence[DemoStation], place: Placer, stopping: async
     await asyncio.gather(*(leave(station) for station in fleet))
 
 
-async def place_when_ready(station: DemoStation, place: Placer) -> None:
+async def place_when_ready(station: Member, place: Placer) -> None:
     await station.ready.wait()
     try:
         await place(station.identity)
@@ -402,7 +410,7 @@ async def place_when_ready(station: DemoStation, place: Placer) -> None:
         station.say(f"not placed: {error}")
 
 
-async def leave(station: DemoStation) -> None:
+async def leave(station: Member) -> None:
     """End the station's sessions if it is online, then hang up."""
     if station.online.is_set():
         with contextlib.suppress(TimeoutError, Disconnected, CallError):

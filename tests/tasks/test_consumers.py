@@ -148,14 +148,22 @@ async def test_an_update_carries_the_very_object_that_rest_answers() -> None:
         reservation = rows.reservation(station, connector=connector)
         event = rows.security_event(station)
         update, upload = rows.firmware_update(station), rows.log_upload(station)
+        publication = rows.firmware_publication(station)
         profile = rows.installed_profile(station)
+        limit, needs, schedule = rows.charging_limit(station), rows.charging_needs(station), rows.ev_schedule(station)
+        alarm = rows.event(station)
         return token(), {
             "chargepoint": ("CP001", "/api/chargepoint/CP001/"),
             "connector": (connector.pk, f"/api/connector/{connector.pk}/"),
             "transaction": (transaction.pk, f"/api/transaction/{transaction.pk}/"),
             "reservation": (reservation.pk, "/api/reservation/CP001/"),
             "chargingprofile": (profile.pk, f"/api/installedprofile/{profile.pk}/"),
+            "charginglimit": (limit.pk, f"/api/charginglimit/{limit.pk}/"),
+            "chargingneeds": (needs.pk, f"/api/chargingneeds/{needs.pk}/"),
+            "evschedule": (schedule.pk, f"/api/evschedule/{schedule.pk}/"),
+            "event": (alarm.pk, f"/api/event/{alarm.pk}/"),
             "securityevent": (event.pk, f"/api/securityevent/{event.pk}/"),
+            "firmwarepublication": (publication.pk, f"/api/firmwarepublication/{publication.pk}/"),
             "firmwareupdate": (update.pk, f"/api/firmwareupdate/{update.pk}/"),
             "logupload": (upload.pk, f"/api/logupload/{upload.pk}/"),
             "tasks": (command.pk, f"/api/task/{command.pk}/"),

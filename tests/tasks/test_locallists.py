@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 from chargers.changes import Changes
 from chargers.models import ChargePoint, IdTag, LocalList
 from tasks import broker, commands, locallists, tasks
+from tasks.actions import BY_NAME
 from tasks.errors import ListUpdateRunning
 from tasks.models import Command, CommandStatus
 from tests.api import rows
@@ -186,7 +187,7 @@ def send_by_hand(station: ChargePoint) -> None:
     with atomic():
         commands.create(
             station=station,
-            action=locallists.ACTION,
+            action=BY_NAME["ocpp1.6", "SendLocalList"],
             payload={"updateType": "Full"},
             requested_by=None,
             now=NOW,

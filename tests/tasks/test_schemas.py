@@ -79,6 +79,20 @@ def test_a_transaction_may_have_any_number_and_connector_0_is_the_station() -> N
     assert to_wire(V16, "GetCompositeSchedule", asked) == {"connectorId": 0, "duration": 2**31 - 1}
 
 
+@pytest.mark.parametrize(
+    ("action", "body", "field"),
+    [
+        ("UnlockConnector", {"evse_id": 0, "connector_id": 1}, "evse_id"),
+        ("UnlockConnector", {"evse_id": 1, "connector_id": 0}, "connector_id"),
+        ("GetCompositeSchedule", {"evse_id": -1, "duration": 1}, "evse_id"),
+    ],
+)
+def test_an_evse_counts_from_1_where_one_is_meant(action: str, body: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidBody) as refused:
+        to_wire(V201, action, body)
+    assert refused.value.fields.keys() == {field}
+
+
 @pytest.mark.parametrize("row", ACTIONS, ids=lambda row: f"{row.version} {row.name}")
 def test_the_other_names_of_fields_are_free_and_lead_somewhere(row: Action) -> None:
     fields = {snake(name) for name in schemas.schema(row.version, row.name, "Request")["properties"]}

@@ -5,10 +5,9 @@ numbers are those of the OCPP 1.6 specification, edition 2; ids like TX-01 name 
 real stations listed in ``docs/quirks.md``.
 """
 
-from typing import Any
-
 from csms.errors import ErrorCode
-from csms.versions.base import Version
+from csms.versions import reservations, vendors
+from csms.versions.base import Version, together
 from csms.versions.v16 import (
     certificates,
     charging,
@@ -16,31 +15,27 @@ from csms.versions.v16 import (
     core,
     jobs,
     locallists,
-    reservations,
     security,
     triggers,
 )
 from csms.versions.v16.members import NAME
 
-MODULES = (certificates, charging, configuration, core, jobs, locallists, reservations, security, triggers)
-
-
-def _together(table: str) -> dict[str, Any]:
-    """Put the tables of one name together, of the modules that have one."""
-    return {action: each for module in MODULES for action, each in getattr(module, table, {}).items()}
-
+MODULES = (certificates, charging, configuration, core, jobs, locallists, reservations, security, triggers, vendors)
 
 VERSION = Version(
     name=NAME,
-    handlers=_together("HANDLERS"),
-    effects=_together("EFFECTS"),
-    scripts=_together("SCRIPTS"),
+    handlers=together(MODULES, "HANDLERS"),
+    effects=together(MODULES, "EFFECTS"),
+    scripts=together(MODULES, "SCRIPTS"),
     # A security event refused is sent again without end (BO-15).
     before_accepted=frozenset({"BootNotification", "SecurityEventNotification"}),
     error_codes={
         ErrorCode.FORMAT_VIOLATION: "FormationViolation",
+        ErrorCode.RPC_FRAMEWORK: "FormationViolation",
         ErrorCode.OCCURRENCE_CONSTRAINT: "OccurenceConstraintViolation",
     },
     triggered=triggers.TRIGGERED,
     dispensable=charging.DISPENSABLE,
+    # A CALLERROR repeats the id (section 4.2.3), and a frame of another type is ignored (section 4.1.3).
+    answers_unreadable=False,
 )

@@ -4,17 +4,11 @@ from collections.abc import Mapping
 
 from chargers.choices import CertificateUse
 from chargers.services import certificates
-from chargers.values import (
-    CertificateGone,
-    CertificateHash,
-    CertificateInstalled,
-    CertificatesTold,
-    ChainAnswer,
-    SigningRequest,
-)
+from chargers.values import CertificatesTold, SigningRequest
 from csms.intake import Work
 from csms.versions.base import Context, Effect, Handler, Payload
-from csms.versions.v16.members import text
+from csms.versions.certificates import certificate_hash, chain_answered, keep_deleted, root_answered, taken
+from csms.versions.members import text
 
 # CertificateUseEnumType (section 6.4).
 USES: Mapping[str, CertificateUse] = {
@@ -27,31 +21,12 @@ def sign_certificate(payload: Payload, context: Context) -> SigningRequest:
     return SigningRequest(context.station, text(payload, "csr"), context.received_at)
 
 
-def taken(result: bool, context: Context) -> Payload:
-    return {"status": "Accepted" if result else "Rejected"}
-
-
 def keep_signed(request: Payload, answer: Payload, context: Context) -> list[Work]:
-    assert context.command_id is not None
-    accepted = answer.get("status") == "Accepted"
-    told = ChainAnswer(context.station, context.command_id, request["certificateChain"], accepted, context.received_at)
-    return [(certificates.settle, told)]
+    return chain_answered(request, answer, CertificateUse.STATION, context)
 
 
 def keep_installed(request: Payload, answer: Payload, context: Context) -> list[Work]:
-    if answer.get("status") != "Accepted":
-        return []
-    use = USES[request["certificateType"]]
-    return [
-        (certificates.install, CertificateInstalled(context.station, use, request["certificate"], context.received_at))
-    ]
-
-
-def keep_deleted(request: Payload, answer: Payload, context: Context) -> list[Work]:
-    if answer.get("status") not in ("Accepted", "NotFound"):
-        return []
-    named = certificate_hash(request["certificateHashData"])
-    return [(certificates.forget, CertificateGone(context.station, named, context.received_at))]
+    return root_answered(request, answer, USES[request["certificateType"]], context)
 
 
 def keep_told(request: Payload, answer: Payload, context: Context) -> list[Work]:
@@ -61,11 +36,6 @@ def keep_told(request: Payload, answer: Payload, context: Context) -> list[Work]
     use = USES[request["certificateType"]]
     hashes = [certificate_hash(each) for each in told]
     return [(certificates.tell, CertificatesTold(context.station, use, hashes, context.received_at))]
-
-
-def certificate_hash(told: Payload) -> CertificateHash:
-    names = ("hashAlgorithm", "issuerNameHash", "issuerKeyHash", "serialNumber")
-    return CertificateHash(*(text(told, name) for name in names))
 
 
 HANDLERS: Mapping[str, Handler] = {

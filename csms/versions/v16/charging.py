@@ -6,7 +6,7 @@ less, and what it does not take is remembered. Not so in a strict platform, wher
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.conf import settings
 
@@ -20,13 +20,12 @@ from chargers.values import (
     ProfileExpected,
     ProfileInstalled,
     ProfilesCleared,
-    SchedulePeriod,
     Started,
 )
 from csms.intake import Work
+from csms.versions import schedules
 from csms.versions.base import CallFailed, Context, Effect, Payload, Script, Step, Talk, limitation
 from tasks.models import CommandStatus
-from tasks.schemas import from_wire
 from tasks.v16.charging import PURPOSES, read_profile, write_profile
 
 # Error codes of a station that understands a profile and does not want it (errata 3.38).
@@ -251,9 +250,9 @@ def keep_schedule(request: Payload, answer: Payload, context: Context) -> list[W
                 unit=unit if unit in ChargingRateUnit.values else "",
                 at=context.received_at,
                 schedule_start=_start(answer, schedule, context),
-                duration=_whole(schedule.get("duration")),
+                duration=schedules.whole(schedule.get("duration")),
                 min_charging_rate=schedule.get("minChargingRate"),
-                periods=list(_periods(schedule.get("chargingSchedulePeriod", ()))),
+                periods=list(schedules.periods(schedule.get("chargingSchedulePeriod", ()))),
             ),
         )
     ]
@@ -264,20 +263,6 @@ def _start(answer: Payload, schedule: Payload, context: Context) -> datetime | N
     told = answer.get("scheduleStart", schedule.get("startSchedule"))
     moment = context.time(told, "scheduleStart")
     return moment.at if moment.reliable else None
-
-
-def _periods(told: Sequence[Payload]) -> Iterator[SchedulePeriod]:
-    """Read periods; without its limit a period says nothing, and without its start only the first is clear."""
-    for index, period in enumerate(told):
-        read: Any = from_wire(period)
-        if index == 0:
-            read.setdefault("start_period", 0)
-        if "limit" in read and "start_period" in read:
-            yield read
-
-
-def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and abs(value) <= profiles.MAX_NUMBER else None
 
 
 EFFECTS: Mapping[str, Effect] = {

@@ -5,7 +5,7 @@ from collections.abc import Generator, Mapping, Sequence
 from chargers.choices import LimitationKind, Mutability
 from chargers.secrets import is_secret, is_station_key
 from chargers.services import stations, variables
-from chargers.values import KEY_ALIASES, YES, Facts, KeyChange, VariableReport, VariablesReport
+from chargers.values import KEY_ALIASES, YES, Facts, KeyChange, VariableName, VariableReport, VariablesReport
 from csms.intake import Work
 from csms.versions.base import CallFailed, Context, Effect, Payload, Script, Step, Talk
 from tasks.v16.configuration import is_security_profile
@@ -32,7 +32,7 @@ def keep_configuration(request: Payload, answer: Payload, context: Context) -> l
     told = [configuration_key(each) for each in answer.get("configurationKey", ()) if each.get("key")]
     known = {each.variable.casefold() for each in told}
     asked = [key for key in request.get("key", ()) if key.casefold() not in known]
-    unknown = [*answer.get("unknownKey", ()), *asked]
+    unknown = [VariableName(key) for key in (*answer.get("unknownKey", ()), *asked)]
     return [(variables.record, VariablesReport(context.station, told, unknown, context.received_at))]
 
 

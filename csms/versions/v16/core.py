@@ -7,7 +7,7 @@ from math import isfinite
 
 from django.conf import settings
 
-from chargers.choices import LimitationKind, RegistrationStatus
+from chargers.choices import LimitationKind
 from chargers.services import connectors, idtags, metervalues, stations, statuses, transactions
 from chargers.values import (
     NO_TRANSACTION,
@@ -15,6 +15,7 @@ from chargers.values import (
     AuthorizationRequest,
     AvailabilityChange,
     Boot,
+    Booted,
     Heartbeat,
     MeterReport,
     Reading,
@@ -29,6 +30,7 @@ from chargers.values import (
 from csms import times
 from csms.intake import Work
 from csms.versions.base import Context, Effect, Handler, Payload, Script, Step, Talk
+from csms.versions.members import text
 from csms.versions.v16 import charging
 from csms.versions.v16.members import (
     MAX_CONNECTOR_ID,
@@ -38,7 +40,6 @@ from csms.versions.v16.members import (
     id_tag_info,
     nothing,
     remark,
-    text,
 )
 
 # The largest numbers of their kind, which stations send for "none" (TX-03).
@@ -190,9 +191,9 @@ def boot(payload: Payload, context: Context) -> Boot:
     )
 
 
-def booted(status: RegistrationStatus, context: Context) -> Payload:
+def booted(result: Booted, context: Context) -> Payload:
     return {
-        "status": status.value,
+        "status": result.registration.value,
         "currentTime": times.write(context.received_at),
         "interval": settings.OCPP_HEARTBEAT_INTERVAL,
     }
@@ -389,15 +390,6 @@ def meter_values(payload: Payload, context: Context) -> MeterReport:
     )
 
 
-def data_transfer(payload: Payload, context: Context) -> None:
-    return None
-
-
-def unknown_vendor(result: None, context: Context) -> Payload:
-    """Answer vendor data nobody here understands (section 4.3)."""
-    return {"status": "UnknownVendorId"}
-
-
 def keep_availability(request: Payload, answer: Payload, context: Context) -> list[Work]:
     if answer.get("status") not in ("Accepted", "Scheduled") or request["connectorId"] > MAX_CONNECTOR_ID:
         return []
@@ -424,7 +416,6 @@ def change_availability(request: Payload, talk: Talk) -> Generator[Step, Payload
 HANDLERS: Mapping[str, Handler] = {
     "Authorize": Handler(authorize, idtags.authorize, authorized, optional=("idTag",)),
     "BootNotification": Handler(boot, stations.boot, booted, optional=("chargePointVendor", "chargePointModel")),
-    "DataTransfer": Handler(data_transfer, None, unknown_vendor, optional=("vendorId",)),
     "Heartbeat": Handler(heartbeat, stations.heartbeat, current_time),
     "MeterValues": Handler(
         meter_values,

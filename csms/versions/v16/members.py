@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from chargers.choices import AuthorizationStatus, OcppVersion
+from chargers.choices import STATUSES_16, AuthorizationStatus, OcppVersion
 from chargers.services import idtags
 from chargers.values import Authorization
 from csms import times
 from csms.errors import ErrorCode, RpcError
 from csms.repairs import clean
 from csms.versions.base import Context, Payload
+from csms.versions.members import text
 
 NAME = OcppVersion.V16
 
@@ -16,11 +17,6 @@ MAX_CONNECTOR_ID = 10_000
 
 # What stations write into a text they have nothing to say in (BO-10).
 NOTHINGS = frozenset({"null", "(null)", "none", "n/a"})
-
-
-def text(payload: Payload, member: str) -> str:
-    """Read an optional text; blank stands for absent (BO-05)."""
-    return str(payload.get(member, "")).strip()
 
 
 def remark(payload: Payload, member: str) -> str:
@@ -58,9 +54,8 @@ def id_tag_info(authorization: Authorization) -> Payload:
         info["expiryDate"] = times.write(authorization.expiry_date)
     if authorization.parent and len(authorization.parent) <= idtags.TAG_LENGTH_16:
         info["parentIdTag"] = authorization.parent
-    # The domain's words are those of AuthorizationStatus (section 7.2), which has none for this one.
-    reserved = authorization.status == AuthorizationStatus.RESERVED
-    info["status"] = (AuthorizationStatus.BLOCKED if reserved else authorization.status).value
+    told = authorization.status if authorization.status in STATUSES_16 else AuthorizationStatus.BLOCKED
+    info["status"] = told.value
     return info
 
 

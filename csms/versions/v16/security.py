@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from chargers.services import security
 from chargers.values import SecurityEventReport
 from csms.versions.base import Context, Handler, Payload
-from csms.versions.v16.members import nothing, text
+from csms.versions.members import text
+from csms.versions.v16.members import nothing
 
 
 def security_event(payload: Payload, context: Context) -> SecurityEventReport:

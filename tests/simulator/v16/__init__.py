@@ -8,8 +8,9 @@ again, a firmware update tells how it goes. What it does not support it says in
 SupportedFeatureProfiles, which a test may shorten.
 """
 
+from tests.simulator.times import moment, timestamp
 from tests.simulator.v16.base import Connector
-from tests.simulator.v16.meter import meter_value, moment, readings, sample, timestamp
+from tests.simulator.v16.meter import meter_value, readings, sample
 from tests.simulator.v16.reservations import Reservation
 from tests.simulator.v16.station import Station16
 from tests.simulator.v16.transactions import Session

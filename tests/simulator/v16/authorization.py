@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.simulator.station import Answer, Payload
+from tests.simulator.times import moment
 from tests.simulator.v16.base import Base16
-from tests.simulator.v16.meter import moment
 
 # A tag with a transaction elsewhere is valid all the same (section 3.5.2).
 VALID = {"Accepted", "ConcurrentTx"}

@@ -2,20 +2,17 @@
 
 import asyncio
 import contextlib
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from tests.simulator.station import Answer, Call, CallError, Disconnected, Payload, Station, handler_name
-from tests.simulator.v16.meter import timestamp
+from tests.simulator.device import Device
+from tests.simulator.station import Answer, CallError, Disconnected, Payload
+from tests.simulator.times import timestamp
 from tests.simulator.v16.settings import Setting, default_settings
 from tests.simulator.vehicle import Vehicle
 
 SUBPROTOCOL = "ocpp1.6"
-# The statuses of an answer after which the station does what it was asked for.
-DONE = {"Accepted", "AcceptedCanceled", "Scheduled", "Unlocked"}
 # The statuses of a connector that nobody uses and that is not broken.
 IDLE = {"Available", "Reserved", "Unavailable"}
 
@@ -50,7 +47,7 @@ class Connector:
         return self.busy or self.transaction_id is not None
 
 
-class Base16(Station):
+class Base16(Device):
     """An OCPP 1.6 station with some connectors, numbered from 1."""
 
     def __init__(
@@ -62,15 +59,11 @@ class Base16(Station):
         vendor: str = "Simulated",
         model: str = "Socket 16",
         boot: Payload | None = None,
-        autonomous: bool = False,
-        retry_after: float = 5,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         **options: Any,
     ) -> None:
-        """Prepare a station; `options` are those of the other parts and of `Station`.
+        """Prepare a station; `options` are those of the other parts, of `Device` and of `Station`.
 
-        `boot` adds to the BootNotification. `retry_after` is the time in s after which an autonomous
-        station repeats a message that must arrive.
+        `boot` adds to the BootNotification.
         """
         super().__init__(url, identity, **{"subprotocols": (SUBPROTOCOL,), **options})
         self.connectors = {number: Connector(number) for number in range(1, connectors + 1)}
@@ -78,9 +71,6 @@ class Base16(Station):
         self.whole = "Available"
         self.configuration: dict[str, Setting] = default_settings(connectors)
         self.boot_payload = {"chargePointVendor": vendor, "chargePointModel": model, **(boot or {})}
-        self.autonomous = autonomous
-        self.retry_after = retry_after
-        self.clock = clock
         self.accepted = False
 
     # Settings
@@ -149,18 +139,6 @@ class Base16(Station):
 
     # For the parts
 
-    def answered(self, call: Call, answer: Answer) -> None:
-        """Let an autonomous station act on its answer: ``do_<action>`` when it accepted, else ``refused_<action>``."""
-        if not self.autonomous or not isinstance(answer, dict):
-            return
-        name = handler_name(call.action).removeprefix("on_")
-        if answer.get("status", "Accepted") in DONE:
-            work = getattr(self, f"do_{name}", None)
-        else:
-            work = getattr(self, f"refused_{name}", None)
-        if work is not None and inspect.iscoroutine(doing := work(call.payload)):
-            self.spawn(doing)
-
     def idle_status(self, connector: Connector) -> str:
         """Say what a connector is while nobody uses it."""
         return "Available" if connector.operative else "Unavailable"
@@ -182,12 +160,6 @@ class Base16(Station):
             self.connectors[connector].status = status
         with contextlib.suppress(Disconnected, TimeoutError):
             await self.status(connector, status)
-
-    async def deliver_again(self, action: str, payload: Payload) -> Payload:
-        return await self.deliver(action, payload, retry_after=self.retry_after)
-
-    async def sleep_until(self, moment: datetime) -> None:
-        await asyncio.sleep(max(0, (moment - self.clock()).total_seconds()))
 
     def chosen(self, number: int) -> list[Connector]:
         """Find the connectors that a request means: all for 0, none for one that does not exist."""

@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from typing import Any, TypeVar
 
 from tests.simulator.station import Answer, Payload
+from tests.simulator.times import moment
 from tests.simulator.transfer import NotAllowed, NotSupported, Transfer, TransferFailed
 from tests.simulator.v16.base import Connector
-from tests.simulator.v16.meter import moment
 from tests.simulator.v16.security import Security
 
 FIRMWARE, SIGNED_FIRMWARE = "FirmwareStatusNotification", "SignedFirmwareStatusNotification"

@@ -1,23 +1,14 @@
 """What a meter reads, spelt as OCPP 1.6 does."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from tests.simulator.station import Payload
+from tests.simulator.times import timestamp
 from tests.simulator.vehicle import Vehicle
 
 # V. A charging rate is converted with the set voltage of the area, not with the measured one (section 7.12).
 VOLTAGE = 230
-
-
-def timestamp(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def moment(text: str) -> datetime:
-    """Read a timestamp; one without an offset is UTC."""
-    read = datetime.fromisoformat(text)
-    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 def sample(

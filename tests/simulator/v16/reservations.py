@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from tests.simulator.station import Answer, Payload
+from tests.simulator.times import moment
 from tests.simulator.v16.authorization import Authorization, same
 from tests.simulator.v16.base import Connector
-from tests.simulator.v16.meter import moment
 
 
 @dataclass(frozen=True)

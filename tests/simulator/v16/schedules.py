@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tests.simulator.station import Payload
-from tests.simulator.v16.meter import VOLTAGE, moment
+from tests.simulator.times import moment
+from tests.simulator.v16.meter import VOLTAGE
 
 STATION, DEFAULT, TRANSACTION = "ChargePointMaxProfile", "TxDefaultProfile", "TxProfile"
 RECURRENCE = {"Daily": timedelta(days=1), "Weekly": timedelta(weeks=1)}

@@ -8,9 +8,9 @@ from typing import Any
 import websockets
 
 from tests.simulator.station import Answer, Payload
+from tests.simulator.times import timestamp
 from tests.simulator.v16.certificates import CENTRAL, CertificateStore, hash_data
 from tests.simulator.v16.configuration import Configuration
-from tests.simulator.v16.meter import timestamp
 
 # Bytes of an AuthorizationKey (A00.FR.205), which is told as hexadecimal digits.
 KEY_LENGTH = range(16, 21)

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.simulator.station import Answer, CallError, Payload
+from tests.simulator.times import timestamp
 from tests.simulator.v16.base import Base16, Connector
-from tests.simulator.v16.meter import timestamp
 from tests.simulator.v16.schedules import (
     PHASES,
     TRANSACTION,

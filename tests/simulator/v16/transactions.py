@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.simulator.station import Payload
-from tests.simulator.v16.meter import meter_value, sample, timestamp
+from tests.simulator.times import timestamp
+from tests.simulator.v16.meter import meter_value, sample
 from tests.simulator.v16.reservations import Reservations
 from tests.simulator.v16.smart_charging import SmartCharging
 

@@ -7,7 +7,7 @@ from cryptography.x509 import Certificate
 
 from chargers import pem
 from chargers.errors import CertificateRefused
-from chargers.services import limitations
+from chargers.services import certificates
 from tasks.action import Draft, Payload
 from tasks.schemas import InvalidBody
 
@@ -21,10 +21,12 @@ def prepare_root(draft: Draft) -> Payload:
 
 
 def prepare_chain(draft: Draft) -> Payload:
-    """Check a signed chain, which some stations take only up to a length of their own (whitepaper section 7.3)."""
+    """Check a signed chain, which some stations take only up to a length of their own.
+
+    They tell it as in whitepaper section 7.3, or by MaxCertificateChainSize (A02.FR.16).
+    """
     chain = pem.write(*_read(pem.read_chain, draft.payload, "certificateChain", "certificate_chain"))
-    (facts,) = limitations.facts([draft.station.pk], draft.changes)
-    most = facts.number("CertificateSignedMaxChainSize")
+    most = certificates.longest_chain(draft.station.pk)
     if most is not None and len(chain) > most:
         reason = f"The chain has {len(chain)} characters, and the station takes {most}."
         raise InvalidBody({"certificate_chain": [reason]})

@@ -1,4 +1,4 @@
-"""Reservations (sections 5.1 and 5.13)."""
+"""What answers about reservations change, the same in all versions (1.6 sections 5.1 and 5.13, 2.0.1 H01 and H02)."""
 
 from collections.abc import Mapping
 

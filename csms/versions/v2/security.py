@@ -1,0 +1,27 @@
+"""Security events (block A)."""
+
+from collections.abc import Mapping
+
+from chargers.services import security
+from chargers.values import SecurityEventReport
+from csms.versions.base import Context, Handler, Payload
+from csms.versions.v2.members import nothing
+
+
+def security_event(payload: Payload, context: Context) -> SecurityEventReport:
+    moment = context.time(payload.get("timestamp"))
+    return SecurityEventReport(
+        station=context.station,
+        type=payload["type"],
+        tech_info=payload.get("techInfo", ""),
+        at=moment.at,
+        at_raw=moment.raw,
+        received_at=context.received_at,
+    )
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "SecurityEventNotification": Handler(
+        security_event, security.record, nothing, records=True, optional=("timestamp",)
+    ),
+}
