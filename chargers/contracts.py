@@ -5,8 +5,9 @@ status of a certificate by OCSP) and C07 (authorisation by contract certificate)
 """
 
 import http.client
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 from django.conf import settings
 from django.utils.module_loading import import_string
 
@@ -87,16 +88,22 @@ class LocalProvider:
         return response
 
     def verify(self, contract: Contract) -> ContractStatus:
-        """Verify the chain where it is told, and ask a responder for each certificate that is named (C07.FR.05)."""
+        """Verify the chain where it is told, and ask a responder for each certificate.
+
+        Which responder, the station says, or else the certificates themselves do (C07.FR.05).
+        """
         authorities = _authorities()
+        requests = list(contract.hashes)
         try:
             if contract.chain:
-                found = _chain_status(pem.read_chain(contract.chain), contract.emaid, authorities)
+                found, path = _chain_status(pem.read_chain(contract.chain), contract.emaid, authorities)
                 if found != ContractStatus.VALID:
                     return found
-            elif not contract.hashes:
+                # What the station names itself needs no second look.
+                requests = requests or list(_responders(contract.station, path))
+            elif not requests:
                 return ContractStatus.UNVERIFIED
-            return _worst([_revocation(each, authorities) for each in contract.hashes])
+            return _worst([_revocation(each, authorities) for each in requests])
         except (CertificateRefused, OSError, http.client.HTTPException, ValueError):
             return ContractStatus.UNVERIFIED
 
@@ -115,24 +122,41 @@ def _authorities() -> list[x509.Certificate]:
 
 def _chain_status(
     chain: Sequence[x509.Certificate], emaid: str, authorities: Sequence[x509.Certificate]
-) -> ContractStatus:
-    """Verify a chain, the contract's certificate first, up to one of the authorities."""
+) -> tuple[ContractStatus, list[x509.Certificate]]:
+    """Verify a chain, the contract's certificate first, up to one of the authorities; return it up to that one."""
     leaf = chain[0]
     names = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     if [_folded(str(each.value)) for each in names] != [_folded(emaid)]:
-        return ContractStatus.UNVERIFIED
+        return ContractStatus.UNVERIFIED, []
     path = [leaf]
     while not (anchors := [each for each in authorities if _issued(path[-1], each)]):
         following = next((each for each in chain if each not in path and _issued(path[-1], each)), None)
         if following is None or not _signs_certificates(following):
-            return ContractStatus.UNVERIFIED
+            return ContractStatus.UNVERIFIED, []
         path.append(following)
     now = datetime.now(UTC)
     dates = [each for each in (*path, anchors[0]) if each.not_valid_after_utc < now]
     early = [each for each in path if each.not_valid_before_utc > now]
     if early:
-        return ContractStatus.UNVERIFIED
-    return ContractStatus.EXPIRED if dates else ContractStatus.VALID
+        return ContractStatus.UNVERIFIED, []
+    return ContractStatus.EXPIRED if dates else ContractStatus.VALID, [*path, anchors[0]]
+
+
+def _responders(station: str, path: Sequence[x509.Certificate]) -> Iterator[StatusRequest]:
+    """Name the certificates of a chain, as OCSP does, to the responders that they have in them."""
+    for certificate, issuer in pairwise(path):
+        for url in _responders_of(certificate)[:1]:
+            yield StatusRequest(station, pem.hash_data(certificate, issuer), url)
+
+
+def _responders_of(certificate: x509.Certificate) -> list[str]:
+    try:
+        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except x509.ExtensionNotFound:
+        return []
+    return [
+        str(each.access_location.value) for each in access if each.access_method == AuthorityInformationAccessOID.OCSP
+    ]
 
 
 def _folded(emaid: str) -> str:

@@ -78,7 +78,7 @@ def path(provider: type) -> str:
 
 
 class Responder(ThreadingHTTPServer):
-    """An OCSP responder for what one authority has issued; `revoked` holds serial numbers."""
+    """An OCSP responder for what one authority has issued; `revoked` and `asked` hold serial numbers."""
 
     daemon_threads = True
 
@@ -89,6 +89,7 @@ class Responder(ThreadingHTTPServer):
         self.signer: Authority = authority
         self.until = datetime.now(UTC) + DAY
         self.revoked: set[int] = set()
+        self.asked: set[int] = set()
         self.status = 200
 
     @property
@@ -102,6 +103,7 @@ class Responder(ThreadingHTTPServer):
     def answer(self, question: bytes) -> bytes:
         asked = ocsp.load_der_ocsp_request(question)
         revoked = asked.serial_number in self.revoked
+        self.asked.add(asked.serial_number)
         builder = ocsp.OCSPResponseBuilder().add_response_by_hash(
             issuer_name_hash=asked.issuer_name_hash,
             issuer_key_hash=asked.issuer_key_hash,

@@ -122,6 +122,16 @@ def test_a_chain_that_is_good_does_not_outweigh_a_revocation(responder: Responde
     assert LocalProvider().verify(shown) == REVOKED
 
 
+@pytest.mark.parametrize(("is_revoked", "expected"), [(False, VALID), (True, REVOKED)])
+def test_a_chain_names_its_responders_itself(responder: Responder, is_revoked: bool, expected: ContractStatus) -> None:
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    certificate = BETWEEN.certify(name_of(EMAID), key, responder=responder.url)
+    if is_revoked:
+        responder.revoked.add(certificate.serial_number)
+    assert verdict(certificate, BETWEEN.certificate) == expected
+    assert responder.asked == {certificate.serial_number}
+
+
 def test_an_answer_that_a_stranger_has_signed_is_not_believed(responder: Responder) -> None:
     responder.signer = STRANGER
     assert status_of(responder) == UNVERIFIED

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from chargers import pem
 from tests import contracts
 from tests.certificates import Authority
 from tests.conformance.central import Central
@@ -24,7 +25,9 @@ def strict_platform(
 ) -> Iterator[Platform]:
     """Yield a platform that all scenarios share, each with a station and tags of its own."""
     server = authority.server()
-    data_dir = tmp_path_factory.mktemp("conformance") / "var"
+    directory = tmp_path_factory.mktemp("conformance")
+    data_dir, contracts_ca = directory / "var", directory / "contracts.pem"
+    contracts_ca.write_text(pem.write(responder.authority.certificate), encoding="ascii")
     with template.copied(data_dir) as storage:
         settings = {
             **storage,
@@ -32,6 +35,7 @@ def strict_platform(
             "OV2XMP_OCPP_TIMEOUT": "10",
             "OV2XMP_CPO_NAME": "Example CPO",
             "OV2XMP_ISO15118_PROVIDER": contracts.path(contracts.Conforming),
+            "OV2XMP_ISO15118_CA": str(contracts_ca),
             "OV2XMP_OCSP_RESPONDERS": responder.host,
             "OV2XMP_CSMS_TLS_CERTIFICATE": server.certificate,
             "OV2XMP_CSMS_TLS_KEY": server.key,

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 Key = ec.EllipticCurvePrivateKey
 DAY = timedelta(days=1)
@@ -49,8 +49,12 @@ class Authority:
         ends: timedelta = 30 * DAY,
         is_authority: bool = False,
         address: str | None = None,
+        responder: str | None = None,
     ) -> x509.Certificate:
-        """Issue a certificate that `ends` so long from now, for a server if it has an address."""
+        """Issue a certificate that `ends` so long from now, for a server if it has an address.
+
+        `responder` is the URL at which OCSP tells whether it is revoked.
+        """
         now = datetime.now(UTC)
         builder = (
             x509.CertificateBuilder()
@@ -65,6 +69,10 @@ class Authority:
         if address:
             names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
             builder = builder.add_extension(names, critical=False)
+        if responder:
+            location = x509.UniformResourceIdentifier(responder)
+            access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, location)
+            builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
         return builder.sign(self.key, hashes.SHA256())
 
     def server(self, folder: Path, *, clients: "Authority | None" = None) -> ssl.SSLContext:

@@ -143,6 +143,44 @@ async def renewed(
     return certificate
 
 
+def new_password(password: str) -> Payload:
+    """The request to set the password of Basic authentication (A01.FR.02)."""
+    variable = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
+    return {"set_variable_data": [{**variable, "attribute_value": password}]}
+
+
+async def told_password(central: Central, station: Station201, password: str, status: str) -> None:
+    """Let the CSMS set another password, which the station answers with `status`."""
+    named = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
+    station.answers["SetVariables"] = {"setVariableResult": [{"attributeStatus": status, **named}]}
+    answer = await central.ask("SetVariables", **new_password(password))
+    assert [each["attribute_status"] for each in answer["set_variable_result"]] == [status]
+    [request] = sent(station, "SetVariables")
+    assert request["setVariableData"] == [{"attributeValue": password, **named}]
+
+
+async def test_tc_a_09_csms_update_password_accepted(central: Central) -> None:
+    old, new = await registered(central, 1), "0123456789abcdef0123456789abcdef01234567"
+    async with Station201(central.platform.ocpp, central.station, password=old) as station:
+        await station.start_up()
+        await told_password(central, station, new, "Accepted")
+    async with Station201(central.platform.ocpp, central.station, password=new) as station:
+        assert (await station.start_up())["status"] == "Accepted"
+    assert await refused(Station201(central.platform.ocpp, central.station, password=old))
+    assert new not in str(await central.rows("task", action="SetVariables"))
+
+
+async def test_tc_a_10_csms_update_password_rejected(central: Central) -> None:
+    old, new = await registered(central, 1), "0123456789abcdef0123456789abcdef01234567"
+    async with Station201(central.platform.ocpp, central.station, password=old) as station:
+        await station.start_up()
+        await told_password(central, station, new, "Rejected")
+        assert "currentTime" in await station.heartbeat()
+    async with Station201(central.platform.ocpp, central.station, password=old) as station:
+        assert (await station.start_up())["status"] == "Accepted"
+    assert await refused(Station201(central.platform.ocpp, central.station, password=new))
+
+
 async def test_tc_a_11_csms_renew_the_station_certificate(central: Central, station: Station201) -> None:
     await renewed(central, station, STATION, name=central.station)
     assert (await central.until("certificate", status="Accepted"))["use"] == STATION
@@ -164,3 +202,33 @@ async def test_tc_a_14_csms_invalid_certificate(central: Central, station: Stati
     await renewed(central, station, STATION, {"status": "Rejected"}, name=central.station)
     await central.until("certificate", status="Rejected")
     await security_event(central, station, "InvalidChargingStationCertificate")
+
+
+async def test_tc_a_19_csms_upgrade_security_profile(central: Central, authority: Authority) -> None:
+    key = await registered(central, 1)
+    secure = central.platform.ocpp_tls
+    data = {
+        "ocpp_version": "OCPP20",
+        "ocpp_transport": "JSON",
+        "ocpp_csms_url": secure,
+        "message_timeout": 30,
+        "security_profile": 2,
+        "ocpp_interface": "Wired0",
+    }
+    priority = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "NetworkConfigurationPriority"}}
+    async with Station201(central.platform.ocpp, central.station, password=key) as station:
+        await station.start_up()
+        station.answers |= {
+            "SetNetworkProfile": ACCEPTED,
+            "SetVariables": {"setVariableResult": [{"attributeStatus": "Accepted", **priority}]},
+            "Reset": ACCEPTED,
+        }
+        assert await central.ask("SetNetworkProfile", configuration_slot=2, connection_data=data) == ACCEPTED
+        assert sent(station, "SetNetworkProfile")[0]["connectionData"]["securityProfile"] == 2
+        await central.ask("SetVariables", set_variable_data=[{**priority, "attribute_value": "2,1"}])
+        assert sent(station, "SetVariables")[-1]["setVariableData"] == [{"attributeValue": "2,1", **priority}]
+        assert await central.ask("Reset", type="Immediate") == ACCEPTED
+    async with Station201(secure, central.station, password=key, ssl=authority.trusting()) as station:
+        assert (await station.start_up("RemoteReset"))["status"] == "Accepted"
+        assert (await central.chargepoint())["security_profile"] == 2
+    assert await refused(Station201(central.platform.ocpp, central.station, password=key))

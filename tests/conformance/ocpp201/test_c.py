@@ -1,9 +1,16 @@
 """Block C: authorisation."""
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from chargers import pem
+from tests import pki
 from tests.conformance.central import Central
 from tests.conformance.ocpp201 import states
 from tests.conformance.ocpp201.conftest import sent
 from tests.conformance.ocpp201.states import ACCEPTED, driver, family, the_transaction
+from tests.contracts import Responder
+from tests.simulator.authority import name_of
 from tests.simulator.station import Payload
 from tests.simulator.v2 import Station201, token
 
@@ -103,3 +110,57 @@ async def test_tc_c_48_csms_master_pass_with_ui_specific_transactions(central: C
 
 async def test_tc_c_49_csms_master_pass_without_ui(central: Central, station: Station201) -> None:
     await master_pass(central, station, (1, 2))
+
+
+async def contract(central: Central, responder: Responder) -> tuple[x509.Certificate, Payload]:
+    """Issue a contract, whose eMAID is registered; return its certificate and its token."""
+    emaid = await central.tag("EMAID")
+    key = pki.ec_key().public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    certificate = responder.authority.certify(name_of(emaid), key, responder=responder.url)
+    return certificate, token(emaid, "eMAID")
+
+
+def named(certificate: x509.Certificate, responder: Responder) -> Payload:
+    """Name a contract's certificate as a station does that has verified it."""
+    told = pem.hash_data(certificate, responder.authority.certificate)
+    return {
+        "hashAlgorithm": told.algorithm,
+        "issuerNameHash": told.issuer_name_hash,
+        "issuerKeyHash": told.issuer_key_hash,
+        "serialNumber": told.serial_number,
+        "responderURL": responder.url,
+    }
+
+
+async def authorizes(station: Station201, id_token: Payload, **shown: object) -> tuple[str, str]:
+    await states.ev_connected(station)
+    answer = await station.call("Authorize", {"idToken": id_token, **shown})
+    return answer["idTokenInfo"]["status"], answer["certificateStatus"]
+
+
+async def test_tc_c_50_csms_contract_verified_by_the_station(
+    central: Central, station: Station201, responder: Responder
+) -> None:
+    certificate, id_token = await contract(central, responder)
+    hashes = [named(certificate, responder)]
+    assert await authorizes(station, id_token, iso15118CertificateHashData=hashes) == ("Accepted", "Accepted")
+    await states.energy_transfer_started(station, id_token)
+
+
+async def test_tc_c_51_csms_contract_verified_by_the_station_and_revoked(
+    central: Central, station: Station201, responder: Responder
+) -> None:
+    certificate, id_token = await contract(central, responder)
+    responder.revoked.add(certificate.serial_number)
+    hashes = [named(certificate, responder)]
+    assert await authorizes(station, id_token, iso15118CertificateHashData=hashes) == ("Invalid", "CertificateRevoked")
+
+
+async def test_tc_c_52_csms_contract_verified_by_the_csms(
+    central: Central, station: Station201, responder: Responder
+) -> None:
+    certificate, id_token = await contract(central, responder)
+    assert await authorizes(station, id_token, certificate=pem.write(certificate)) == ("Accepted", "Accepted")
+    assert certificate.serial_number in responder.asked
+    await states.energy_transfer_started(station, id_token)
