@@ -420,15 +420,6 @@ class ChargingNeedsStatus(TextChoices):
     REJECTED = "Rejected", "no schedule follows"
 
 
-class EnergyTransferMode(TextChoices):
-    """How a vehicle wants its energy (2.0.1 EnergyTransferModeEnumType)."""
-
-    DC = "DC"
-    AC_SINGLE_PHASE = "AC_single_phase"
-    AC_TWO_PHASE = "AC_two_phase"
-    AC_THREE_PHASE = "AC_three_phase"
-
-
 class ProfileState(TextChoices):
     """Where a charging profile stands that a station was given."""
 

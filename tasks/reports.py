@@ -21,8 +21,6 @@ from tasks.schemas import InvalidBody
 
 # OCPP's integers have 32 bits.
 MAX_INTEGER = 2**31 - 1
-# A station may have begun to tell after the platform gave the report up.
-GIVEN_UP = (ReportStatus.FAILED, ReportStatus.TIMED_OUT)
 
 
 @dataclass(frozen=True, slots=True)
