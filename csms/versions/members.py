@@ -1,6 +1,17 @@
 """How members are read that payloads of every version have."""
 
+from typing import Any
+
 from csms.versions.base import Payload
+
+MAX_NUMBER = 2**31 - 1
+# Of the columns that keep numbers of a station's own choice.
+MAX_OWN_NUMBER = 2**63 - 1
+
+
+def whole(value: Any, limit: int = MAX_NUMBER) -> int | None:
+    """Read a whole number that can be kept; None for any other."""
+    return value if isinstance(value, int) and abs(value) <= limit else None
 
 
 def text(payload: Payload, member: str) -> str:

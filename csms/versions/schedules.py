@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from chargers import profiles
 from chargers.values import SchedulePeriod
 from csms.versions.base import Payload
 from tasks.schemas import from_wire
@@ -17,8 +16,3 @@ def periods(told: Sequence[Payload]) -> Iterator[SchedulePeriod]:
             read.setdefault("start_period", 0)
         if "limit" in read and "start_period" in read:
             yield read
-
-
-def whole(value: Any) -> int | None:
-    """Read a whole number that can be kept; None for any other."""
-    return value if isinstance(value, int) and abs(value) <= profiles.MAX_NUMBER else None

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chargers.models import ChargePoint, IdTag, MeterValue, Transaction, TransactionEvent
+from chargers.models import ChargePoint, Deviation, IdTag, MeterValue, Transaction, TransactionEvent
 from tests.api import rows
 from tests.csms.conftest import Query
 from tests.simulator.station import Station
@@ -101,6 +101,18 @@ async def test_events_in_any_order_and_repeated_leave_one_transaction(
     assert "foreign" not in transaction.flags
     assert await query(lambda: TransactionEvent.objects.count()) == 3
     assert await query(lambda: MeterValue.objects.count()) == 3
+
+
+async def test_a_number_beyond_any_meter_is_left_out_and_the_session_kept(station201: Station, query: Query) -> None:
+    absurd = event("Started", 0, 0, numberOfPhasesUsed=10**30, cableMaxCurrent=1e30)
+    absurd["transactionInfo"] |= {"remoteStartId": 2**31, "timeSpentCharging": -(2**40)}
+    assert await station201.call("TransactionEvent", absurd) == {}
+
+    transaction = await query(lambda: Transaction.objects.get())
+    assert (transaction.remote_start_id, transaction.time_spent_charging) == (None, None)
+    kept = await query(lambda: TransactionEvent.objects.get())
+    assert (kept.number_of_phases_used, kept.cable_max_current) == (None, None)
+    assert (await query(lambda: Deviation.objects.get())).kind == "number-out-of-range"
 
 
 async def test_a_start_button_charges_without_a_tag(station201: Station, query: Query) -> None:

@@ -25,6 +25,7 @@ from chargers.values import (
 from csms.intake import Work
 from csms.versions import schedules
 from csms.versions.base import CallFailed, Context, Effect, Payload, Script, Step, Talk, limitation
+from csms.versions.members import whole
 from tasks.models import CommandStatus
 from tasks.v16.charging import PURPOSES, read_profile, write_profile
 
@@ -250,7 +251,7 @@ def keep_schedule(request: Payload, answer: Payload, context: Context) -> list[W
                 unit=unit if unit in ChargingRateUnit.values else "",
                 at=context.received_at,
                 schedule_start=_start(answer, schedule, context),
-                duration=schedules.whole(schedule.get("duration")),
+                duration=whole(schedule.get("duration")),
                 min_charging_rate=schedule.get("minChargingRate"),
                 periods=list(schedules.periods(schedule.get("chargingSchedulePeriod", ()))),
             ),

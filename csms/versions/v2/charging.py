@@ -4,7 +4,6 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from chargers.choices import ChargingLimitSource, ChargingRateUnit, LimitationKind
-from chargers.profiles import MAX_NUMBER
 from chargers.services import charginglimits, compositeschedules, evcharging, installedprofiles
 from chargers.values import (
     ChargingLimitCleared,
@@ -24,6 +23,7 @@ from chargers.values import (
 from csms.intake import Work
 from csms.versions import schedules
 from csms.versions.base import CallFailed, Context, Effect, Handler, Payload, Script, Step, Talk
+from csms.versions.members import MAX_NUMBER, whole
 from csms.versions.v2 import reports
 from csms.versions.v2.members import MAX_WORD, nothing, number, token
 from tasks.keepers import profile_criteria
@@ -107,7 +107,7 @@ def keep_schedule(request: Payload, answer: Payload, context: Context) -> list[W
         unit=unit if unit in ChargingRateUnit.values else "",
         at=context.received_at,
         schedule_start=start.at if start.reliable else None,
-        duration=schedules.whole(schedule.get("duration")),
+        duration=whole(schedule.get("duration")),
         periods=list(schedules.periods(schedule.get("chargingSchedulePeriod", ()))),
     )
     return [(compositeschedules.record, report)]

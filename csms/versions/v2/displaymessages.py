@@ -6,24 +6,23 @@ from chargers.services import displaymessages
 from chargers.values import Message, MessagesReport
 from csms.intake import Work
 from csms.versions.base import Context, Effect, Handler, Payload
+from csms.versions.members import MAX_OWN_NUMBER, whole
 from csms.versions.v2 import reports
 from csms.versions.v2.members import nothing, number
 from tasks.models import ReportKind
 from tasks.reports import ReportPart, take
 from tasks.v2 import displaymessages as requests
 
-MAX_NUMBER = 2**63 - 1
-
 
 def notify_display_messages(payload: Payload, context: Context) -> ReportPart:
-    told = [requests.message(each, each["id"]) for each in payload.get("messageInfo", ()) if _is_number(each["id"])]
+    told = [
+        requests.message(each, each["id"])
+        for each in payload.get("messageInfo", ())
+        if whole(each["id"], MAX_OWN_NUMBER) is not None
+    ]
     for each in payload.get("messageInfo", ()):
         number(each.get("display", {}).get("evse", {}), "id")
     return reports.part(payload, ReportKind.DISPLAY_MESSAGES, _report(context, told), context)
-
-
-def _is_number(told: object) -> bool:
-    return isinstance(told, int) and abs(told) <= MAX_NUMBER
 
 
 def _report(context: Context, told: list[Message], gone: tuple[int, ...] = ()) -> MessagesReport:

@@ -9,9 +9,9 @@ from chargers.values import Authorization, Reading, Sample
 from csms import times
 from csms.errors import ErrorCode, RpcError
 from csms.versions.base import Context, Payload
+from csms.versions.members import MAX_NUMBER, whole
 from tasks.v2.tokens import MAX_TOKEN, STATUS_WORDS, group
 
-MAX_NUMBER = 2**31 - 1
 MAX_NAME = 255
 # What an unknown word is cut to.
 MAX_WORD = 40
@@ -27,6 +27,15 @@ def number(payload: Payload, member: str, default: int = 0) -> int:
     if not isinstance(value, int) or not 0 <= value <= MAX_NUMBER:
         raise RpcError(ErrorCode.PROPERTY_CONSTRAINT, f"{member}: {value} is out of range")
     return value
+
+
+def aside(payload: Payload, member: str, context: Context) -> int | None:
+    """Read a number that a message can do without: one that no database takes is noted and left out."""
+    told = payload.get(member)
+    kept = whole(told)
+    if kept is None and told is not None:
+        context.note("number-out-of-range", f"{member}: {told}")
+    return kept
 
 
 def name(payload: Payload, member: str) -> str:

@@ -17,6 +17,7 @@ from chargers.values import (
 )
 from csms.intake import Work
 from csms.versions.base import Context, Effect, Handler, Payload, Script
+from csms.versions.members import MAX_OWN_NUMBER, whole
 from csms.versions.v2 import reports
 from csms.versions.v2.batches import in_batches
 from csms.versions.v2.members import MAX_NAME, MAX_WORD, nothing
@@ -25,15 +26,9 @@ from tasks.models import ReportKind
 from tasks.reports import ReportPart, take
 from tasks.v2 import variables as requests
 
-MAX_NUMBER = 2**63 - 1
 MAX_TYPE = 30
 MAX_SEVERITY = 9
 CONTROLLER = "MonitoringCtrlr"
-
-
-def whole(value: Any) -> int | None:
-    """Read a number of the station's own; None for what no column holds."""
-    return value if isinstance(value, int) and abs(value) <= MAX_NUMBER else None
 
 
 def notify_event(payload: Payload, context: Context) -> EventsReport:
@@ -46,15 +41,15 @@ def event(told: Payload, context: Context) -> EventReport:
     named, moment = variable_name(told), context.time(told.get("timestamp"))
     value = told.get("actualValue", "")
     return EventReport(
-        number=whole(told["eventId"]) or 0,
+        number=whole(told["eventId"], MAX_OWN_NUMBER) or 0,
         name=named,
         trigger=told["trigger"][:MAX_WORD],
         notification=told["eventNotificationType"][:MAX_WORD],
         actual_value=MASK if value and is_secret(named.variable) else value,
         at=moment.at,
         at_raw=moment.raw,
-        monitor_id=whole(told.get("variableMonitoringId")),
-        cause=whole(told.get("cause")),
+        monitor_id=whole(told.get("variableMonitoringId"), MAX_OWN_NUMBER),
+        cause=whole(told.get("cause"), MAX_OWN_NUMBER),
         tech_code=told.get("techCode", ""),
         tech_info=told.get("techInfo", ""),
         transaction_uuid=told.get("transactionId", "")[:MAX_NAME],
@@ -76,7 +71,7 @@ def reported(item: Payload) -> Iterator[Monitor]:
 
 def monitor(number: Any, named: VariableName, told: Payload) -> Monitor | None:
     """Read what a monitor is like; None for one without a number by which it could be known."""
-    key, severity = whole(number), told["severity"]
+    key, severity = whole(number, MAX_OWN_NUMBER), told["severity"]
     if key is None or not 0 <= severity <= MAX_SEVERITY:
         return None
     return Monitor(

@@ -15,7 +15,17 @@ from chargers.values import (
 from csms.errors import ErrorCode, RpcError
 from csms.versions.base import Context, Handler, Payload
 from csms.versions.v2 import contracts
-from csms.versions.v2.members import MAX_WORD, NO_AUTHORIZATION, id_token_info, name, nothing, number, readings, token
+from csms.versions.v2.members import (
+    MAX_WORD,
+    NO_AUTHORIZATION,
+    aside,
+    id_token_info,
+    name,
+    nothing,
+    number,
+    readings,
+    token,
+)
 
 EVENT_TYPES = frozenset({"Started", "Updated", "Ended"})
 
@@ -57,10 +67,10 @@ def transaction_event(payload: Payload, context: Context) -> TransactionEvent:
         stops=trigger == "StopAuthorized",
         reason=info.get("stoppedReason", "Local" if payload["eventType"] == "Ended" else ""),
         reservation_id=context.reservation(payload.get("reservationId", 0)),
-        remote_start_id=info.get("remoteStartId"),
-        time_spent_charging=info.get("timeSpentCharging"),
-        number_of_phases_used=payload.get("numberOfPhasesUsed"),
-        cable_max_current=payload.get("cableMaxCurrent"),
+        remote_start_id=aside(info, "remoteStartId", context),
+        time_spent_charging=aside(info, "timeSpentCharging", context),
+        number_of_phases_used=aside(payload, "numberOfPhasesUsed", context),
+        cable_max_current=aside(payload, "cableMaxCurrent", context),
         readings=readings(payload.get("meterValue", ()), context),
     )
 
