@@ -1,8 +1,10 @@
+from collections.abc import Collection
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.base import ModelState
 
 from chargers.choices import AuthorizationStatus, OcppVersion, TransactionFlag, TransactionStatus
 from chargers.models.connector import Connector
@@ -100,6 +102,20 @@ class Transaction(models.Model):
 
     def __str__(self) -> str:
         return f"transaction {self.transaction_id} at {self.chargepoint_id}"
+
+    @classmethod
+    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any], **_: Any) -> Self:
+        """Make a row of what was read.
+
+        Django's own way visits every field, those too that were not asked for, and each message
+        of a charging station reads its transaction.
+        """
+        row = cls.__new__(cls)
+        row._state = ModelState()
+        row._state.adding = False
+        row._state.db = db
+        row.__dict__.update(zip(field_names, values, strict=True))
+        return row
 
     @property
     def is_open(self) -> bool:

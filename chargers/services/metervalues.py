@@ -61,6 +61,7 @@ Row = tuple[Any, ...]
 IMPORT = "Energy.Active.Import.Register"
 EXPORT = "Energy.Active.Export.Register"
 SOC = "SoC"
+SUMMARISED = frozenset({IMPORT, EXPORT, "Power.Active.Import", "Power.Active.Export", "Current.Import", "Voltage", SOC})
 # The words of OCPP's ReadingContext, the same in all versions.
 CONTEXTS = frozenset(
     {
@@ -100,6 +101,8 @@ def summarise(samples: Iterable[Sample]) -> Summary:
     phases: dict[str, dict[str, Decimal]] = {}
     for sample in samples:
         measurand = sample.get("measurand", IMPORT)
+        if measurand not in SUMMARISED:
+            continue
         # The state of charge is the vehicle's own; what is delivered counts at the outlet.
         elsewhere = measurand != SOC and sample.get("location", "Outlet") != "Outlet"
         if elsewhere or sample.get("format") == "SignedData":

@@ -114,7 +114,7 @@ class _Batch:
             return authorization
         self.known.add((transaction.pk, value.seq_no))
         self._note_event(value, transaction)
-        was_told = _can_be_recognised(transaction)
+        was_told, before = _can_be_recognised(transaction), (transaction.charging_state, transaction.flags)
         placed = self._place(transaction, value)
         identified = self._identify(transaction, value, authorization)
         told = self._tell(transaction, value)
@@ -127,13 +127,13 @@ class _Batch:
         if not transaction.is_open:
             _judge_end(transaction)
             self.ended[transaction.pk] = transaction
-        if placed or identified or told or value.kind != "Updated":
-            self.changed[transaction.pk] = transaction
-        else:
-            self.moved[transaction.pk] = transaction
+        changed = placed or identified or told or value.kind != "Updated"
+        (self.changed if changed else self.moved)[transaction.pk] = transaction
         self.starting.note(transaction)
-        created = (value.station, value.uuid) in self.created
-        self.changes.note(transactions.TOPIC, transaction.pk, "created" if created else "updated")
+        if changed or before != (transaction.charging_state, transaction.flags):
+            # Of a meter that moved the readings tell, in every version.
+            created = (value.station, value.uuid) in self.created
+            self.changes.note(transactions.TOPIC, transaction.pk, "created" if created else "updated")
         return authorization
 
     def cost(self, value: Event) -> Decimal | None:

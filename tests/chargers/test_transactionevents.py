@@ -77,6 +77,20 @@ def test_a_repeat_within_one_batch_is_stored_once() -> None:
     assert (TransactionEvent.objects.count(), MeterValue.objects.count()) == (1, 1)
 
 
+def test_listeners_hear_of_a_transaction_when_more_than_its_meter_moves() -> None:
+    def heard(*told: Any, **members: Any) -> list[str]:
+        changes = Changes()
+        transactionevents.record([an_event(*told, **members)], changes)
+        assert len(changes.readings) == 1
+        return list(changes.rows.get("transaction", {}).values())
+
+    assert heard("Started", 0, 0, 1000, charging_state="Charging") == ["created"]
+    assert heard("Updated", 1, 10, 1500, charging_state="Charging") == []
+    assert heard("Updated", 2, 20, 1500, charging_state="SuspendedEV") == ["updated"]
+    assert heard("Updated", 3, 30, 1400, charging_state="SuspendedEV") == ["updated"], "the meter jumped back"
+    assert heard("Ended", 4, 40, 1500) == ["updated"]
+
+
 def test_a_gap_is_flagged_until_what_is_missing_comes() -> None:
     event("Started", 0, 0, 1000)
     event("Ended", 2, 30, 2000)
