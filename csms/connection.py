@@ -341,7 +341,7 @@ class Connection:
             result = ErrorCode.INTERNAL_ERROR.value
             logger.exception("%s: %s could not be served", self.station, action)
             answer = rpc.encode_error(call.id, ErrorCode.INTERNAL_ERROR, "an internal error occurred")
-        metrics.MESSAGES.labels(action if action in self.version.handlers else "other", result).inc()
+        metrics.messages(action if action in self.version.handlers else "other", result).inc()
         await self._send(answer)
         for step in following:
             self._node.spawn(self._ask(step))

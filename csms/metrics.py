@@ -1,5 +1,7 @@
 """What an operator can measure of a node, in Prometheus' terms, at ``/metrics``."""
 
+import functools
+
 from prometheus_client import Counter, Gauge, Histogram, generate_latest
 
 CONNECTIONS = Gauge("ocpp_connections", "Stations connected to this node")
@@ -9,6 +11,8 @@ TAKEOVERS = Counter("ocpp_takeovers_total", "Connections closed because their st
 DEAD_PEERS = Counter("ocpp_dead_peers_total", "Connections closed because nothing came any more")
 
 MESSAGES = Counter("ocpp_messages_total", "CALLs from stations by how they were answered", ["action", "result"])
+# Finding a counter by its labels takes longer than counting, and each message is counted.
+messages = functools.cache(MESSAGES.labels)
 MALFORMED = Counter("ocpp_malformed_frames_total", "Frames that could not be understood")
 DEVIATIONS = Counter("ocpp_deviations_total", "Deviations from the specification that were overlooked", ["kind"])
 UNMATCHED = Counter("ocpp_unmatched_answers_total", "Answers to no open CALL", ["kind"])
