@@ -107,7 +107,10 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class StationProfile:
-    """What a connection needs to know of its station; `security_profile` is the one it has connected with."""
+    """What a connection needs to know of its station; `security_profile` is the one it has connected with.
+
+    `certificate` is the one that proves it, with profile 3.
+    """
 
     chargepoint_id: str
     registration_status: RegistrationStatus
@@ -115,6 +118,7 @@ class StationProfile:
     time_zone: str
     booted_before: bool
     security_profile: SecurityProfile = SecurityProfile.NONE
+    certificate: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,10 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """A station that introduces itself."""
+    """A station that introduces itself.
+
+    `certificate` is the one that its serial number must agree with, `address` where it connects from.
+    """
 
     station: str
     at: datetime
@@ -166,6 +173,8 @@ class Boot:
     meter_type: str = ""
     meter_serial_number: str = ""
     triggered: bool = False
+    certificate: ClientCertificate | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode, Frame, Opcode
 
 from chargers.choices import LimitationKind, RegistrationStatus
+from chargers.errors import NotAuthenticated
 from chargers.secrets import holds_secret, masked, without_secrets
 from chargers.services import limitations, stations
 from chargers.values import (
@@ -322,6 +323,7 @@ class Connection:
             return
         action, result = call.action, "answered"
         following: Sequence[Step] = ()
+        foreign = False
         try:
             action, handler = self._handler(call, notes)
             payload, following = await self._handle(action, handler, call.payload, raw, notes)
@@ -334,6 +336,10 @@ class Connection:
                 self._note([*notes, Note("message-refused", f"{action[:100]}: {error}")])
             logger.info("%s: %s refused, %s", self.station, call.action[:50], error)
             answer = rpc.encode_error(call.id, self.version.spell(error.code), error.description)
+        except NotAuthenticated as error:
+            foreign, result = True, ErrorCode.SECURITY_ERROR.value
+            logger.warning("%s from %s is closed: %s", self.station, self.address, error.reason)
+            answer = rpc.encode_error(call.id, self.version.spell(ErrorCode.SECURITY_ERROR), error.reason)
         except IntakeUnavailable:
             result = ErrorCode.INTERNAL_ERROR.value
             answer = rpc.encode_error(call.id, ErrorCode.INTERNAL_ERROR, "the platform cannot store this now")
@@ -343,6 +349,9 @@ class Connection:
             answer = rpc.encode_error(call.id, ErrorCode.INTERNAL_ERROR, "an internal error occurred")
         metrics.MESSAGES.labels(action if action in self.version.handlers else "other", result).inc()
         await self._send(answer)
+        if foreign:
+            # B01.FR.12.
+            await self.close(CloseCode.POLICY_VIOLATION, "the certificate is of another serial number")
         for step in following:
             self._node.spawn(self._ask(step))
 
@@ -426,7 +435,16 @@ class Connection:
 
     def _context(self, action: str, notes: list[Note]) -> Context:
         triggered = self._triggered is not None and action in self._triggered
-        return Context(self.station, self.version.name, datetime.now(UTC), self.profile.time_zone, triggered, notes)
+        return Context(
+            self.station,
+            self.version.name,
+            datetime.now(UTC),
+            self.profile.time_zone,
+            triggered,
+            notes,
+            certificate=self.profile.certificate,
+            address=self.address,
+        )
 
     # Deviations.
 

@@ -14,7 +14,14 @@ from django.db.models import Exists, F, OuterRef
 
 from chargers.changes import Changes
 from chargers.choices import RegistrationStatus, SecurityProfile, TransactionFlag
-from chargers.errors import ChargersError, ConnectionTooWeak, NotAuthenticated, UnknownStation, WrongCredentials
+from chargers.errors import (
+    ChargersError,
+    ConnectionTooWeak,
+    ForeignCertificate,
+    NotAuthenticated,
+    UnknownStation,
+    WrongCredentials,
+)
 from chargers.models import ChargePoint, CsmsNode, Deviation, Transaction, Variable
 from chargers.models.station import identity_key
 from chargers.services import firmware, limitations, security
@@ -177,6 +184,7 @@ def _admit(value: Lookup, found: dict[str, ChargePoint], changes: Changes) -> St
         time_zone=known.location.time_zone if known.location else "",
         booted_before=known.last_boot is not None,
         security_profile=proved,
+        certificate=value.certificate if proved == SecurityProfile.TLS_CERTIFICATE else None,
     )
 
 
@@ -215,16 +223,21 @@ def _why_foreign(station: ChargePoint, certificate: ClientCertificate | None) ->
         return "there is no client certificate"
     if settings.CPO_NAME and not certificate.belongs_to(settings.CPO_NAME):
         return f"the organization (O) of client certificate {certificate.serial_number} is not {settings.CPO_NAME!r}"
-    if identity_key(station.chargepoint_id) in map(identity_key, certificate.common_names):
+    if _is_of_identity(certificate, station.chargepoint_id):
         return ""
     serials = (station.chargepoint_serial_number.strip(), station.chargebox_serial_number.strip())
     if any(serial and certificate.names(serial) for serial in serials):
         return ""
+    return f"{_whose(certificate)}, which is neither the identity nor the serial number of the station"
+
+
+def _is_of_identity(certificate: ClientCertificate, identity: str) -> bool:
+    return identity_key(identity) in map(identity_key, certificate.common_names)
+
+
+def _whose(certificate: ClientCertificate) -> str:
     names = ", ".join(map(repr, certificate.common_names)) or "nobody"
-    return (
-        f"client certificate {certificate.serial_number} is of {names} (CN), "
-        "which is neither the identity nor the serial number of the station"
-    )
+    return f"client certificate {certificate.serial_number} is of {names} (CN)"
 
 
 def _is_own_key(station: ChargePoint, password: bytes | None) -> bool | None:
@@ -285,19 +298,25 @@ def disconnect(values: Sequence[Disconnected], changes: Changes) -> list[bool]:
     return [value.station in current for value in values]
 
 
-def boot(values: Sequence[Boot], changes: Changes) -> list[Booted]:
+def boot(values: Sequence[Boot], changes: Changes) -> list[Booted | ChargersError]:
     """Keep what stations say of themselves and answer their registration status.
 
     A transaction that is open meanwhile stays open, since a station may boot without ending it
-    (BO-04); it is flagged.
+    (BO-04); it is flagged. Of a station that boots with another serial number than that of its
+    certificate nothing is kept but a security event.
     """
     rows = ChargePoint.objects.filter(pk__in=[value.station for value in values]).annotate(
         # A range, which the index finds at once however many variables there are.
         told=Exists(Variable.objects.filter(chargepoint=OuterRef("pk"), component__gt=""))
     )
     known = {key: found for key, *found in rows.values_list("pk", *BOOT_FIELDS, "told")}
-    answers = []
+    answers: list[Booted | ChargersError] = []
+    foreign: list[Refusal] = []
     for value in values:
+        if reason := _why_another(value):
+            foreign.append(Refusal(value.station, reason, value.address, value.at))
+            answers.append(ForeignCertificate(value.station, reason))
+            continue
         status, version, told = known.get(value.station, (RegistrationStatus.REJECTED, "", False))
         if version != value.firmware_version:
             limitations.forget(value.station, changes)
@@ -305,7 +324,12 @@ def boot(values: Sequence[Boot], changes: Changes) -> list[Booted]:
         ChargePoint.objects.filter(pk=value.station).update(
             chargepoint_vendor=value.vendor,
             chargepoint_model=value.model,
-            chargepoint_serial_number=value.serial_number,
+            # One that a certificate was taken for must stay known, or the next connection is refused.
+            **(
+                {}
+                if value.certificate and not value.serial_number
+                else {"chargepoint_serial_number": value.serial_number}
+            ),
             chargebox_serial_number=value.box_serial_number,
             firmware_version=value.firmware_version,
             iccid=value.iccid,
@@ -320,9 +344,23 @@ def boot(values: Sequence[Boot], changes: Changes) -> list[Booted]:
             _flag_open_transactions(value.station, changes)
         changed = version != value.firmware_version or not told
         answers.append(Booted(RegistrationStatus(status), changed))
-    booted = [value.station for value in values if not value.triggered]
+    refused = {value.station for value in foreign}
+    booted = [value.station for value in values if not value.triggered and value.station not in refused]
     Variable.objects.filter(chargepoint__in=booted, reboot_required=True).update(reboot_required=False)
+    if foreign:
+        security.record_refusals(foreign, changes)
     return answers
+
+
+def _why_another(value: Boot) -> str:
+    """Say why a station that boots is not the one its certificate is of (2.0.1 B01.FR.11); nothing where it is.
+
+    A certificate of the identity names no serial number, and a station need not tell its own.
+    """
+    certificate, serial = value.certificate, value.serial_number.strip()
+    if certificate is None or not serial or _is_of_identity(certificate, value.station) or certificate.names(serial):
+        return ""
+    return f"{_whose(certificate)}, and the station boots with the serial number {serial[:100]!r}"
 
 
 def _flag_open_transactions(station: str, changes: Changes) -> None:

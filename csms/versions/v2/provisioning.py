@@ -25,6 +25,8 @@ def boot(payload: Payload, context: Context) -> Boot:
         iccid=modem.get("iccid", ""),
         imsi=modem.get("imsi", ""),
         triggered=payload.get("reason") == "Triggered",
+        certificate=context.certificate,
+        address=context.address,
     )
 
 
