@@ -631,6 +631,15 @@ class ListRefusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A customer whom a station has cleared from all but its local list, named by a token of a type (2.0.1 N10)."""
+
+    station: str
+    id_token: str
+    token_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class ListVersion:
     """The version that a station told of its local list; 0 is an empty one, -1 none at all."""
 

@@ -277,6 +277,7 @@ class LocalListAdmin(Operated, ReadOnly):
         "number_wanted",
         "number_held",
         laid_out("entries", "what it holds"),
+        "withheld",
     )
     actions = (send_what_lists_lack, "keep_in_sync", "leave_alone")
 
