@@ -182,11 +182,13 @@ class Booted:
     """What a station is answered that introduced itself.
 
     `changed` says that it is not known what the station has in it: it boots for the first time, or
-    with another firmware, or has never told.
+    with another firmware, or has never told. `monitors` says that it may have monitors, whose numbers
+    may be others since it booted.
     """
 
     registration: RegistrationStatus
     changed: bool = False
+    monitors: bool = False
 
 
 @dataclass(frozen=True, slots=True)

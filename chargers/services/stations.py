@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, Q
 
 from chargers.changes import Changes
-from chargers.choices import RegistrationStatus, SecurityProfile, TransactionFlag
+from chargers.choices import LimitationKind, RegistrationStatus, SecurityProfile, TransactionFlag
 from chargers.errors import (
     ChargersError,
     ConnectionTooWeak,
@@ -22,7 +22,7 @@ from chargers.errors import (
     UnknownStation,
     WrongCredentials,
 )
-from chargers.models import ChargePoint, CsmsNode, Deviation, Transaction, Variable
+from chargers.models import ChargePoint, CsmsNode, Deviation, Limitation, Transaction, Variable, VariableMonitor
 from chargers.models.station import identity_key
 from chargers.services import firmware, limitations, security
 from chargers.values import (
@@ -51,6 +51,8 @@ KEY_BYTES = 20
 KEY_RENEWED = "ReconfigurationOfSecurityParameters"
 EXAMPLE_LENGTH = 500
 BOOT_FIELDS = ("registration_status", "firmware_version")
+# The component of the device model that has monitors, and the command that asks for them (2.0.1 N02).
+MONITORING, MONITORS_REPORT = "MonitoringCtrlr", "GetMonitoringReport"
 FORGET_NODES_AFTER = timedelta(days=1)
 
 
@@ -307,9 +309,10 @@ def boot(values: Sequence[Boot], changes: Changes) -> list[Booted | ChargersErro
     """
     rows = ChargePoint.objects.filter(pk__in=[value.station for value in values]).annotate(
         # A range, which the index finds at once however many variables there are.
-        told=Exists(Variable.objects.filter(chargepoint=OuterRef("pk"), component__gt=""))
+        told=Exists(Variable.objects.filter(chargepoint=OuterRef("pk"), component__gt="")),
+        monitored=_may_have_monitors(),
     )
-    known = {key: found for key, *found in rows.values_list("pk", *BOOT_FIELDS, "told")}
+    known = {key: found for key, *found in rows.values_list("pk", *BOOT_FIELDS, "told", "monitored")}
     answers: list[Booted | ChargersError] = []
     foreign: list[Refusal] = []
     for value in values:
@@ -317,7 +320,7 @@ def boot(values: Sequence[Boot], changes: Changes) -> list[Booted | ChargersErro
             foreign.append(Refusal(value.station, reason, value.address, value.at))
             answers.append(ForeignCertificate(value.station, reason))
             continue
-        status, version, told = known.get(value.station, (RegistrationStatus.REJECTED, "", False))
+        status, version, told, monitored = known.get(value.station, (RegistrationStatus.REJECTED, "", False, False))
         if version != value.firmware_version:
             limitations.forget(value.station, changes)
             firmware.note_version(value.station, value.firmware_version, changes)
@@ -343,13 +346,22 @@ def boot(values: Sequence[Boot], changes: Changes) -> list[Booted | ChargersErro
         if not value.triggered:
             _flag_open_transactions(value.station, changes)
         changed = version != value.firmware_version or not told
-        answers.append(Booted(RegistrationStatus(status), changed))
+        answers.append(Booted(RegistrationStatus(status), changed, monitored and not value.triggered))
     refused = {value.station for value in foreign}
     booted = [value.station for value in values if not value.triggered and value.station not in refused]
     Variable.objects.filter(chargepoint__in=booted, reboot_required=True).update(reboot_required=False)
     if foreign:
         security.record_refusals(foreign, changes)
     return answers
+
+
+def _may_have_monitors() -> Q:
+    """Ask of a station whether it has told monitors, or that it can have some, unless it cannot tell them."""
+    mine = {"chargepoint": OuterRef("pk")}
+    told = Exists(VariableMonitor.objects.filter(**mine))
+    can = Exists(Variable.objects.filter(**mine, component=MONITORING))
+    unable = Exists(Limitation.objects.certain().filter(**mine, kind=LimitationKind.ACTION, subject=MONITORS_REPORT))
+    return (Q(told) | Q(can)) & ~Q(unable)
 
 
 def _why_another(value: Boot) -> str:
