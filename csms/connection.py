@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Coroutine, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID, uuid4
 
@@ -221,6 +221,8 @@ class Connection:
 
     async def run(self) -> None:
         """Serve the station until its connection ends or drains."""
+        if self.registration != RegistrationStatus.ACCEPTED:
+            await self._recall()
         try:
             while not self.draining:
                 raw = await self._socket.recv(decode=False)
@@ -234,6 +236,18 @@ class Connection:
             await self._end_calls()
         if self.draining:
             await self._socket.close(CloseCode.SERVICE_RESTART, "the server restarts")
+
+    async def _recall(self) -> None:
+        """Go on expecting what a station that is not accepted was asked for on an earlier connection (B01.FR.10)."""
+        since = datetime.now(UTC) - timedelta(seconds=settings.OCPP_REPORT_TIMEOUT)
+        try:
+            (asked,) = await self._node.reader.submit(
+                (commands.awaited, commands.Awaiting(self.station, TRIGGERS, since))
+            )
+        except IntakeUnavailable:
+            return
+        for action, payload in asked:
+            self._expect(action, payload)
 
     async def close(self, code: int, reason: str) -> None:
         await self._socket.close(code, reason)
@@ -560,10 +574,7 @@ class Connection:
         waiting = Waiting(conversation.message_id, asyncio.get_running_loop().create_future())
         self._waiting = waiting
         try:
-            if action in TRIGGERS:
-                self._expect_triggered(payload["requestedMessage"])
-            elif message := self.version.reported.get(action):
-                self._expect_reported(message)
+            self._expect(action, payload)
             await self._send(rpc.encode_call(waiting.message_id, action, payload))
             async with asyncio.timeout(settings.OCPP_TIMEOUT):
                 return await waiting.answer
@@ -694,6 +705,13 @@ class Connection:
         checked = self._checked(payload, action, "Response", self.version.dispensable.get(action, ()), True, found)
         notes += [note._replace(example=_discreet(note.example, payload)) for note in found]
         return checked
+
+    def _expect(self, action: str, payload: Payload) -> None:
+        """Serve what a CALL makes the station tell, whatever its registration."""
+        if action in TRIGGERS:
+            self._expect_triggered(payload["requestedMessage"])
+        elif message := self.version.reported.get(action):
+            self._expect_reported(message)
 
     def _expect_triggered(self, message: str) -> None:
         """Serve a message the station was told to send even before it is accepted (section 4.2).
