@@ -235,11 +235,16 @@ class AuthorizationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """Whether a tag may charge, and what the station may remember of it."""
+    """Whether a tag may charge, and what the station may remember of it.
+
+    `evses` are the only ones where it may, until `evses_until`; none stands for all of them.
+    """
 
     status: AuthorizationStatus
     expiry_date: datetime | None = None
     parent: str | None = None
+    evses: tuple[int, ...] = ()
+    evses_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -622,6 +627,9 @@ class ListUpdate:
     full: bool
     entries: Mapping[str, ListEntry | None]
     at: datetime
+    # In 2.x, by token: the types that it is put in as, and those that it is taken out as.
+    put: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    out: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -936,6 +944,7 @@ KEY_ALIASES: Mapping[str, str] = {
     "chargingscheduleallowedchargingrateunit": "SmartChargingCtrlr.RateUnit",
     "chargingschedulemaxperiods": "SmartChargingCtrlr.PeriodsPerSchedule",
     "connectorswitch3to1phasesupported": "SmartChargingCtrlr.Phases3to1",
+    "maxchargingprofilesinstalled": "SmartChargingCtrlr.Entries[ChargingProfiles].maxLimit",
 }
 YES = frozenset({"true", "1", "yes", "on"})
 
@@ -945,7 +954,8 @@ class Facts:
     """What is known of a station that decides how it is asked.
 
     `variables` are its configuration keys, folded, with the values it told, and in 2.x the
-    variables of its controllers, as ``Component.Variable[Instance]``; `limitations` kinds with
+    variables of its controllers, as ``Component.Variable[Instance]``, with the most that its
+    ``Entries`` can be as their ``.maxLimit``; `limitations` kinds with
     their subjects, the certain ones; `evses` the EVSEs it has reported, `direct_current` those of
     them that are known to deliver it; `connectors` its connectors, each with its EVSE before it.
     """

@@ -275,12 +275,23 @@ def _held(row: LocalList, value: ListUpdate) -> Entries | None:
     """Return what a station holds after an update; None where that is not known.
 
     One that takes changes under a version that is not above its own held another list than we knew.
+    One that holds a text under two types, which are two tokens in 2.x, holds what cannot be told here.
     """
-    if value.full:
-        return changed({}, value.entries)
-    if not row.is_known or value.version <= (row.version or 0):
+    if not value.full and (not row.is_known or value.version <= (row.version or 0)):
         return None
-    return changed(row.entries or {}, value.entries)
+    held = {} if value.full else row.entries or {}
+    entries = dict(value.entries)
+    known = {token.casefold(): entry.get("token_type") for token, entry in held.items()}
+    for token, entry in value.entries.items() if value.put or value.out else ():
+        key = token.casefold()
+        before = frozenset(filter(None, [known.get(key)]))
+        after = (before - value.out.get(key, frozenset())) | value.put.get(key, frozenset())
+        if len(after) > 1:
+            return None
+        if entry is None and after:
+            # It was taken out as a type that the station does not hold it as.
+            del entries[token]
+    return changed(held, entries)
 
 
 def refuse(values: Sequence[ListRefusal], changes: Changes) -> list[None]:
