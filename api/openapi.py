@@ -36,7 +36,7 @@ by a new one. The platform's log lines carry it too.
 What happens is told live on `ws://<host>/ws/updates/<topic>/?token=<access>`, where the topic is
 `chargepoint`, `connector`, `transaction`, `metervalues`, `reservation`, `chargingprofile`, `charginglimit`,
 `chargingneeds`, `evschedule`, `firmwareupdate`, `firmwarepublication`, `logupload`, `securityevent`,
-`event`, `tasks` or `all`.
+`event`, `variablemonitor`, `displaymessage`, `tasks` or `all`.
 """
 
 # In the order of the page.

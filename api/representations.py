@@ -242,6 +242,10 @@ class LocalList(Representation):
     reported_at = Moment()
     last_attempt = Moment()
     last_outcome = serializers.CharField(help_text="`Accepted`, or why not; empty while the answer is out")
+    withheld = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="id tags of customers whom the station was told to forget: it is sent them only when an operator names them",
+    )
 
 
 class ListEntry(serializers.Serializer):

@@ -15,6 +15,7 @@
     ├── UnknownChargingProfile
     └── NotAuthenticated
         ├── ConnectionTooWeak
+        ├── ForeignCertificate
         └── WrongCredentials
 
 Each carries a stable ``code``; the edges map it to HTTP or to OCPP.
@@ -126,6 +127,12 @@ class ConnectionTooWeak(NotAuthenticated):
     """The station must connect with a higher security profile, so that no key would help."""
 
     code = "CONNECTION_TOO_WEAK"
+
+
+class ForeignCertificate(NotAuthenticated):
+    """The certificate that the station connected with is of another serial number than it boots with."""
+
+    code = "FOREIGN_CERTIFICATE"
 
 
 class WrongCredentials(NotAuthenticated):

@@ -229,6 +229,7 @@ def locallist(row: LocalList) -> Json:
         "reported_at": time(row.reported_at),
         "last_attempt": time(row.last_attempt),
         "last_outcome": row.last_outcome,
+        "withheld": row.withheld,
     }
 
 

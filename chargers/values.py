@@ -107,7 +107,10 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class StationProfile:
-    """What a connection needs to know of its station; `security_profile` is the one it has connected with."""
+    """What a connection needs to know of its station; `security_profile` is the one it has connected with.
+
+    `certificate` is the one that proves it, with profile 3.
+    """
 
     chargepoint_id: str
     registration_status: RegistrationStatus
@@ -115,6 +118,7 @@ class StationProfile:
     time_zone: str
     booted_before: bool
     security_profile: SecurityProfile = SecurityProfile.NONE
+    certificate: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,10 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """A station that introduces itself."""
+    """A station that introduces itself.
+
+    `certificate` is the one that its serial number must agree with, `address` where it connects from.
+    """
 
     station: str
     at: datetime
@@ -166,6 +173,8 @@ class Boot:
     meter_type: str = ""
     meter_serial_number: str = ""
     triggered: bool = False
+    certificate: ClientCertificate | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +182,13 @@ class Booted:
     """What a station is answered that introduced itself.
 
     `changed` says that it is not known what the station has in it: it boots for the first time, or
-    with another firmware, or has never told.
+    with another firmware, or has never told. `monitors` says that it may have monitors, whose numbers
+    may be others since it booted.
     """
 
     registration: RegistrationStatus
     changed: bool = False
+    monitors: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,11 +235,16 @@ class AuthorizationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """Whether a tag may charge, and what the station may remember of it."""
+    """Whether a tag may charge, and what the station may remember of it.
+
+    `evses` are the only ones where it may, until `evses_until`; none stands for all of them.
+    """
 
     status: AuthorizationStatus
     expiry_date: datetime | None = None
     parent: str | None = None
+    evses: tuple[int, ...] = ()
+    evses_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -611,6 +627,9 @@ class ListUpdate:
     full: bool
     entries: Mapping[str, ListEntry | None]
     at: datetime
+    # In 2.x, by token: the types that it is put in as, and those that it is taken out as.
+    put: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    out: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -619,6 +638,15 @@ class ListRefusal:
 
     station: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A customer whom a station has cleared from all but its local list, named by a token of a type (2.0.1 N10)."""
+
+    station: str
+    id_token: str
+    token_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -916,6 +944,7 @@ KEY_ALIASES: Mapping[str, str] = {
     "chargingscheduleallowedchargingrateunit": "SmartChargingCtrlr.RateUnit",
     "chargingschedulemaxperiods": "SmartChargingCtrlr.PeriodsPerSchedule",
     "connectorswitch3to1phasesupported": "SmartChargingCtrlr.Phases3to1",
+    "maxchargingprofilesinstalled": "SmartChargingCtrlr.Entries[ChargingProfiles].maxLimit",
 }
 YES = frozenset({"true", "1", "yes", "on"})
 
@@ -925,7 +954,8 @@ class Facts:
     """What is known of a station that decides how it is asked.
 
     `variables` are its configuration keys, folded, with the values it told, and in 2.x the
-    variables of its controllers, as ``Component.Variable[Instance]``; `limitations` kinds with
+    variables of its controllers, as ``Component.Variable[Instance]``, with the most that its
+    ``Entries`` can be as their ``.maxLimit``; `limitations` kinds with
     their subjects, the certain ones; `evses` the EVSEs it has reported, `direct_current` those of
     them that are known to deliver it; `connectors` its connectors, each with its EVSE before it.
     """

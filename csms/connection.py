@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Coroutine, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID, uuid4
 
@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode, Frame, Opcode
 
 from chargers.choices import LimitationKind, RegistrationStatus
+from chargers.errors import NotAuthenticated
 from chargers.secrets import holds_secret, masked, without_secrets
 from chargers.services import limitations, stations
 from chargers.values import (
@@ -220,6 +221,8 @@ class Connection:
 
     async def run(self) -> None:
         """Serve the station until its connection ends or drains."""
+        if self.registration != RegistrationStatus.ACCEPTED:
+            await self._recall()
         try:
             while not self.draining:
                 raw = await self._socket.recv(decode=False)
@@ -233,6 +236,18 @@ class Connection:
             await self._end_calls()
         if self.draining:
             await self._socket.close(CloseCode.SERVICE_RESTART, "the server restarts")
+
+    async def _recall(self) -> None:
+        """Go on expecting what a station that is not accepted was asked for on an earlier connection (B01.FR.10)."""
+        since = datetime.now(UTC) - timedelta(seconds=settings.OCPP_REPORT_TIMEOUT)
+        try:
+            (asked,) = await self._node.reader.submit(
+                (commands.awaited, commands.Awaiting(self.station, TRIGGERS, since))
+            )
+        except IntakeUnavailable:
+            return
+        for action, payload in asked:
+            self._expect(action, payload)
 
     async def close(self, code: int, reason: str) -> None:
         await self._socket.close(code, reason)
@@ -322,6 +337,7 @@ class Connection:
             return
         action, result = call.action, "answered"
         following: Sequence[Step] = ()
+        foreign = False
         try:
             action, handler = self._handler(call, notes)
             payload, following = await self._handle(action, handler, call.payload, raw, notes)
@@ -334,6 +350,10 @@ class Connection:
                 self._note([*notes, Note("message-refused", f"{action[:100]}: {error}")])
             logger.info("%s: %s refused, %s", self.station, call.action[:50], error)
             answer = rpc.encode_error(call.id, self.version.spell(error.code), error.description)
+        except NotAuthenticated as error:
+            foreign, result = True, ErrorCode.SECURITY_ERROR.value
+            logger.warning("%s from %s is closed: %s", self.station, self.address, error.reason)
+            answer = rpc.encode_error(call.id, self.version.spell(ErrorCode.SECURITY_ERROR), error.reason)
         except IntakeUnavailable:
             result = ErrorCode.INTERNAL_ERROR.value
             answer = rpc.encode_error(call.id, ErrorCode.INTERNAL_ERROR, "the platform cannot store this now")
@@ -343,6 +363,9 @@ class Connection:
             answer = rpc.encode_error(call.id, ErrorCode.INTERNAL_ERROR, "an internal error occurred")
         metrics.messages(action if action in self.version.handlers else "other", result).inc()
         await self._send(answer)
+        if foreign:
+            # B01.FR.12.
+            await self.close(CloseCode.POLICY_VIOLATION, "the certificate is of another serial number")
         for step in following:
             self._node.spawn(self._ask(step))
 
@@ -426,7 +449,16 @@ class Connection:
 
     def _context(self, action: str, notes: list[Note]) -> Context:
         triggered = self._triggered is not None and action in self._triggered
-        return Context(self.station, self.version.name, datetime.now(UTC), self.profile.time_zone, triggered, notes)
+        return Context(
+            self.station,
+            self.version.name,
+            datetime.now(UTC),
+            self.profile.time_zone,
+            triggered,
+            notes,
+            certificate=self.profile.certificate,
+            address=self.address,
+        )
 
     # Deviations.
 
@@ -542,10 +574,7 @@ class Connection:
         waiting = Waiting(conversation.message_id, asyncio.get_running_loop().create_future())
         self._waiting = waiting
         try:
-            if action in TRIGGERS:
-                self._expect_triggered(payload["requestedMessage"])
-            elif message := self.version.reported.get(action):
-                self._expect_reported(message)
+            self._expect(action, payload)
             await self._send(rpc.encode_call(waiting.message_id, action, payload))
             async with asyncio.timeout(settings.OCPP_TIMEOUT):
                 return await waiting.answer
@@ -676,6 +705,13 @@ class Connection:
         checked = self._checked(payload, action, "Response", self.version.dispensable.get(action, ()), True, found)
         notes += [note._replace(example=_discreet(note.example, payload)) for note in found]
         return checked
+
+    def _expect(self, action: str, payload: Payload) -> None:
+        """Serve what a CALL makes the station tell, whatever its registration."""
+        if action in TRIGGERS:
+            self._expect_triggered(payload["requestedMessage"])
+        elif message := self.version.reported.get(action):
+            self._expect_reported(message)
 
     def _expect_triggered(self, message: str) -> None:
         """Serve a message the station was told to send even before it is accepted (section 4.2).

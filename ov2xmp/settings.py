@@ -282,6 +282,7 @@ CELERY_BEAT_SCHEDULE = {
     "warn-of-expiring-certificates": {"task": "tasks.warn_of_expiring_certificates", "schedule": timedelta(days=1)},
     "close-abandoned-transactions": {"task": "tasks.close_abandoned_transactions", "schedule": 60.0},
     "synchronise-local-lists": {"task": "tasks.synchronise_local_lists", "schedule": 60.0},
+    "forget-customers": {"task": "tasks.forget_customers", "schedule": 5.0},
     "expire-reservations": {"task": "tasks.expire_reservations", "schedule": 5.0},
     "review-charging-profiles": {"task": "tasks.review_charging_profiles", "schedule": 60.0},
 }

@@ -1,8 +1,8 @@
 """The admin site of commands, and of what can be done by commands, which the domain does not know."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
@@ -28,7 +28,7 @@ from chargers.models.reservation import OPEN
 from chargers.secrets import masked
 from chargers.services import locallists
 from tasks import dispatch
-from tasks.action import Action, Payload
+from tasks.action import Payload
 from tasks.actions import BY_NAME
 from tasks.errors import CommandError
 from tasks.models import Command, CommandStatus, Report
@@ -36,19 +36,32 @@ from tasks.schemas import InvalidBody
 
 # Sends a station a command, as who asked for it; None where none is needed.
 Send = Callable[..., Command | None]
-# A row that a station is asked about, the station's identity, and what it is asked.
-Asked = tuple[Model, str | None, Payload]
+# A row that a station is asked about, and the station's identity.
+About = tuple[Any, str | None]
+
+
+class Wording(NamedTuple):
+    """How a version asks a station for something: a command, and its payloads for a row, mostly one."""
+
+    action: str
+    payloads: Callable[[Any], Iterable[Payload]]
+
+
+Wordings = Mapping[OcppVersion, Wording]
 
 
 def send_each(
-    of: admin.ModelAdmin, request: HttpRequest, name: str, sending: Iterable[tuple[Model, str | None, Send]]
+    of: admin.ModelAdmin, request: HttpRequest, sending: Iterable[tuple[Model, str | None, str, Send]], otherwise: str
 ) -> None:
-    """Send a command for each row, as REST does without waiting, and tell the user of those that cannot be sent."""
+    """Send a command for each row, as REST does without waiting, and tell the user of those that cannot be sent.
+
+    Each comes with its station's identity and its name; `otherwise` names what none was sent of.
+    """
     sending = list(sending)
     known = ChargePoint.objects.with_connected(timezone.now())
-    stations = known.in_bulk([key for _, key, _ in sending if key is not None])
-    sent = 0
-    for row, key, send in sending:
+    stations = known.in_bulk([key for _, key, _, _ in sending if key is not None])
+    sent: list[str] = []
+    for row, key, name, send in sending:
         try:
             if key not in stations:
                 raise CommandError(f"{key} is gone")
@@ -60,14 +73,28 @@ def send_each(
             continue
         if command is not None:
             of.log_change(request, row, f"Sent {name}.")
-            sent += 1
-    of.message_user(request, f"{sent} on their way: {name}. The commands tell what comes of them.")
+            sent.append(name)
+    names = ", ".join(sorted(set(sent))) or otherwise
+    of.message_user(request, f"{len(sent)} on their way: {names}. The commands tell what comes of them.")
 
 
-def ask_each(of: admin.ModelAdmin, request: HttpRequest, action: Action, asked: Iterable[Asked]) -> None:
-    """Send a command with a payload for each row."""
-    sending = [(row, key, partial(dispatch.ask, action=action, payload=payload)) for row, key, payload in asked]
-    send_each(of, request, action.name, sending)
+def ask_each(of: admin.ModelAdmin, request: HttpRequest, wordings: Wordings, about: Iterable[About]) -> None:
+    """Ask for each row in the words of its station's version.
+
+    A station that never connected is asked in those of the oldest, and refused for being offline.
+    """
+    about = list(about)
+    spoken = ChargePoint.objects.filter(pk__in=[key for _, key in about if key]).values_list("pk", "ocpp_version")
+    versions = {key: OcppVersion(version) for key, version in spoken if version in wordings}
+    sending = []
+    for row, key in about:
+        version = versions.get(key or "", OcppVersion.V16)
+        name, payloads = wordings[version]
+        action = BY_NAME[version, name]
+        sending += [
+            (row, key, name, partial(dispatch.ask, action=action, payload=payload)) for payload in payloads(row)
+        ]
+    send_each(of, request, sending, wordings[OcppVersion.V16].action)
 
 
 class Operated(admin.ModelAdmin):
@@ -77,32 +104,87 @@ class Operated(admin.ModelAdmin):
         return request.user.has_perm("tasks.add_command")
 
 
-def asking(name: str, description: str, asked: Callable[[QuerySet[Any]], Iterable[Asked]]) -> Callable[..., None]:
-    """Make an admin action that sends a command of OCPP 1.6 for each of the chosen rows."""
+def asking(
+    description: str, wordings: Wordings, about: Callable[[QuerySet[Any]], Iterable[About]]
+) -> Callable[..., None]:
+    """Make an admin action that sends a command for each of the chosen rows."""
 
     @admin.action(description=description, permissions=["operate"])
     def act(self: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        ask_each(self, request, BY_NAME[OcppVersion.V16, name], asked(queryset))
+        ask_each(self, request, wordings, about(queryset))
 
     act.__name__ = description.lower().replace(" ", "_")
     return act
 
 
-def of_stations(payload: Payload) -> Callable[[QuerySet[ChargePoint]], Iterable[Asked]]:
-    return lambda rows: ((row, row.pk, payload) for row in rows)
+def of_stations(rows: QuerySet[ChargePoint]) -> Iterable[About]:
+    return ((row, row.pk) for row in rows)
 
 
-def of_connectors(**payload: Any) -> Callable[[QuerySet[Connector]], Iterable[Asked]]:
-    return lambda rows: ((row, row.chargepoint_id, {"connectorId": row.evse_id, **payload}) for row in rows)
+def of_connectors(rows: QuerySet[Connector]) -> Iterable[About]:
+    return ((row, row.chargepoint_id) for row in rows)
 
 
-def of_running(rows: QuerySet[Transaction]) -> Iterable[Asked]:
-    running = rows.filter(stop_transaction_timestamp__isnull=True)
-    return ((row, row.chargepoint_id, {"transactionId": row.pk}) for row in running)
+def of_running(rows: QuerySet[Transaction]) -> Iterable[About]:
+    return ((row, row.chargepoint_id) for row in rows.filter(stop_transaction_timestamp__isnull=True))
 
 
-def of_open(rows: QuerySet[Reservation]) -> Iterable[Asked]:
-    return ((row, row.chargepoint_id, {"reservationId": row.reservation_id}) for row in rows.filter(status__in=OPEN))
+def of_open(rows: QuerySet[Reservation]) -> Iterable[About]:
+    return ((row, row.chargepoint_id) for row in rows.filter(status__in=OPEN))
+
+
+def always(**payload: Any) -> Callable[[Any], Iterable[Payload]]:
+    return lambda row: [payload]
+
+
+def place(row: Connector) -> Payload:
+    return {"id": row.evse_id, "connectorId": row.connectorid}
+
+
+# What an operator may ask for here, in the words of each version.
+
+STATUSES: Wordings = {
+    OcppVersion.V16: Wording("TriggerMessage", always(requestedMessage="StatusNotification")),
+    # Of one connector at a time (F06.FR.13).
+    OcppVersion.V201: Wording(
+        "TriggerMessage",
+        lambda row: [
+            {"requestedMessage": "StatusNotification", "evse": place(each)}
+            for each in row.connectors.order_by("evse_id", "connectorid")
+        ],
+    ),
+}
+CONFIGURATION: Wordings = {
+    OcppVersion.V16: Wording("GetConfiguration", always()),
+    OcppVersion.V201: Wording("GetBaseReport", always(reportBase="FullInventory")),
+}
+SOFT_RESET: Wordings = {
+    OcppVersion.V16: Wording("Reset", always(type="Soft")),
+    OcppVersion.V201: Wording("Reset", always(type="OnIdle")),
+}
+HARD_RESET: Wordings = {
+    OcppVersion.V16: Wording("Reset", always(type="Hard")),
+    OcppVersion.V201: Wording("Reset", always(type="Immediate")),
+}
+UNLOCKING: Wordings = {
+    OcppVersion.V16: Wording("UnlockConnector", lambda row: [{"connectorId": row.evse_id}]),
+    OcppVersion.V201: Wording("UnlockConnector", lambda row: [{"evseId": row.evse_id, "connectorId": row.connectorid}]),
+}
+STOPPING: Wordings = {
+    OcppVersion.V16: Wording("RemoteStopTransaction", lambda row: [{"transactionId": row.pk}]),
+    OcppVersion.V201: Wording("RequestStopTransaction", lambda row: [{"transactionId": row.uuid or str(row.pk)}]),
+}
+CANCELLING: Wordings = dict.fromkeys(
+    (OcppVersion.V16, OcppVersion.V201),
+    Wording("CancelReservation", lambda row: [{"reservationId": row.reservation_id}]),
+)
+
+
+def availability(word: str) -> Wordings:
+    return {
+        OcppVersion.V16: Wording("ChangeAvailability", lambda row: [{"connectorId": row.evse_id, "type": word}]),
+        OcppVersion.V201: Wording("ChangeAvailability", lambda row: [{"operationalStatus": word, "evse": place(row)}]),
+    }
 
 
 @admin.action(description="Send what the local list lacks", permissions=["operate"])
@@ -110,7 +192,8 @@ def send_what_lists_lack(
     self: admin.ModelAdmin, request: HttpRequest, queryset: QuerySet[ChargePoint] | QuerySet[LocalList]
 ) -> None:
     # A list has the key of its station.
-    send_each(self, request, "SendLocalList", ((row, row.pk, dispatch.synchronise_list) for row in queryset))
+    name = "SendLocalList"
+    send_each(self, request, ((row, row.pk, name, dispatch.synchronise_list) for row in queryset), name)
 
 
 def operate(model: type[Model], base: type[admin.ModelAdmin], *actions: Callable[..., None]) -> None:
@@ -123,20 +206,20 @@ def operate(model: type[Model], base: type[admin.ModelAdmin], *actions: Callable
 operate(
     ChargePoint,
     StationAdmin,
-    asking("TriggerMessage", "Ask for statuses", of_stations({"requestedMessage": "StatusNotification"})),
-    asking("GetConfiguration", "Ask for configuration", of_stations({})),
-    asking("Reset", "Soft reset", of_stations({"type": "Soft"})),
-    asking("Reset", "Hard reset", of_stations({"type": "Hard"})),
+    asking("Ask for statuses", STATUSES, of_stations),
+    asking("Ask for configuration", CONFIGURATION, of_stations),
+    asking("Soft reset", SOFT_RESET, of_stations),
+    asking("Hard reset", HARD_RESET, of_stations),
     send_what_lists_lack,
 )
 operate(
     Connector,
     ConnectorAdmin,
-    asking("UnlockConnector", "Unlock", of_connectors()),
-    asking("ChangeAvailability", "Put out of service", of_connectors(type="Inoperative")),
-    asking("ChangeAvailability", "Put in service", of_connectors(type="Operative")),
+    asking("Unlock", UNLOCKING, of_connectors),
+    asking("Put out of service", availability("Inoperative"), of_connectors),
+    asking("Put in service", availability("Operative"), of_connectors),
 )
-operate(Transaction, TransactionAdmin, asking("RemoteStopTransaction", "Stop remotely", of_running))
+operate(Transaction, TransactionAdmin, asking("Stop remotely", STOPPING, of_running))
 
 
 @admin.register(Command)
@@ -239,7 +322,7 @@ class ReservationAdmin(Operated, ReadOnly):
         "answered_at",
         "ended_at",
     )
-    actions = (asking("CancelReservation", "Cancel reservations that are not over", of_open),)
+    actions = (asking("Cancel reservations that are not over", CANCELLING, of_open),)
 
     @admin.display(description="id tag", ordering="id_tag_id")
     def tag(self, row: Reservation) -> SafeString:
@@ -277,6 +360,7 @@ class LocalListAdmin(Operated, ReadOnly):
         "number_wanted",
         "number_held",
         laid_out("entries", "what it holds"),
+        "withheld",
     )
     actions = (send_what_lists_lack, "keep_in_sync", "leave_alone")
 

@@ -6,7 +6,7 @@ intake take a batch and come last.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import InterfaceError, OperationalError, connection
+from django.db.models import Q
 from django.db.transaction import atomic
 from django.utils import timezone
 
@@ -28,7 +29,7 @@ from tasks import broker, schemas
 from tasks.action import Action, Draft, Payload
 from tasks.actions import BY_NAME
 from tasks.errors import NotAccepted, NotCancellable, StationOffline, StationUnable, VersionMismatch
-from tasks.models import OPEN, TOPIC, Command, CommandStatus
+from tasks.models import OPEN, TOPIC, UNFINISHED, Command, CommandStatus
 
 logger = logging.getLogger(__name__)
 
@@ -263,6 +264,15 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaiting:
+    """Asks what a station was asked for before; `triggers` are the actions by which it is asked for one message."""
+
+    station: str
+    triggers: Collection[str]
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Sending:
     """A command about to go over the wire at `at`, with `seconds` for the answer."""
 
@@ -303,6 +313,18 @@ def request(values: Sequence[Request], changes: Changes) -> list[Command]:
         changes.note(TOPIC, row.pk, "created")
         _log_request(row, "the platform")
     return rows
+
+
+def awaited(values: Sequence[Awaiting], changes: Changes) -> list[list[tuple[str, Payload]]]:
+    """Tell of each station what it was asked for and may still send: reports it has not finished, and single messages."""
+    found = []
+    for value in values:
+        rows = Command.objects.filter(chargepoint=value.station).filter(
+            Q(report__status__in=UNFINISHED)
+            | Q(action__in=value.triggers, response__status="Accepted", finished_at__gt=value.since)
+        )
+        found.append(list(rows.values_list("action", "payload")))
+    return found
 
 
 def take(values: Sequence[UUID], changes: Changes) -> list[Command | None]:

@@ -59,14 +59,14 @@ def forget_untold_monitors(report: Report, changes: Changes) -> None:
     """Forget what a report of all monitors did not tell (N02.FR.11)."""
     command = report.command
     if command and not {"monitoringCriteria", "componentVariable"} & command.payload.keys():
-        monitors.forget_untold(report.chargepoint_id or "", report.asked_at)
+        monitors.forget_untold(report.chargepoint_id or "", report.asked_at, changes)
 
 
 def forget_untold_messages(report: Report, changes: Changes) -> None:
     """Forget what a report of all messages did not tell (O03)."""
     command = report.command
     if command and not {"id", "priority", "state"} & command.payload.keys():
-        displaymessages.forget_untold(report.chargepoint_id or "", report.asked_at)
+        displaymessages.forget_untold(report.chargepoint_id or "", report.asked_at, changes)
 
 
 KEEPERS: Mapping[ReportKind, Keeper] = {

@@ -37,9 +37,14 @@ def begin(draft: Draft, version: str, token: str, info: str) -> LocalList:
             problems[f"local_authorization_list.{index}.{snake(info)}"] = ["is needed in a full update"]
     if problems:
         raise InvalidBody(problems)
+    given = [_id(each[token]) for each in asked.get("localAuthorizationList", ()) if info in each]
     with atomic():
-        claim(draft.station)
+        locallists.allow(claim(draft.station), given)
         return locallists.begin(draft.station, draft.now)
+
+
+def _id(token: str | Mapping[str, str]) -> str:
+    return token if isinstance(token, str) else token["idToken"]
 
 
 def _text(token: str | Mapping[str, str]) -> str:

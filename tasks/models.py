@@ -94,6 +94,8 @@ class ReportStatus(models.TextChoices):
 
 
 UNDER_WAY = (ReportStatus.REQUESTED, ReportStatus.COLLECTING)
+# Parts of these may still come.
+UNFINISHED = (*UNDER_WAY, ReportStatus.FAILED, ReportStatus.TIMED_OUT)
 # Stretches of part numbers with gaps between them; in-order parts make one, whatever their number.
 MAX_STRETCHES = 500
 # How many of the missing parts are told.

@@ -67,8 +67,17 @@ def validator(version: OcppVersion, action: str, kind: Kind) -> Any:
 
 # What every station can hold.
 _INTEGER: Schema = {"minimum": -(2**31), "maximum": 2**31 - 1}
-# Counted from 0 (OCPP 1.6 sections 6 and 7); connector 0 is the station as a whole.
-_LEAST = {"connectorId": 0, "duration": 0, "evseId": 0, "retries": 0, "retryInterval": 0, "stackLevel": 0}
+# Counted from 0 (OCPP 1.6 sections 6 and 7); connector 0 is the station as a whole. An id is named with its holder.
+_LEAST = {
+    "connectorId": 0,
+    "duration": 0,
+    "evse.id": 0,
+    "evseId": 0,
+    "message.id": 0,
+    "retries": 0,
+    "retryInterval": 0,
+    "stackLevel": 0,
+}
 _OF_ONE_CONNECTOR = frozenset({"RemoteStartTransaction", "UnlockConnector"})
 _OF_ONE_EVSE = frozenset({"RequestStartTransaction", "ReserveNow", "UnlockConnector"})
 # Stations may number by themselves what began elsewhere (TX-18).
@@ -86,12 +95,15 @@ def _outgoing(version: OcppVersion, action: str) -> Any:
     return jsonschema_rs.validator_for(_bounded(schema(version, action, "Request"), least), validate_formats=True)
 
 
-def _bounded(node: Schema, least: Mapping[str, int], name: str = "") -> Schema:
+def _bounded(node: Schema, least: Mapping[str, int], name: str = "", holder: str = "") -> Schema:
     bounded = dict(node)
     if node.get("type") == "integer" and name not in _OF_THE_STATION:
-        bounded = _INTEGER | ({"minimum": least[name]} if name in least else {}) | node
+        bound = least.get(name, least.get(f"{holder}.{name}"))
+        bounded = _INTEGER | ({} if bound is None else {"minimum": bound}) | node
     if "properties" in node:
-        bounded["properties"] = {name: _bounded(each, least, name) for name, each in node["properties"].items()}
+        bounded["properties"] = {
+            inner: _bounded(each, least, inner, holder=name) for inner, each in node["properties"].items()
+        }
     if isinstance(node.get("items"), dict):
         bounded["items"] = _bounded(node["items"], least)
     return bounded

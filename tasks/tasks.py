@@ -6,6 +6,7 @@ that the queue survives a deployment.
 
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -104,9 +105,18 @@ def expire_reservations(**_: Any) -> None:
 
 @shared_task(name="tasks.synchronise_local_lists")
 def synchronise_local_lists(**_: Any) -> None:
+    _send_lists(locallists.synchronise_automatic)
+
+
+@shared_task(name="tasks.forget_customers")
+def forget_customers(**_: Any) -> None:
+    _send_lists(locallists.forget_customers)
+
+
+def _send_lists(store: Callable[..., list[UUID]]) -> None:
     changes = Changes()
     try:
-        for command_id in locallists.synchronise_automatic(now=timezone.now(), changes=changes):
+        for command_id in store(now=timezone.now(), changes=changes):
             commands.relay(command_id, now=timezone.now(), changes=changes)
     except broker.RedisError as error:
         logger.warning("local lists are not sent, redis does not answer: %s", error)

@@ -17,15 +17,26 @@ from django.utils import timezone
 
 from chargers import representation, selectors
 from chargers.changes import Changes
-from chargers.models import ChargingLimit, ChargingNeeds, Event, EVSchedule, InstalledProfile, SecurityEvent
+from chargers.models import (
+    ChargingLimit,
+    ChargingNeeds,
+    DisplayMessage,
+    Event,
+    EVSchedule,
+    InstalledProfile,
+    SecurityEvent,
+    VariableMonitor,
+)
 from chargers.secrets import masked
 from chargers.services import (
     charginglimits,
+    displaymessages,
     evcharging,
     events,
     firmware,
     installedprofiles,
     logs,
+    monitors,
     publications,
     reservations,
     security,
@@ -125,6 +136,16 @@ def _events(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str
     return [(row.pk, row.chargepoint_id or "", representation.event(row)) for row in rows]
 
 
+def _display_messages(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = DisplayMessage.objects.filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id, representation.displaymessage(row)) for row in rows]
+
+
+def _variable_monitors(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
+    rows = VariableMonitor.objects.filter(pk__in=keys)
+    return [(row.pk, row.chargepoint_id, representation.variablemonitor(row)) for row in rows]
+
+
 def _firmware_publications(keys: Iterable[Any], now: datetime) -> list[tuple[Any, str, dict[str, Any]]]:
     rows = selectors.firmwarepublications().filter(pk__in=keys)
     return [(row.pk, row.chargepoint_id or "", representation.firmwarepublication(row)) for row in rows]
@@ -154,7 +175,9 @@ READERS: Mapping[str, Reader] = {
     charginglimits.TOPIC: _charging_limits,
     evcharging.NEEDS_TOPIC: _charging_needs,
     evcharging.SCHEDULE_TOPIC: _ev_schedules,
+    displaymessages.TOPIC: _display_messages,
     events.TOPIC: _events,
+    monitors.TOPIC: _variable_monitors,
     security.TOPIC: _security_events,
     publications.TOPIC: _firmware_publications,
     firmware.TOPIC: _firmware_updates,

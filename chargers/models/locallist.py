@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
+from chargers.models.idtag import tag_key
 from chargers.models.station import ChargePoint
 
 MAX_VERSION = 2**31 - 1
@@ -34,6 +35,8 @@ class LocalList(models.Model):
     """The id tags that a station knows by itself (1.6 section 3.5.2), so far as the platform knows.
 
     `entries` is null, and `digest` empty, while nobody knows what it holds. Version 0 is an empty list.
+    `withheld` are tags of customers whom the station was told to forget (2.0.1 N10): they are not sent
+    to it by themselves. `forgets` says that it may still hold one of them.
     """
 
     if TYPE_CHECKING:
@@ -54,9 +57,12 @@ class LocalList(models.Model):
     last_attempt = models.DateTimeField(null=True, blank=True)
     last_outcome = models.CharField(max_length=60, blank=True, help_text="empty while the answer is out")
     failures = models.PositiveIntegerField(default=0, help_text="how often in a row")
+    withheld = models.JSONField(default=list, blank=True, editable=False)
+    forgets = models.BooleanField(default=False, editable=False)
 
     class Meta:
         ordering = ["chargepoint"]
+        indexes = [models.Index(fields=["chargepoint"], condition=models.Q(forgets=True), name="locallist_forgets")]
 
     def __str__(self) -> str:
         return f"local list of {self.chargepoint_id}"
@@ -87,3 +93,10 @@ class LocalList(models.Model):
         self.entries = entries
         self.digest = "" if entries is None else digest_of(entries)
         self.updated_at = at
+        self.forgets = bool(self.withheld) if entries is None else bool(self.withheld_entries)
+
+    @property
+    def withheld_entries(self) -> Entries:
+        """What it is believed to hold of customers whom the station was told to forget."""
+        keys = {tag_key(token) for token in self.withheld}
+        return {token: entry for token, entry in (self.entries or {}).items() if tag_key(token) in keys}

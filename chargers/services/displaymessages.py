@@ -1,13 +1,18 @@
 """Messages on stations' displays, as stations are believed to have them (2.0.1 block O)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
+
+from chargers import representation
 from chargers.changes import Changes
 from chargers.choices import DisplayMessageStatus
-from chargers.models import DisplayMessage
+from chargers.models import DisplayMessage, Transaction
 from chargers.values import Message, MessagesReport
+
+TOPIC = "displaymessage"
 
 CONTENT = (
     "status",
@@ -26,7 +31,7 @@ CONTENT = (
 )
 
 
-def ask(station: str, message: Message, command_id: UUID, at: datetime) -> int:
+def ask(station: str, message: Message, command_id: UUID, at: datetime, changes: Changes) -> int:
     """Store a message that a station is about to be asked for, and return the number that is chosen for it."""
     row = DisplayMessage(chargepoint_id=station, message_id=None, command_id=command_id)
     _fill(row, message, at)
@@ -37,17 +42,18 @@ def ask(station: str, message: Message, command_id: UUID, at: datetime) -> int:
         number += 1
     row.message_id = number
     row.save(update_fields=["message_id"])
+    changes.note(TOPIC, row.pk, "created")
     return int(number)
 
 
 def record(values: Sequence[MessagesReport], changes: Changes) -> list[None]:
     """Keep the messages that stations told or took, and forget those that they said to have no longer."""
     for value in values:
-        _record(value)
+        _record(value, changes)
     return [None] * len(values)
 
 
-def _record(value: MessagesReport) -> None:
+def _record(value: MessagesReport, changes: Changes) -> None:
     rows = DisplayMessage.objects.filter(chargepoint=value.station)
     known = {row.message_id: row for row in rows.filter(message_id__in=[each.number for each in value.messages])}
     new: dict[int, DisplayMessage] = {}
@@ -57,9 +63,21 @@ def _record(value: MessagesReport) -> None:
         )
         _fill(row, told, value.at)
         row.status, row.command_id = DisplayMessageStatus.ACCEPTED, None
-    DisplayMessage.objects.bulk_create(new.values())
+    for row in DisplayMessage.objects.bulk_create(new.values()):
+        changes.note(TOPIC, row.pk, "created")
     DisplayMessage.objects.bulk_update(known.values(), CONTENT)
-    rows.filter(message_id__in=value.gone).delete()
+    for row in known.values():
+        changes.note(TOPIC, row.pk)
+    if value.gone:
+        _remove(rows.filter(message_id__in=value.gone), changes)
+
+
+def _remove(rows: Iterable[DisplayMessage], changes: Changes) -> None:
+    going = {row.pk: row for row in rows}
+    for row in going.values():
+        changes.note_removed(TOPIC, row.chargepoint_id, representation.displaymessage(row))
+    if going:
+        DisplayMessage.objects.filter(pk__in=going).delete()
 
 
 def _fill(row: DisplayMessage, message: Message, at: datetime) -> None:
@@ -71,11 +89,19 @@ def _fill(row: DisplayMessage, message: Message, at: datetime) -> None:
 
 def drop(values: Sequence[UUID], changes: Changes) -> list[None]:
     """Forget messages that stations were asked for and did not take; one that they had before stays."""
-    DisplayMessage.objects.filter(command_id__in=values, status=DisplayMessageStatus.REQUESTED).delete()
+    _remove(DisplayMessage.objects.filter(command_id__in=values, status=DisplayMessageStatus.REQUESTED), changes)
     return [None] * len(values)
 
 
-def forget_untold(station: str, since: datetime) -> None:
+def forget_untold(station: str, since: datetime, changes: Changes) -> None:
     """Forget the messages that a station has not told since: it no longer has them."""
     rows = DisplayMessage.objects.filter(chargepoint=station, told_at__lt=since)
-    rows.filter(status=DisplayMessageStatus.ACCEPTED).delete()
+    _remove(rows.filter(status=DisplayMessageStatus.ACCEPTED), changes)
+
+
+def end(transactions: Collection[int], changes: Changes) -> None:
+    """Forget the messages of transactions that have ended, as their stations do (O02.FR.02)."""
+    its = Transaction.objects.filter(
+        pk__in=transactions, chargepoint=OuterRef("chargepoint"), uuid=OuterRef("transaction_uuid")
+    )
+    _remove(DisplayMessage.objects.filter(Exists(its), transaction_uuid__gt=""), changes)

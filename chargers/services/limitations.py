@@ -15,6 +15,8 @@ SUBJECT_LENGTH = 100
 REASON_LENGTH = 500
 # How the components that configure a station are named (2.0.1 part 1, section 4.2).
 CONTROLLER = "Ctrlr"
+# The variable that counts what a controller holds; how much that can be is its maxLimit.
+ENTRIES = "Entries"
 
 
 def record(values: Sequence[LimitationReport], changes: Changes) -> list[None]:
@@ -82,15 +84,22 @@ def _settings(station: str) -> dict[str, str]:
     """Return a station's configuration keys and the variables of its controllers; the rest may be thousands."""
     rows = Variable.objects.filter(
         Q(component="") | Q(component__endswith=CONTROLLER),
+        Q(value__isnull=False) | Q(variable=ENTRIES),
         chargepoint=station,
-        value__isnull=False,
         evse_id=0,
         attribute="Actual",
     )
-    return {
-        _key(*names).casefold(): value or ""
-        for *names, value in rows.values_list("component", "variable", "variable_instance", "value")
-    }
+    found = {}
+    for *names, value, characteristics in rows.values_list(
+        "component", "variable", "variable_instance", "value", "characteristics"
+    ):
+        key = _key(*names)
+        if value is not None:
+            found[key.casefold()] = value
+        if names[1] == ENTRIES and isinstance(most := (characteristics or {}).get("max_limit"), int | float):
+            # A whole number, which stations tell as a decimal.
+            found[f"{key}.maxLimit".casefold()] = format(most, ".0f")
+    return found
 
 
 def _key(component: str, variable: str, instance: str) -> str:

@@ -15,12 +15,14 @@ from chargers import representation
 from chargers.changes import Changes
 from chargers.choices import STATUSES_16, AuthorizationStatus, LimitationKind, OcppVersion, RegistrationStatus
 from chargers.models import ChargePoint, IdTag, Limitation, LocalList, Variable
+from chargers.models.idtag import tag_key
 from chargers.models.locallist import digest_of, paired
 from chargers.services import idtags
 from chargers.values import (
     Authorization,
     AuthorizationRequest,
     Facts,
+    Forgotten,
     ListChange,
     ListEntry,
     ListLimits,
@@ -43,10 +45,11 @@ Entries = Mapping[str, ListEntry]
 
 
 class Terms(NamedTuple):
-    """What decides what a station's list may hold: its version, and how many tags it keeps, if it said so."""
+    """What decides what a station's list may hold: its version, how many tags it keeps, if it said so, and whom it forgets."""
 
     version: str = OcppVersion.V16
     most: int | None = None
+    withheld: frozenset[str] = frozenset()
 
 
 class Wanted:
@@ -64,18 +67,21 @@ class Wanted:
         self._judged = sorted(judged, key=lambda each: each[1].status != AuthorizationStatus.ACCEPTED)
         # By whether it is told in the words of 1.6.
         self._entries: dict[bool, Entries] = {}
-        self._digests: dict[tuple[bool, int], str] = {}
+        self._digests: dict[tuple[bool, int, frozenset[str]], str] = {}
 
     def entries(self, terms: Terms) -> Entries:
         """Return what a station should hold."""
         every = self._all(terms)
+        if terms.withheld:
+            every = {token: each for token, each in every.items() if tag_key(token) not in terms.withheld}
         if terms.most is None or terms.most >= len(every):
             return every
         return dict(list(every.items())[: terms.most])
 
     def digest(self, terms: Terms) -> str:
         every = self._all(terms)
-        key = (terms.version == OcppVersion.V16, len(every) if terms.most is None else min(terms.most, len(every)))
+        most = len(every) if terms.most is None else min(terms.most, len(every))
+        key = (terms.version == OcppVersion.V16, most, terms.withheld)
         if key not in self._digests:
             self._digests[key] = digest_of(self.entries(terms))
         return self._digests[key]
@@ -118,11 +124,19 @@ def terms_of(stations: Iterable[str]) -> dict[str, Terms]:
         ChargePoint.objects.filter(pk__in=list(stations))
         .annotate(told=FilteredRelation("variables", condition=key | entries))
         .order_by()
-        .values_list("pk", "ocpp_version", "told__component", "told__value", "told__characteristics")
+        .values_list(
+            "pk",
+            "ocpp_version",
+            "local_list__withheld",
+            "told__component",
+            "told__value",
+            "told__characteristics",
+        )
     )
     found: dict[str, Terms] = {}
-    for station, version, component, value, characteristics in rows:
-        known = found.setdefault(station, Terms(version or OcppVersion.V16))
+    for station, version, withheld, component, value, characteristics in rows:
+        keys = frozenset(tag_key(token) for token in withheld or ())
+        known = found.setdefault(station, Terms(version or OcppVersion.V16, withheld=keys))
         is_16 = known.version == OcppVersion.V16
         # A station that was updated from 1.6 may have both.
         if is_16 and component == "":
@@ -186,6 +200,13 @@ def change(row: LocalList, wanted: Entries) -> ListChange | None:
     return ListChange(row.next_version, False, {token: should for token, (should, _) in different.items()}, types)
 
 
+def removal(row: LocalList) -> ListChange | None:
+    """Return what takes out of a list that is known whom its station was told to forget; None where it holds none."""
+    gone = row.withheld_entries
+    types = {token: held["token_type"] for token, held in gone.items() if "token_type" in held}
+    return ListChange(row.next_version, False, dict.fromkeys(gone), types) if gone else None
+
+
 def changed(held: Entries, changes: Mapping[str, ListEntry | None]) -> Entries:
     """Return what a list holds after changes, of which None takes a tag out."""
     touched = {token.casefold() for token in changes}
@@ -194,9 +215,13 @@ def changed(held: Entries, changes: Mapping[str, ListEntry | None]) -> Entries:
 
 
 def candidates(versions: Iterable[str], now: datetime) -> QuerySet[LocalList]:
-    """Find the lists that are kept up to date by themselves and whose stations can be reached, without their entries.
+    """Find the lists that are kept up to date by themselves, of `reachable` stations."""
+    return reachable(versions, now).filter(automatic=True)
 
-    The stations are those that speak one of `versions`.
+
+def reachable(versions: Iterable[str], now: datetime) -> QuerySet[LocalList]:
+    """Find the lists of stations that can be reached and speak one of `versions`, without their entries.
+
     Those that were not tried for longest come first.
     """
     unable = Limitation.objects.certain().filter(
@@ -206,7 +231,6 @@ def candidates(versions: Iterable[str], now: datetime) -> QuerySet[LocalList]:
     return (
         LocalList.objects.filter(
             ~Exists(unable),
-            automatic=True,
             chargepoint__ocpp_version__in=list(versions),
             chargepoint__registration_status=RegistrationStatus.ACCEPTED,
             chargepoint__node__lease_until__gt=now,
@@ -241,7 +265,9 @@ def keep(values: Sequence[ListUpdate], changes: Changes) -> list[None]:
         if row is not None:
             row.hold(value.version, _held(row, value), value.at)
             row.last_outcome, row.failures = "Accepted", 0
-            row.save(update_fields=["version", "entries", "digest", "updated_at", "last_outcome", "failures"])
+            row.save(
+                update_fields=["version", "entries", "digest", "updated_at", "last_outcome", "failures", "forgets"]
+            )
     return [None] * len(values)
 
 
@@ -249,12 +275,23 @@ def _held(row: LocalList, value: ListUpdate) -> Entries | None:
     """Return what a station holds after an update; None where that is not known.
 
     One that takes changes under a version that is not above its own held another list than we knew.
+    One that holds a text under two types, which are two tokens in 2.x, holds what cannot be told here.
     """
-    if value.full:
-        return changed({}, value.entries)
-    if not row.is_known or value.version <= (row.version or 0):
+    if not value.full and (not row.is_known or value.version <= (row.version or 0)):
         return None
-    return changed(row.entries or {}, value.entries)
+    held = {} if value.full else row.entries or {}
+    entries = dict(value.entries)
+    known = {token.casefold(): entry.get("token_type") for token, entry in held.items()}
+    for token, entry in value.entries.items() if value.put or value.out else ():
+        key = token.casefold()
+        before = frozenset(filter(None, [known.get(key)]))
+        after = (before - value.out.get(key, frozenset())) | value.put.get(key, frozenset())
+        if len(after) > 1:
+            return None
+        if entry is None and after:
+            # It was taken out as a type that the station does not hold it as.
+            del entries[token]
+    return changed(held, entries)
 
 
 def refuse(values: Sequence[ListRefusal], changes: Changes) -> list[None]:
@@ -276,8 +313,51 @@ def keep_version(values: Sequence[ListVersion], changes: Changes) -> list[None]:
         if value.version == 0:
             # It may be empty because it was sent so, and still count from there.
             row.hold(row.version or 0, {}, value.at)
-        row.save(update_fields=["reported_version", "reported_at", "version", "entries", "digest", "updated_at"])
+        row.save(
+            update_fields=["reported_version", "reported_at", "version", "entries", "digest", "updated_at", "forgets"]
+        )
     return [None] * len(values)
+
+
+def forget(values: Sequence[Forgotten], changes: Changes) -> list[None]:
+    """Withhold customers from the lists of stations that were told to forget them (2.0.1 N10.FR.02).
+
+    A station leaves its list alone then: only the platform may change it.
+    """
+    for value in values:
+        row = LocalList.objects.select_for_update().filter(pk=value.station).first()
+        if row is None or not _may_hold(row, value):
+            continue
+        if not any(idtags.same(value.id_token, token) for token in row.withheld):
+            row.withheld = [*row.withheld, value.id_token]
+        row.forgets = not row.is_known or bool(row.withheld_entries)
+        row.save(update_fields=["withheld", "forgets"])
+    return [None] * len(values)
+
+
+def _may_hold(row: LocalList, value: Forgotten) -> bool:
+    """Tell whether a list holds a customer, or would be sent it by itself; one that nobody knows may hold anybody."""
+    if not row.is_known:
+        return row.automatic or max(row.version or 0, row.reported_version or 0) > 0
+    for token, held in (row.entries or {}).items():
+        if idtags.same(value.id_token, token) and _is_type(held.get("token_type"), value.token_type):
+            return True
+    tag = idtags.find([value.id_token])[value.id_token] if row.automatic else None
+    return tag is not None and _is_type(tag.spoken_type, value.token_type)
+
+
+def _is_type(known: str | None, told: str) -> bool:
+    return known is None or known.casefold() == told.casefold()
+
+
+def allow(row: LocalList, tokens: Iterable[str]) -> None:
+    """Withhold tags no longer that somebody wants the station to have."""
+    wanted = {tag_key(token) for token in tokens}
+    kept = [token for token in row.withheld if tag_key(token) not in wanted]
+    if kept != row.withheld:
+        row.withheld = kept
+        row.forgets = row.forgets and bool(kept)
+        row.save(update_fields=["withheld", "forgets"])
 
 
 def _row(station: str) -> LocalList | None:

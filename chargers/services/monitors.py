@@ -1,11 +1,14 @@
 """Monitors of variables, as stations are believed to have them (2.0.1 N02 to N06)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from chargers import representation
 from chargers.changes import Changes
 from chargers.models import VariableMonitor
 from chargers.values import MonitorsReport
+
+TOPIC = "variablemonitor"
 
 TOLD = (
     "component",
@@ -25,11 +28,11 @@ TOLD = (
 def record(values: Sequence[MonitorsReport], changes: Changes) -> list[None]:
     """Keep the monitors that stations told or took, and forget those that they said to have no longer."""
     for value in values:
-        _record(value)
+        _record(value, changes)
     return [None] * len(values)
 
 
-def _record(value: MonitorsReport) -> None:
+def _record(value: MonitorsReport, changes: Changes) -> None:
     rows = VariableMonitor.objects.filter(chargepoint=value.station)
     known = {row.monitor_id: row for row in rows.filter(monitor_id__in=[each.number for each in value.monitors])}
     new: dict[int, VariableMonitor] = {}
@@ -40,17 +43,29 @@ def _record(value: MonitorsReport) -> None:
         row.be_about(told.name)
         row.type, row.value, row.severity = told.type, told.value, told.severity
         row.transaction, row.told_at = told.transaction, value.at
-    VariableMonitor.objects.bulk_create(new.values())
+    for row in VariableMonitor.objects.bulk_create(new.values()):
+        changes.note(TOPIC, row.pk, "created")
     VariableMonitor.objects.bulk_update(known.values(), TOLD)
-    rows.filter(monitor_id__in=value.gone).delete()
+    for row in known.values():
+        changes.note(TOPIC, row.pk)
+    if value.gone:
+        _remove(rows.filter(monitor_id__in=value.gone), changes)
+
+
+def _remove(rows: Iterable[VariableMonitor], changes: Changes) -> None:
+    going = {row.pk: row for row in rows}
+    for row in going.values():
+        changes.note_removed(TOPIC, row.chargepoint_id, representation.variablemonitor(row))
+    if going:
+        VariableMonitor.objects.filter(pk__in=going).delete()
 
 
 def forget_all(values: Sequence[str], changes: Changes) -> list[None]:
     """Forget the monitors of stations that have been put back to what is built in (N03.FR.04, N03.FR.05)."""
-    VariableMonitor.objects.filter(chargepoint__in=values).delete()
+    _remove(VariableMonitor.objects.filter(chargepoint__in=values), changes)
     return [None] * len(values)
 
 
-def forget_untold(station: str, since: datetime) -> None:
+def forget_untold(station: str, since: datetime, changes: Changes) -> None:
     """Forget the monitors that a station has not told since: it no longer has them."""
-    VariableMonitor.objects.filter(chargepoint=station, told_at__lt=since).delete()
+    _remove(VariableMonitor.objects.filter(chargepoint=station, told_at__lt=since), changes)

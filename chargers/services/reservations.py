@@ -6,6 +6,7 @@ not answered changes nothing but its own row.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import count
 from uuid import UUID
@@ -231,17 +232,20 @@ def guard(
     """Refuse a tag that may charge where all that is left is reserved for others.
 
     Without an EVSE, which is how a station asks before anything is plugged in, that is so when no
-    connector is left to the tag. Stations may cache the answer: it expires with the first of the
-    reservations.
+    connector is left to the tag; else it may charge at those that are (2.0.1 C01.FR.20). Stations may
+    cache the answer: it expires with the first of the reservations.
     """
     if not held or authorization.status != AuthorizationStatus.ACCEPTED:
         return authorization
     now = [row for row in held if row.is_held(at)]
     others = [row for row in now if not row.is_for(id_tag, authorization.parent)]
     own = [row.evse_id for row in now if row not in others]
-    if not others or _is_left(held[0].chargepoint_id or "", evse_id, own, [row.evse_id for row in others]):
+    if not others:
         return authorization
-    ends = min(row.expiry_date for row in others)
+    station, ends = held[0].chargepoint_id or "", min(row.expiry_date for row in others)
+    if _is_left(station, evse_id, own, [row.evse_id for row in others]):
+        left = () if evse_id else _evses_left(station, own, [row.evse_id for row in others])
+        return replace(authorization, evses=left, evses_until=ends) if left else authorization
     return Authorization(
         AuthorizationStatus.RESERVED, min(ends, authorization.expiry_date or ends), authorization.parent
     )
@@ -259,6 +263,15 @@ def _is_left(station: str, evse_id: int, own: Sequence[int], others: Sequence[in
         return True
     known = set(Connector.objects.filter(chargepoint=station).values_list("evse_id", flat=True))
     return not known or len(known - taken) > anywhere
+
+
+def _evses_left(station: str, own: Sequence[int], others: Sequence[int]) -> tuple[int, ...]:
+    """Name the EVSEs that are left beside those that are reserved for others; none where all are, as far as is known."""
+    taken = set(others) - {0, *own}
+    if not taken:
+        return ()
+    known = set(Connector.objects.filter(chargepoint=station).values_list("evse_id", flat=True)) - {0}
+    return tuple(sorted(known - taken)) if known & taken else ()
 
 
 def use(

@@ -10,12 +10,19 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, Q
 
 from chargers.changes import Changes
-from chargers.choices import RegistrationStatus, SecurityProfile, TransactionFlag
-from chargers.errors import ChargersError, ConnectionTooWeak, NotAuthenticated, UnknownStation, WrongCredentials
-from chargers.models import ChargePoint, CsmsNode, Deviation, Transaction, Variable
+from chargers.choices import LimitationKind, RegistrationStatus, SecurityProfile, TransactionFlag
+from chargers.errors import (
+    ChargersError,
+    ConnectionTooWeak,
+    ForeignCertificate,
+    NotAuthenticated,
+    UnknownStation,
+    WrongCredentials,
+)
+from chargers.models import ChargePoint, CsmsNode, Deviation, Limitation, Transaction, Variable, VariableMonitor
 from chargers.models.station import identity_key
 from chargers.services import firmware, limitations, security
 from chargers.values import (
@@ -44,6 +51,8 @@ KEY_BYTES = 20
 KEY_RENEWED = "ReconfigurationOfSecurityParameters"
 EXAMPLE_LENGTH = 500
 BOOT_FIELDS = ("registration_status", "firmware_version")
+# The component of the device model that has monitors, and the command that asks for them (2.0.1 N02).
+MONITORING, MONITORS_REPORT = "MonitoringCtrlr", "GetMonitoringReport"
 FORGET_NODES_AFTER = timedelta(days=1)
 
 
@@ -177,6 +186,7 @@ def _admit(value: Lookup, found: dict[str, ChargePoint], changes: Changes) -> St
         time_zone=known.location.time_zone if known.location else "",
         booted_before=known.last_boot is not None,
         security_profile=proved,
+        certificate=value.certificate if proved == SecurityProfile.TLS_CERTIFICATE else None,
     )
 
 
@@ -215,16 +225,21 @@ def _why_foreign(station: ChargePoint, certificate: ClientCertificate | None) ->
         return "there is no client certificate"
     if settings.CPO_NAME and not certificate.belongs_to(settings.CPO_NAME):
         return f"the organization (O) of client certificate {certificate.serial_number} is not {settings.CPO_NAME!r}"
-    if identity_key(station.chargepoint_id) in map(identity_key, certificate.common_names):
+    if _is_of_identity(certificate, station.chargepoint_id):
         return ""
     serials = (station.chargepoint_serial_number.strip(), station.chargebox_serial_number.strip())
     if any(serial and certificate.names(serial) for serial in serials):
         return ""
+    return f"{_whose(certificate)}, which is neither the identity nor the serial number of the station"
+
+
+def _is_of_identity(certificate: ClientCertificate, identity: str) -> bool:
+    return identity_key(identity) in map(identity_key, certificate.common_names)
+
+
+def _whose(certificate: ClientCertificate) -> str:
     names = ", ".join(map(repr, certificate.common_names)) or "nobody"
-    return (
-        f"client certificate {certificate.serial_number} is of {names} (CN), "
-        "which is neither the identity nor the serial number of the station"
-    )
+    return f"client certificate {certificate.serial_number} is of {names} (CN)"
 
 
 def _is_own_key(station: ChargePoint, password: bytes | None) -> bool | None:
@@ -285,27 +300,39 @@ def disconnect(values: Sequence[Disconnected], changes: Changes) -> list[bool]:
     return [value.station in current for value in values]
 
 
-def boot(values: Sequence[Boot], changes: Changes) -> list[Booted]:
+def boot(values: Sequence[Boot], changes: Changes) -> list[Booted | ChargersError]:
     """Keep what stations say of themselves and answer their registration status.
 
     A transaction that is open meanwhile stays open, since a station may boot without ending it
-    (BO-04); it is flagged.
+    (BO-04); it is flagged. Of a station that boots with another serial number than that of its
+    certificate nothing is kept but a security event.
     """
     rows = ChargePoint.objects.filter(pk__in=[value.station for value in values]).annotate(
         # A range, which the index finds at once however many variables there are.
-        told=Exists(Variable.objects.filter(chargepoint=OuterRef("pk"), component__gt=""))
+        told=Exists(Variable.objects.filter(chargepoint=OuterRef("pk"), component__gt="")),
+        monitored=_may_have_monitors(),
     )
-    known = {key: found for key, *found in rows.values_list("pk", *BOOT_FIELDS, "told")}
-    answers = []
+    known = {key: found for key, *found in rows.values_list("pk", *BOOT_FIELDS, "told", "monitored")}
+    answers: list[Booted | ChargersError] = []
+    foreign: list[Refusal] = []
     for value in values:
-        status, version, told = known.get(value.station, (RegistrationStatus.REJECTED, "", False))
+        if reason := _why_another(value):
+            foreign.append(Refusal(value.station, reason, value.address, value.at))
+            answers.append(ForeignCertificate(value.station, reason))
+            continue
+        status, version, told, monitored = known.get(value.station, (RegistrationStatus.REJECTED, "", False, False))
         if version != value.firmware_version:
             limitations.forget(value.station, changes)
             firmware.note_version(value.station, value.firmware_version, changes)
         ChargePoint.objects.filter(pk=value.station).update(
             chargepoint_vendor=value.vendor,
             chargepoint_model=value.model,
-            chargepoint_serial_number=value.serial_number,
+            # One that a certificate was taken for must stay known, or the next connection is refused.
+            **(
+                {}
+                if value.certificate and not value.serial_number
+                else {"chargepoint_serial_number": value.serial_number}
+            ),
             chargebox_serial_number=value.box_serial_number,
             firmware_version=value.firmware_version,
             iccid=value.iccid,
@@ -319,10 +346,33 @@ def boot(values: Sequence[Boot], changes: Changes) -> list[Booted]:
         if not value.triggered:
             _flag_open_transactions(value.station, changes)
         changed = version != value.firmware_version or not told
-        answers.append(Booted(RegistrationStatus(status), changed))
-    booted = [value.station for value in values if not value.triggered]
+        answers.append(Booted(RegistrationStatus(status), changed, monitored and not value.triggered))
+    refused = {value.station for value in foreign}
+    booted = [value.station for value in values if not value.triggered and value.station not in refused]
     Variable.objects.filter(chargepoint__in=booted, reboot_required=True).update(reboot_required=False)
+    if foreign:
+        security.record_refusals(foreign, changes)
     return answers
+
+
+def _may_have_monitors() -> Q:
+    """Ask of a station whether it has told monitors, or that it can have some, unless it cannot tell them."""
+    mine = {"chargepoint": OuterRef("pk")}
+    told = Exists(VariableMonitor.objects.filter(**mine))
+    can = Exists(Variable.objects.filter(**mine, component=MONITORING))
+    unable = Exists(Limitation.objects.certain().filter(**mine, kind=LimitationKind.ACTION, subject=MONITORS_REPORT))
+    return (Q(told) | Q(can)) & ~Q(unable)
+
+
+def _why_another(value: Boot) -> str:
+    """Say why a station that boots is not the one its certificate is of (2.0.1 B01.FR.11); nothing where it is.
+
+    A certificate of the identity names no serial number, and a station need not tell its own.
+    """
+    certificate, serial = value.certificate, value.serial_number.strip()
+    if certificate is None or not serial or _is_of_identity(certificate, value.station) or certificate.names(serial):
+        return ""
+    return f"{_whose(certificate)}, and the station boots with the serial number {serial[:100]!r}"
 
 
 def _flag_open_transactions(station: str, changes: Changes) -> None:

@@ -16,7 +16,15 @@ from chargers.changes import Changes
 from chargers.choices import AuthorizationStatus, TokenType, TransactionFlag, TransactionStatus
 from chargers.models import Connector, IdTag, MeterValue, Transaction, TransactionEvent, Variable
 from chargers.models.idtag import tag_key
-from chargers.services import connectors, idtags, installedprofiles, metervalues, reservations, transactions
+from chargers.services import (
+    connectors,
+    displaymessages,
+    idtags,
+    installedprofiles,
+    metervalues,
+    reservations,
+    transactions,
+)
 from chargers.sql import insert_rows, update_rows
 from chargers.values import (
     OFFLINE_AFTER,
@@ -154,6 +162,7 @@ class _Batch:
             )
         if self.ended:
             installedprofiles.end(self.ended.keys(), self.changes)
+            displaymessages.end(self.ended.keys(), self.changes)
 
     def _is_free(self, value: Event) -> bool:
         """Tell whether a token stands for no driver: a start button's, or one that an operator made up (C02, C05)."""

@@ -18,7 +18,7 @@ from django.db.transaction import atomic
 from chargers.changes import Changes
 from chargers.choices import AuthorizationStatus, ConnectorStatus, TransactionFlag, TransactionStatus
 from chargers.models import Connector, MeterValue, Reservation, Transaction
-from chargers.services import connectors, idtags, installedprofiles, metervalues, reservations
+from chargers.services import connectors, displaymessages, idtags, installedprofiles, metervalues, reservations
 from chargers.values import (
     OFFLINE_AFTER,
     Authorization,
@@ -179,6 +179,7 @@ def _close(transaction: Transaction, at: datetime, flag: TransactionFlag, change
     transaction.save()
     changes.note(TOPIC, transaction.pk)
     installedprofiles.end([transaction.pk], changes)
+    displaymessages.end([transaction.pk], changes)
 
 
 def stop(values: Sequence[TransactionStop], changes: Changes) -> list[Stopped]:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from chargers.choices import LimitationKind, OcppVersion
 from chargers.services import limitations
-from chargers.values import NO_FACTS, Facts, LimitationReport
+from chargers.values import NO_FACTS, ClientCertificate, Facts, LimitationReport
 from csms import times
 from csms.errors import ErrorCode
 from csms.intake import Service, Work
@@ -44,6 +44,9 @@ class Context:
     # The command whose answer is read, where it is one, and whether the time for it was over.
     command_id: UUID | None = None
     late: bool = False
+    # What the station proved its identity with, where it was a certificate, and where it connects from.
+    certificate: ClientCertificate | None = None
+    address: str | None = None
 
     def note(self, kind: str, example: object) -> None:
         self.notes.append(Note(kind, excerpt(example, 200)))

@@ -19,6 +19,8 @@ OUT_OF_STEP = frozenset({"Failed", "VersionMismatch"})
 # What a message has around its entries: the frame, the names of the members.
 ENVELOPE = 200
 
+# By token, a set of types.
+Types = Mapping[str, frozenset[str]]
 Dialogue = Generator[Step | Question, Any, Any]
 
 
@@ -26,13 +28,15 @@ Dialogue = Generator[Step | Question, Any, Any]
 class Spelling:
     """How a version spells lists: the member with the version of a list, requests and their entries.
 
-    `limits` finds out how much goes into one message.
+    `limits` finds out how much goes into one message. `types` reads by token, folded, as which types a
+    request puts it in and takes it out.
     """
 
     version: str
     request: Callable[[ListChange], Payload]
     entries: Callable[[Payload], Mapping[str, ListEntry | None]]
     limits: Callable[[Talk], Generator[Question, ListLimits, ListLimits]]
+    types: Callable[[Payload], tuple[Types, Types]] = lambda payload: ({}, {})
 
     def effects(self) -> Mapping[str, Effect]:
         return {"GetLocalListVersion": self.keep_version, "SendLocalList": self.keep_list}
@@ -44,7 +48,10 @@ class Spelling:
         status = answer.get("status", "")
         if status == "Accepted":
             full = asked["updateType"] == "Full"
-            update = ListUpdate(context.station, asked[self.version], full, self.entries(asked), context.received_at)
+            put, out = self.types(asked)
+            update = ListUpdate(
+                context.station, asked[self.version], full, self.entries(asked), context.received_at, put, out
+            )
             return [(locallists.keep, update), _able(context)]
         work: list[Work] = [(locallists.refuse, ListRefusal(context.station, status))]
         return [*work, _unable(context, "answered NotSupported")] if status == "NotSupported" else work

@@ -46,7 +46,7 @@ def prepare_setting(draft: Draft) -> Payload:
         raise InvalidBody(problems)
     if "id" in told:
         return draft.payload
-    number = displaymessages.ask(draft.station.pk, message(told, 0), draft.command_id, draft.now)
+    number = displaymessages.ask(draft.station.pk, message(told, 0), draft.command_id, draft.now, draft.changes)
     return {**draft.payload, "message": {**told, "id": number}}
 
 

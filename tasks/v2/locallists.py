@@ -63,3 +63,14 @@ def _entry(kind: str, info: Payload | None) -> ListEntry | None:
     if "groupIdToken" in info:
         read["parent"] = info["groupIdToken"]["idToken"]
     return read
+
+
+def types(payload: Payload) -> tuple[Mapping[str, frozenset[str]], Mapping[str, frozenset[str]]]:
+    """Read by token, folded, the types that a request puts it in as, and those that it takes it out as."""
+    put: dict[str, frozenset[str]] = {}
+    out: dict[str, frozenset[str]] = {}
+    for each in payload.get("localAuthorizationList", ()):
+        named = each["idToken"]
+        key, which = named["idToken"].casefold(), put if "idTokenInfo" in each else out
+        which[key] = which.get(key, frozenset()) | {named["type"]}
+    return put, out

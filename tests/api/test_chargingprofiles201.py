@@ -6,6 +6,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from chargers.models import ChargingProfile
+from tasks.models import Command
 from tests.api import rows
 
 pytestmark = pytest.mark.django_db
@@ -99,6 +100,33 @@ def test_a_profile_that_1_6_cannot_say_is_not_sent_to_a_station_of_1_6(operator:
     body = {"chargepoint_id": "CP001", "connector_id": 1, "charging_profile_id": stored}
     refused = operator.post("/api/ocpp16/setchargingprofile/", body)
     assert (refused.status_code, refused.json()["details"].keys()) == (400, {"charging_profile_id"})
+
+
+def test_no_more_profiles_are_set_than_a_station_holds(operator: APIClient) -> None:
+    station = rows.station(connected=True, ocpp_version="ocpp2.0.1")
+    rows.variable(
+        station,
+        "Entries",
+        None,
+        component="SmartChargingCtrlr",
+        variable_instance="ChargingProfiles",
+        characteristics={"data_type": "integer", "max_limit": 1.0, "supports_monitoring": False},
+    )
+    rows.installed_profile(station, 5, evse_id=1, stack_level=3)
+    schedule = {"id": 1, "charging_rate_unit": "A", "charging_schedule_period": [{"start_period": 0, "limit": 16}]}
+    told = {
+        "stack_level": 0,
+        "charging_profile_purpose": "TxDefaultProfile",
+        "charging_profile_kind": "Relative",
+        "charging_schedule": [schedule],
+    }
+    body = {"chargepoint_id": "CP001", "evse_id": 1, "charging_profile": {"id": 6, **told}}
+    refused = operator.post("/api/ocpp201/setchargingprofile/", body)
+    assert refused.status_code == 400
+    assert refused.json()["details"] == {
+        "charging_profile.id": ["The station holds 1 profiles at most, and has them: clear or replace one."]
+    }
+    assert not Command.objects.exists()
 
 
 def test_limits_of_others_are_listed_by_station_evse_and_source(viewer: APIClient) -> None:

@@ -340,6 +340,33 @@ def test_a_number_that_no_station_can_hold_is_refused(
     assert not Command.objects.exists()
 
 
+MESSAGE = {"priority": "NormalCycle", "message": {"format": "UTF8", "content": "Welcome"}}
+
+
+def display(evse: dict[str, int]) -> dict[str, Any]:
+    return {"message": {**MESSAGE, "display": {"name": "Display", "evse": evse}}}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("changeavailability", {"operational_status": "Operative", "evse": {"id": -1}}, "evse.id"),
+        ("setdisplaymessage", display({"id": -1}), "message.display.evse.id"),
+        ("setdisplaymessage", display({"id": 2**31}), "message.display.evse.id"),
+        ("setdisplaymessage", display({"id": 1, "connector_id": -1}), "message.display.evse.connector_id"),
+        ("setdisplaymessage", {"message": {**MESSAGE, "id": -1}}, "message.id"),
+        ("setdisplaymessage", {"message": {**MESSAGE, "id": 2**31}}, "message.id"),
+    ],
+)
+def test_a_number_that_no_station_of_2_can_hold_is_refused(
+    path: str, body: dict[str, Any], field: str, operator: APIClient
+) -> None:
+    rows.station(connected=True, ocpp_version="ocpp2.0.1")
+    refused = operator.post(f"/api/ocpp201/{path}/", {"chargepoint_id": "CP001", **body}, format="json")
+    assert (refused.status_code, refused.json()["details"].keys()) == (400, {field})
+    assert not Command.objects.exists()
+
+
 @pytest.mark.parametrize(
     ("path", "body", "action", "payload"),
     [

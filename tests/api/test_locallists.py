@@ -38,6 +38,7 @@ def test_a_list_is_shown_beside_what_it_should_hold(viewer: APIClient) -> None:
         "reported_at": "2026-03-01T12:00:00Z",
         "last_attempt": None,
         "last_outcome": "Accepted",
+        "withheld": [],
         "entries": [
             {
                 "id_tag": "FAMILY",

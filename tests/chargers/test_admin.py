@@ -341,6 +341,61 @@ def test_an_operator_asks_stations_for_something(
     assert handed_over == [str(command.pk)]
 
 
+ASKED_201 = [
+    (
+        ChargePoint,
+        "ask_for_statuses",
+        "TriggerMessage",
+        {"requestedMessage": "StatusNotification", "evse": {"id": 2, "connectorId": 1}},
+    ),
+    (ChargePoint, "ask_for_configuration", "GetBaseReport", {"reportBase": "FullInventory"}),
+    (ChargePoint, "soft_reset", "Reset", {"type": "OnIdle"}),
+    (ChargePoint, "hard_reset", "Reset", {"type": "Immediate"}),
+    (Connector, "unlock", "UnlockConnector", {"evseId": 2, "connectorId": 1}),
+    (
+        Connector,
+        "put_out_of_service",
+        "ChangeAvailability",
+        {"operationalStatus": "Inoperative", "evse": {"id": 2, "connectorId": 1}},
+    ),
+    (
+        Connector,
+        "put_in_service",
+        "ChangeAvailability",
+        {"operationalStatus": "Operative", "evse": {"id": 2, "connectorId": 1}},
+    ),
+    (Transaction, "stop_remotely", "RequestStopTransaction", {"transactionId": "T-1"}),
+]
+
+
+@pytest.mark.parametrize(("model", "action", "name", "payload"), ASKED_201, ids=[each[1] for each in ASKED_201])
+def test_a_station_of_2_0_1_is_asked_in_the_words_of_its_version(
+    model: type[Model], action: str, name: str, payload: dict[str, Any], as_operator: Client, handed_over: list[str]
+) -> None:
+    new, old = rows.station("NEW", connected=True, ocpp_version="ocpp2.0.1"), rows.station("OLD", connected=True)
+    rows.connector(new, evse_id=2)
+    rows.connector(old)
+    rows.transaction(new, uuid="T-1")
+    rows.transaction(old)
+    page = choose(as_operator, model, action, *model._default_manager.values_list("pk", flat=True))
+    assert "2 on their way: " in page
+    assert name in page
+    command = Command.objects.get(chargepoint=new)
+    assert (command.ocpp_version, command.action) == ("ocpp2.0.1", name)
+    assert payload.items() <= command.payload.items()
+    assert Command.objects.get(chargepoint=old).ocpp_version == "ocpp1.6"
+    assert len(handed_over) == 2
+
+
+def test_statuses_of_2_0_1_are_asked_for_connector_by_connector(as_operator: Client, handed_over: list[str]) -> None:
+    station = rows.station("CP1", connected=True, ocpp_version="ocpp2.0.1")
+    for evse, connector in ((2, 1), (1, 2), (1, 1)):
+        rows.connector(station, evse, connector)
+    assert "3 on their way: TriggerMessage." in choose(as_operator, ChargePoint, "ask_for_statuses", "CP1")
+    places = [command.payload["evse"] for command in Command.objects.order_by("created_at")]
+    assert places == [{"id": 1, "connectorId": 1}, {"id": 1, "connectorId": 2}, {"id": 2, "connectorId": 1}]
+
+
 @pytest.mark.parametrize(("model", "action"), [each[:2] for each in ASKED], ids=[each[1] for each in ASKED])
 def test_a_viewer_asks_stations_for_nothing(model: type[Model], action: str, as_viewer: Client) -> None:
     station = rows.station(connected=True)

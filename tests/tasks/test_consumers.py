@@ -151,7 +151,7 @@ async def test_an_update_carries_the_very_object_that_rest_answers() -> None:
         publication = rows.firmware_publication(station)
         profile = rows.installed_profile(station)
         limit, needs, schedule = rows.charging_limit(station), rows.charging_needs(station), rows.ev_schedule(station)
-        alarm = rows.event(station)
+        alarm, monitor, shown = rows.event(station), rows.monitor(station), rows.display_message(station)
         return token(), {
             "chargepoint": ("CP001", "/api/chargepoint/CP001/"),
             "connector": (connector.pk, f"/api/connector/{connector.pk}/"),
@@ -161,7 +161,9 @@ async def test_an_update_carries_the_very_object_that_rest_answers() -> None:
             "charginglimit": (limit.pk, f"/api/charginglimit/{limit.pk}/"),
             "chargingneeds": (needs.pk, f"/api/chargingneeds/{needs.pk}/"),
             "evschedule": (schedule.pk, f"/api/evschedule/{schedule.pk}/"),
+            "displaymessage": (shown.pk, "/api/displaymessage/"),
             "event": (alarm.pk, f"/api/event/{alarm.pk}/"),
+            "variablemonitor": (monitor.pk, "/api/variablemonitor/"),
             "securityevent": (event.pk, f"/api/securityevent/{event.pk}/"),
             "firmwarepublication": (publication.pk, f"/api/firmwarepublication/{publication.pk}/"),
             "firmwareupdate": (update.pk, f"/api/firmwareupdate/{update.pk}/"),
@@ -172,7 +174,7 @@ async def test_an_update_carries_the_very_object_that_rest_answers() -> None:
     def read(paths: list[str]) -> list[Any]:
         client = client_of(User.objects.get())
         bodies = [client.get(path).json() for path in paths]
-        # A reservation is read in its station's list.
+        # Some are read in a list only.
         return [body["results"][0] if "results" in body else body for body in bodies]
 
     access, noted = await off_loop(prepare)

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
-from chargers.choices import ChargingLimitSource, ChargingRateUnit, LimitationKind
+from chargers.choices import ChargingLimitSource, ChargingProfilePurpose, ChargingRateUnit, LimitationKind
 from chargers.services import charginglimits, compositeschedules, evcharging, installedprofiles
 from chargers.values import (
     ChargingLimitCleared,
@@ -13,6 +13,7 @@ from chargers.values import (
     Needs,
     NeedsReport,
     Negotiated,
+    Profile,
     ProfileExpected,
     ProfileInstalled,
     ProfilesCleared,
@@ -22,7 +23,8 @@ from chargers.values import (
 )
 from csms.intake import Work
 from csms.versions import schedules
-from csms.versions.base import CallFailed, Context, Effect, Handler, Payload, Script, Step, Talk
+from csms.versions.base import CallFailed, Context, Effect, Handler, Payload, Script, Step, Talk, limitation
+from csms.versions.charging import Spelling, conclude, shown_by
 from csms.versions.members import MAX_NUMBER, whole
 from csms.versions.v2 import reports
 from csms.versions.v2.members import MAX_WORD, nothing, number, token
@@ -39,25 +41,33 @@ MEMBER_OF_16 = "csChargingProfiles"
 # Profiles.
 
 
+def _may_be_relative(profile: Profile) -> bool:
+    # K01.FR.38.
+    return profile.purpose != ChargingProfilePurpose.STATION_MAX
+
+
+SPELLING = Spelling(charging.setting, _may_be_relative)
+
+
 def set_profile(request: Payload, talk: Talk) -> Generator[Step, Payload, Payload]:
-    """Set a profile; a station that checks it against the schema of 1.6 can be given none (V2-02)."""
-    try:
-        return (yield Step(charging.SETTING, request))
-    except CallFailed as failure:
-        if MEMBER_OF_16 in failure.error["description"]:
-            talk.cannot(LimitationKind.ACTION, charging.SETTING, f"it expects that of OCPP 1.6: {failure}")
-        raise
+    """Set a profile as the station takes it; one that checks it against the schema of 1.6 can be given none (V2-02)."""
+    profile = charging.read_profile(request["chargingProfile"])
+    answer = yield from SPELLING.set(request, request["evseId"], profile, talk)
+    if isinstance(answer, CallFailed) and MEMBER_OF_16 in answer.error["description"]:
+        talk.cannot(LimitationKind.ACTION, charging.SETTING, f"it expects that of OCPP 1.6: {answer}")
+    return conclude(answer)
 
 
 def keep_profile(request: Payload, answer: Payload, context: Context) -> list[Work]:
-    """Believe in a profile that was taken."""
+    """Believe in a profile that was taken, and in what the station can do by that."""
     if answer["status"] != "Accepted":
         return []
     profile = charging.read_profile(request["chargingProfile"])
     value = ProfileInstalled(
         context.station, request["evseId"], profile, context.received_at, context.command_id, stands_beside=True
     )
-    return [(installedprofiles.install, value)]
+    able = [limitation(context, *each) for each in shown_by(profile, context.received_at)]
+    return [(installedprofiles.install, value), *able]
 
 
 def forget_profiles(request: Payload, answer: Payload, context: Context) -> list[Work]:

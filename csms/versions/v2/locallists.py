@@ -6,7 +6,7 @@ from chargers.services import locallists
 from chargers.values import ListLimits
 from csms.versions.base import Question, Talk
 from csms.versions.locallists import Spelling
-from tasks.v2.locallists import entries, request
+from tasks.v2.locallists import entries, request, types
 
 
 def limits(talk: Talk) -> Generator[Question, ListLimits, ListLimits]:
@@ -14,6 +14,6 @@ def limits(talk: Talk) -> Generator[Question, ListLimits, ListLimits]:
     return (yield Question(locallists.message_limits, talk.station))
 
 
-SPELLING = Spelling("versionNumber", request, entries, limits)
+SPELLING = Spelling("versionNumber", request, entries, limits, types)
 EFFECTS = SPELLING.effects()
 SCRIPTS = SPELLING.scripts()

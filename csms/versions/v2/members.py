@@ -53,8 +53,12 @@ def token(payload: Payload) -> str:
 
 def id_token_info(authorization: Authorization) -> Payload:
     info: Payload = {"status": STATUS_WORDS[authorization.status]}
-    if authorization.expiry_date:
-        info["cacheExpiryDateTime"] = times.write(authorization.expiry_date)
+    expiries = [each for each in (authorization.expiry_date, authorization.evses_until) if each]
+    if expiries:
+        info["cacheExpiryDateTime"] = times.write(min(expiries))
+    if authorization.evses:
+        # C01.FR.20.
+        info["evseId"] = list(authorization.evses)
     if authorization.parent and len(authorization.parent) <= MAX_TOKEN:
         # A longer one cannot be told.
         info["groupIdToken"] = group(authorization.parent)

@@ -25,6 +25,8 @@ def boot(payload: Payload, context: Context) -> Boot:
         iccid=modem.get("iccid", ""),
         imsi=modem.get("imsi", ""),
         triggered=payload.get("reason") == "Triggered",
+        certificate=context.certificate,
+        address=context.address,
     )
 
 
@@ -37,10 +39,15 @@ def booted(result: Booted, context: Context) -> Payload:
 
 
 def ask_for_inventory(result: Booted, context: Context) -> Sequence[Step]:
-    """Ask an accepted station for all it has, where that is not known (B07)."""
-    if settings.OCPP_INVENTORY and result.changed and result.registration == RegistrationStatus.ACCEPTED:
-        return [Step("GetBaseReport", {"reportBase": "FullInventory"})]
-    return []
+    """Ask an accepted station for all it has, where that is not known (B07), and for its monitors (N04.FR.19)."""
+    steps: list[Step] = []
+    if not settings.OCPP_INVENTORY or result.registration != RegistrationStatus.ACCEPTED:
+        return steps
+    if result.changed:
+        steps.append(Step("GetBaseReport", {"reportBase": "FullInventory"}))
+    if result.monitors:
+        steps.append(Step("GetMonitoringReport", {}))
+    return steps
 
 
 def heartbeat(payload: Payload, context: Context) -> Heartbeat:

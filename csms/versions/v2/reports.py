@@ -42,7 +42,6 @@ def part(payload: Payload, kind: ReportKind, content: Any, context: Context) -> 
 # Of commands that ask for a report and whose answer changes nothing else.
 EFFECTS: Mapping[str, Effect] = dict.fromkeys(
     (
-        "CustomerInformation",
         "GetBaseReport",
         "GetDisplayMessages",
         "GetMonitoringReport",

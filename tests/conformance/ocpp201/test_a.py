@@ -2,12 +2,20 @@
 
 import ssl
 import warnings
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from websockets.exceptions import InvalidMessage
 
 from chargers import pem
@@ -90,10 +98,7 @@ async def certified(central: Central, directory: Path) -> Papers:
         await central.until("certificate", status="Accepted")
     changed = await central.patch(f"chargepoint/{central.station}", security_profile=3)
     assert changed.status_code == 200, changed.text
-    papers = Papers(str(directory / "station.pem"), str(directory / "station.key"))
-    Path(papers.certificate).write_text(pem.write(certificate), encoding="ascii")
-    Path(papers.key).write_bytes(pki.ec_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return papers
+    return kept(certificate, directory / "station.pem", directory / "station.key")
 
 
 async def test_tc_a_07_csms_tls_client_certificate(central: Central, authority: Authority, tmp_path: Path) -> None:
@@ -103,14 +108,41 @@ async def test_tc_a_07_csms_tls_client_certificate(central: Central, authority: 
         assert (await station.start_up())["status"] == "Accepted"
 
 
+def expired(central: Central, directory: Path) -> Papers:
+    """Papers of the station that the platform's own authority has signed, and that were valid until yesterday."""
+    made = central.platform.data_dir / "ca"
+    root = pem.read_certificate((made / "root.pem").read_text(encoding="ascii"))
+    root_key = load_pem_private_key((made / "root.key").read_bytes(), password=None)
+    assert isinstance(root_key, ec.EllipticCurvePrivateKey)
+    end = datetime.now(UTC) - timedelta(days=1)
+    certificate = (
+        x509.CertificateBuilder()
+        .serial_number(x509.random_serial_number())
+        .subject_name(pki.name(central.station, organization="Example CPO"))
+        .public_key(pki.ec_key().public_key())
+        .issuer_name(root.subject)
+        .not_valid_before(end - timedelta(days=30))
+        .not_valid_after(end)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .sign(root_key, hashes.SHA256())
+    )
+    return kept(certificate, directory / "expired.pem", directory / "expired.key")
+
+
+def kept(certificate: x509.Certificate, place: Path, key: Path) -> Papers:
+    place.write_text(pem.write(certificate), encoding="ascii")
+    key.write_bytes(pki.ec_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return Papers(str(place), str(key))
+
+
 async def test_tc_a_08_csms_tls_invalid_client_certificate(
     central: Central, authority: Authority, tmp_path: Path
 ) -> None:
     papers = await certified(central, tmp_path)
     endpoint = central.platform.ocpp_tls
-    unknown = authority.station(central.station, organization="Example CPO")
-    with pytest.raises((ssl.SSLError, ConnectionError, InvalidMessage)):
-        await Station201(endpoint, central.station, ssl=authority.trusting(unknown)).connect()
+    for invalid in (authority.station(central.station, organization="Example CPO"), expired(central, tmp_path)):
+        with pytest.raises((ssl.SSLError, ConnectionError, InvalidMessage)):
+            await Station201(endpoint, central.station, ssl=authority.trusting(invalid)).connect()
     other = f"{central.station[:40]}OTHER"
     answer = await central.post("chargepoint", chargepoint_id=other, security_profile=3)
     assert answer.status_code == 201, answer.text

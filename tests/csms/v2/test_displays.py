@@ -105,6 +105,31 @@ async def test_a_report_of_some_messages_forgets_none(booted: Station201) -> Non
     assert await shown() == {7: "one", 8: "two"}
 
 
+async def test_the_messages_of_a_transaction_are_forgotten_with_its_end(
+    tags: None, booted: Station201, query: Query
+) -> None:
+    await booted.started(1, token("TAG1"))
+    mine = booted.evses[1].running
+    assert mine is not None
+    await put("charging", id=7, transactionId=mine.id)
+    await put("of another", id=8, transactionId="T2")
+    await put("for all", id=9)
+    await booted.ended()
+    assert await shown() == {8: "of another", 9: "for all"}
+
+
+async def test_the_messages_of_a_transaction_that_is_gone_are_forgotten(
+    tags: None, booted: Station201, query: Query
+) -> None:
+    await booted.started(1, token("TAG1"))
+    mine = booted.evses[1].running
+    assert mine is not None
+    await put("charging", id=7, transactionId=mine.id)
+    booted.answers["GetTransactionStatus"] = {"ongoingIndicator": False, "messagesInQueue": False}
+    await operator.perform("GetTransactionStatus", {"transactionId": mine.id})
+    assert await shown() == {}
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [

@@ -100,6 +100,34 @@ async def test_what_can_be_no_list_is_refused(station: Station201, entries: list
     assert list(caught.value.fields) == [field]
 
 
+@pytest.mark.parametrize("update", ["Full", "Differential"])
+async def test_a_text_under_two_types_is_two_tokens_and_the_list_is_not_known_then(
+    station: Station201, query: Query, update: str
+) -> None:
+    await query(lambda: IdTag.objects.create(id_token="A"))
+    card, code = listed("A"), listed("a", kind="KeyCode")
+    await send("Full", card)
+    command = await send(update, *([card, code] if update == "Full" else [code]))
+    assert command.response == OK
+    assert await query(held) == (2, None)
+    # What should be there is sent as a whole then.
+    await synchronise()
+    assert sent(station)[-1] == ("Full", 3, ["A"])
+    assert await query(held) == (3, {"A": {"status": "Accepted", "token_type": "ISO14443"}})
+
+
+async def test_a_token_that_is_taken_out_as_another_type_stays(station: Station201, query: Query) -> None:
+    await send("Full", listed("A"), listed("B"))
+    await send("Differential", listed("A", None, "KeyCode"), listed("B", None))
+    assert await query(held) == (2, {"A": {"status": "Accepted", "token_type": "ISO14443"}})
+
+
+async def test_a_token_that_changes_its_type_is_one_token(station: Station201, query: Query) -> None:
+    await send("Full", listed("A"))
+    await send("Differential", listed("A", None), listed("A", kind="KeyCode"))
+    assert await query(held) == (2, {"A": {"status": "Accepted", "token_type": "KeyCode"}})
+
+
 async def test_a_list_goes_in_parts_of_so_many_entries(station: Station201, query: Query) -> None:
     await query(lambda: limit(ItemsPerMessage="2"))
     await send("Full", *(listed(f"T{number}") for number in range(5)))

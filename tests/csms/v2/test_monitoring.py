@@ -1,16 +1,19 @@
 """Monitors and events over real sockets (N02 to N08)."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pytest_django.fixtures import Settings
 
-from chargers.models import Connector, Event, StatusNotification, Variable, VariableMonitor
+from chargers.models import Connector, Event, Limitation, StatusNotification, Variable, VariableMonitor
 from tasks.schemas import InvalidBody
 from tests.csms import operator
 from tests.csms.conftest import Query, query_in_thread
 from tests.csms.v2.reports import report_of
-from tests.simulator.station import Payload
+from tests.csms.waiting import until
+from tests.simulator.station import CallError, Payload
 from tests.simulator.v2 import Station201
 from tests.simulator.v2.device_model import named
 
@@ -187,3 +190,57 @@ async def test_a_connector_may_tell_its_status_in_an_event(booted: Station201, q
     # Told twice, it is one status.
     await booted.event("Connector(1,1).AvailabilityState", "Occupied")
     assert await query(StatusNotification.objects.count) == before + 1
+
+
+@pytest.fixture
+async def known(url: str, settings: Settings) -> AsyncIterator[Station201]:
+    """A station whose variables are known, and which has a monitor."""
+    settings.OCPP_INVENTORY = False
+    async with Station201(url, "CP1", evses=2, autonomous=True) as station:
+        await station.start_up()
+        await watch(monitor())
+        await query_in_thread(lambda: variable_of("ChargingStation"))
+        settings.OCPP_INVENTORY = True
+        yield station
+
+
+def variable_of(component: str) -> None:
+    Variable.objects.create(
+        chargepoint_id="CP1", component=component, variable="Enabled", value="true", read_at=datetime.now(UTC)
+    )
+
+
+def asked(station: Station201) -> list[str]:
+    return [call.action for call in station.calls if call.action.startswith("Get")]
+
+
+async def test_a_station_that_has_booted_is_asked_for_its_monitors_whose_numbers_may_be_others(
+    known: Station201,
+) -> None:
+    known.monitors = {11: known.monitors.pop(1)}
+    await known.boot("RemoteReset")
+    await until(VariableMonitor.objects.filter(monitor_id=11).exists)
+    assert list(await monitors()) == [11]
+    assert asked(known) == ["GetMonitoringReport"]
+
+
+async def test_a_station_is_asked_that_says_that_it_can_have_monitors(known: Station201, query: Query) -> None:
+    await query(VariableMonitor.objects.all().delete)
+    await known.boot("PowerUp")
+    await known.heartbeat()
+    await query(lambda: variable_of("MonitoringCtrlr"))
+    await known.boot("PowerUp")
+    await until(VariableMonitor.objects.filter(monitor_id=1).exists)
+    assert asked(known) == ["GetMonitoringReport"]
+
+
+async def test_a_station_is_not_asked_again_that_cannot_tell_its_monitors_or_that_was_asked_to_boot(
+    known: Station201, query: Query
+) -> None:
+    await known.boot("Triggered")
+    known.answers["GetMonitoringReport"] = CallError("NotImplemented")
+    await known.boot("PowerUp")
+    await until(Limitation.objects.filter(subject="GetMonitoringReport").exists)
+    await known.boot("PowerUp")
+    await operator.perform("ClearCache")
+    assert asked(known) == ["GetMonitoringReport"]

@@ -1,6 +1,6 @@
 """Boot in every registration state, availability, triggers, resets and network profiles (blocks B, F, G and P)."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ from pytest_django.fixtures import Settings
 from chargers.choices import RegistrationStatus
 from chargers.models import ChargePoint, Connector, Limitation, StatusNotification
 from tasks.errors import NotAccepted, StationUnable
-from tasks.models import Report
+from tasks.models import Command, Report
 from tasks.schemas import InvalidBody
 from tests.csms import operator
 from tests.csms.conftest import Query
@@ -74,6 +74,34 @@ async def test_a_pending_station_is_set_up_reports_and_is_accepted_with_its_next
         await until(ChargePoint.objects.filter(last_boot__isnull=False).exists)
         await station.status(1)
     assert await query(lambda: Report.objects.count()) == 1
+
+
+async def test_a_pending_station_that_loses_its_connection_goes_on_with_what_it_was_asked_for(
+    url: str, query: Query
+) -> None:
+    await register(query, RegistrationStatus.PENDING)
+    async with Station201(url, "CP1") as station:
+        await station.boot()
+        station.answers["GetBaseReport"] = station.answers["TriggerMessage"] = {"status": "Accepted"}
+        report = await operator.perform("GetBaseReport", {"reportBase": "FullInventory"})
+        await operator.perform("TriggerMessage", {"requestedMessage": "Heartbeat"})
+        number = report.payload["requestId"]
+        await station.report_part(number, 0, [], more=True)
+        await station.drop()
+        await station.connect()
+        await station.boot()
+        await station.report_part(number, 1, [], more=False)
+        await station.heartbeat()
+        await report_of(report.pk, "Complete")
+        with pytest.raises(CallError, match="SecurityError"):
+            await station.status(1)
+        # What is over is not awaited any more.
+        await query(lambda: Command.objects.update(finished_at=datetime.now(UTC) - timedelta(days=1)))
+        await station.drop()
+        await station.connect()
+        for message in (station.report(number), station.heartbeat()):
+            with pytest.raises(CallError, match="SecurityError"):
+                await message
 
 
 async def test_a_rejected_station_is_asked_for_nothing(url: str, query: Query) -> None:

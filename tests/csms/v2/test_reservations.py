@@ -77,6 +77,25 @@ async def test_a_reserved_evse_is_for_the_group_of_its_tag_alone(station: Statio
     assert await query(statuses) == [(1, "Used")]
 
 
+async def test_a_token_is_told_the_evses_that_are_left_to_it_until_the_reservation_ends(
+    station: Station201, query: Query
+) -> None:
+    assert await station.authorize(token("STRANGER")) == {"status": "Accepted"}
+    await reserve(evseId=1)
+    ends = (await query(Reservation.objects.get)).expiry_date
+    told = await station.authorize(token("STRANGER"))
+    assert told == {"status": "Accepted", "evseId": [2], "cacheExpiryDateTime": ends.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    own = await station.authorize(token("TAG2"))
+    assert (own["status"], "evseId" in own, "cacheExpiryDateTime" in own) == ("Accepted", False, False)
+    # Where it plugs in, all is said.
+    assert (await station.started(2, token("STRANGER")))["idTokenInfo"] == {"status": "Accepted"}
+
+
+async def test_a_reservation_of_any_evse_leaves_none_in_particular(station: Station201) -> None:
+    await reserve()
+    assert await station.authorize(token("STRANGER")) == {"status": "Accepted"}
+
+
 async def test_a_cancelled_reservation_is_over(station: Station201, query: Query) -> None:
     await reserve(evseId=1)
     command = await operator.perform("CancelReservation", {"reservationId": 1})
