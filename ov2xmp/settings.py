@@ -382,6 +382,13 @@ OCPP_CLOSE_TIMEOUT = env_number("OV2XMP_OCPP_CLOSE_TIMEOUT", 5, minimum=0.1)
 OCPP_DRAIN_TIMEOUT = env_number("OV2XMP_OCPP_DRAIN_TIMEOUT", 10, minimum=0.1)
 OCPP_GREETING_GRACE = env_number("OV2XMP_OCPP_GREETING_GRACE", 30)
 OCPP_MAX_MESSAGE_SIZE = env_int("OV2XMP_OCPP_MAX_MESSAGE_SIZE", 4 * 1024 * 1024, minimum=1024)  # bytes
+# Messages a second of a station and of all of a csms process, 0: no limit; the burst is what may come at once.
+OCPP_MAX_MESSAGE_RATE = env_number("OV2XMP_OCPP_MAX_MESSAGE_RATE", 100)
+OCPP_MAX_MESSAGE_BURST = env_int("OV2XMP_OCPP_MAX_MESSAGE_BURST", 1000, minimum=1)
+OCPP_MAX_TOTAL_RATE = env_number("OV2XMP_OCPP_MAX_TOTAL_RATE", 0)
+# Connections to a csms process, and those of them from one address, 0: no limit.
+OCPP_MAX_CONNECTIONS = env_int("OV2XMP_OCPP_MAX_CONNECTIONS", 50_000, minimum=1)
+OCPP_MAX_CONNECTIONS_PER_ADDRESS = env_int("OV2XMP_OCPP_MAX_CONNECTIONS_PER_ADDRESS", 10_000)
 OCPP_MAX_QUEUED_CALLS = env_int("OV2XMP_OCPP_MAX_QUEUED_CALLS", 50, minimum=1)
 OCPP_TRANSACTION_GRACE = env_number("OV2XMP_OCPP_TRANSACTION_GRACE", 300)
 # Whether 2.x stations are asked for all their variables after the first boot, and after one with another firmware.
