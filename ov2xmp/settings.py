@@ -195,6 +195,9 @@ TEMPLATES = [
 # How many requests work at once, each with a database connection, and how many seconds others wait for their turn.
 WEB_MAX_REQUESTS = env_int("OV2XMP_WEB_MAX_REQUESTS", 20, minimum=1)
 WEB_QUEUE_TIMEOUT = env_number("OV2XMP_WEB_QUEUE_TIMEOUT", 30)
+# Bytes of a body that is parsed: JSON of REST, forms of the admin.
+WEB_MAX_BODY = env_int("OV2XMP_WEB_MAX_BODY", 4 * 1024 * 1024, minimum=1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = WEB_MAX_BODY
 # How many seconds a client may leave a part of a download unread.
 WEB_SEND_TIMEOUT = env_number("OV2XMP_WEB_SEND_TIMEOUT", 60, minimum=0.1)
 
@@ -302,7 +305,7 @@ REST_FRAMEWORK = {
         "rest_framework.filters.OrderingFilter",
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["api.parsers.BoundedJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "api.errors.handle",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
@@ -389,6 +392,12 @@ OCPP_MAX_TOTAL_RATE = env_number("OV2XMP_OCPP_MAX_TOTAL_RATE", 0)
 # Connections to a csms process, and those of them from one address, 0: no limit.
 OCPP_MAX_CONNECTIONS = env_int("OV2XMP_OCPP_MAX_CONNECTIONS", 50_000, minimum=1)
 OCPP_MAX_CONNECTIONS_PER_ADDRESS = env_int("OV2XMP_OCPP_MAX_CONNECTIONS_PER_ADDRESS", 10_000)
+# What is kept of what stations make up: their connectors, and other records of each kind.
+OCPP_MAX_CONNECTORS = env_int("OV2XMP_OCPP_MAX_CONNECTORS", 1000, minimum=1)
+OCPP_MAX_RECORDS = env_int("OV2XMP_OCPP_MAX_RECORDS", 50_000, minimum=1)
+# Beyond so many, unknown ones are not registered by themselves.
+OCPP_MAX_STATIONS = env_int("OV2XMP_OCPP_MAX_STATIONS", 100_000)
+OCPP_MAX_ID_TAGS = env_int("OV2XMP_OCPP_MAX_ID_TAGS", 1_000_000)
 OCPP_MAX_QUEUED_CALLS = env_int("OV2XMP_OCPP_MAX_QUEUED_CALLS", 50, minimum=1)
 OCPP_TRANSACTION_GRACE = env_number("OV2XMP_OCPP_TRANSACTION_GRACE", 300)
 # Whether 2.x stations are asked for all their variables after the first boot, and after one with another firmware.

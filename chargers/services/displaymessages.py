@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from django.conf import settings
+
 from chargers.changes import Changes
 from chargers.choices import DisplayMessageStatus
 from chargers.models import DisplayMessage
+from chargers.services import room
 from chargers.values import Message, MessagesReport
 
 CONTENT = (
@@ -43,11 +46,11 @@ def ask(station: str, message: Message, command_id: UUID, at: datetime) -> int:
 def record(values: Sequence[MessagesReport], changes: Changes) -> list[None]:
     """Keep the messages that stations told or took, and forget those that they said to have no longer."""
     for value in values:
-        _record(value)
+        _record(value, changes)
     return [None] * len(values)
 
 
-def _record(value: MessagesReport) -> None:
+def _record(value: MessagesReport, changes: Changes) -> None:
     rows = DisplayMessage.objects.filter(chargepoint=value.station)
     known = {row.message_id: row for row in rows.filter(message_id__in=[each.number for each in value.messages])}
     new: dict[int, DisplayMessage] = {}
@@ -57,7 +60,7 @@ def _record(value: MessagesReport) -> None:
         )
         _fill(row, told, value.at)
         row.status, row.command_id = DisplayMessageStatus.ACCEPTED, None
-    DisplayMessage.objects.bulk_create(new.values())
+    DisplayMessage.objects.bulk_create(room.fitting(list(new.values()), settings.OCPP_MAX_RECORDS, changes))
     DisplayMessage.objects.bulk_update(known.values(), CONTENT)
     rows.filter(message_id__in=value.gone).delete()
 

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.conf import settings
+
 from chargers.changes import Changes
 from chargers.models import VariableMonitor
+from chargers.services import room
 from chargers.values import MonitorsReport
 
 TOLD = (
@@ -25,11 +28,11 @@ TOLD = (
 def record(values: Sequence[MonitorsReport], changes: Changes) -> list[None]:
     """Keep the monitors that stations told or took, and forget those that they said to have no longer."""
     for value in values:
-        _record(value)
+        _record(value, changes)
     return [None] * len(values)
 
 
-def _record(value: MonitorsReport) -> None:
+def _record(value: MonitorsReport, changes: Changes) -> None:
     rows = VariableMonitor.objects.filter(chargepoint=value.station)
     known = {row.monitor_id: row for row in rows.filter(monitor_id__in=[each.number for each in value.monitors])}
     new: dict[int, VariableMonitor] = {}
@@ -40,7 +43,7 @@ def _record(value: MonitorsReport) -> None:
         row.be_about(told.name)
         row.type, row.value, row.severity = told.type, told.value, told.severity
         row.transaction, row.told_at = told.transaction, value.at
-    VariableMonitor.objects.bulk_create(new.values())
+    VariableMonitor.objects.bulk_create(room.fitting(list(new.values()), settings.OCPP_MAX_RECORDS, changes))
     VariableMonitor.objects.bulk_update(known.values(), TOLD)
     rows.filter(monitor_id__in=value.gone).delete()
 

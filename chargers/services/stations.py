@@ -17,7 +17,7 @@ from chargers.choices import RegistrationStatus, SecurityProfile, TransactionFla
 from chargers.errors import ChargersError, ConnectionTooWeak, NotAuthenticated, UnknownStation, WrongCredentials
 from chargers.models import ChargePoint, CsmsNode, Deviation, Transaction, Variable
 from chargers.models.station import identity_key
-from chargers.services import firmware, limitations, security
+from chargers.services import firmware, limitations, registrations, security
 from chargers.values import (
     Boot,
     Booted,
@@ -167,6 +167,8 @@ def _admit(value: Lookup, found: dict[str, ChargePoint], changes: Changes) -> St
     if isinstance(proved, NotAuthenticated):
         return proved
     if station is None:
+        if not registrations.has_room(ChargePoint, settings.OCPP_MAX_STATIONS):
+            return UnknownStation(value.identity)
         known.save(force_insert=True)
         found[key] = known
         changes.note(TOPIC, known.pk, "created")
