@@ -62,6 +62,9 @@ def embedded_redis_socket(data_dir: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"ov2xmp-{os.getuid()}-{digest}" / "redis.sock"
 
 
+# HMAC-SHA256 signs tokens with it, and is no stronger than its key (RFC 7518 section 3.2).
+MIN_SECRET_KEY = 32
+
 DEBUG = env_bool("OV2XMP_DEBUG")
 DATA_DIR = named_to_django(environment.data_dir)()
 
@@ -73,6 +76,8 @@ if not SECRET_KEY:
             "OV2XMP_DATA_DIR where a generated key is kept."
         )
     SECRET_KEY = environment.read_or_create_secret(DATA_DIR / "secret-key")
+if len(SECRET_KEY) < MIN_SECRET_KEY:
+    raise ImproperlyConfigured(f"OV2XMP_SECRET_KEY must have at least {MIN_SECRET_KEY} characters, chosen at random.")
 
 ALLOWED_HOSTS = env_list("OV2XMP_DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1")
 CSRF_TRUSTED_ORIGINS = env_list("OV2XMP_CSRF_TRUSTED_ORIGINS")
@@ -166,6 +171,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "api.slots.Slots",
     "api.cookies.SecureCookies",
+    "api.headers.SecurityHeaders",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -313,12 +319,16 @@ REST_FRAMEWORK = {
 
 # Of a user name at an address.
 LOGIN_MAX_FAILED_ATTEMPTS = env_int("OV2XMP_LOGIN_MAX_FAILED_ATTEMPTS", 10)
+# Of all user names together at an address.
+LOGIN_MAX_FAILED_PER_ADDRESS = env_int("OV2XMP_LOGIN_MAX_FAILED_PER_ADDRESS", 100)
 LOGIN_ATTEMPT_WINDOW = env_int("OV2XMP_LOGIN_ATTEMPT_WINDOW", 300, minimum=1)  # seconds
 
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env_number("OV2XMP_AUTH_TOKEN_LIFETIME_MINUTES", 60, minimum=1)),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=1),
     "UPDATE_LAST_LOGIN": True,
+    # A token ends with the password that it was given for.
+    "CHECK_REVOKE_TOKEN": True,
 }
 
 SPECTACULAR_SETTINGS = {
@@ -357,6 +367,8 @@ USE_TZ = True
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SESSION_COOKIE_HTTPONLY = True
+# From the login on, whatever is done meanwhile.
+SESSION_COOKIE_AGE = env_int("OV2XMP_ADMIN_SESSION_MINUTES", 720, minimum=1) * 60
 X_FRAME_OPTIONS = "DENY"
 
 # OCPP. Seconds, unless said otherwise.
