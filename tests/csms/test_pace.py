@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 import time
 
 import pytest
@@ -246,6 +247,28 @@ async def test_a_flood_of_pings_from_a_station_that_reads_nothing_fills_no_memor
         while server._stations:
             assert transport.get_write_buffer_size() < 100_000
             await asyncio.sleep(0.01)
+
+
+async def test_a_station_that_reads_no_answer_to_its_pings_is_cut_by_the_next_ping(
+    settings: Settings, transactional_db: None, redis_settings: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.OCPP_MAX_MESSAGE_RATE = 0
+    settings.OCPP_PING_INTERVAL, settings.OCPP_SEND_TIMEOUT = 0.5, 0.2
+    async with OcppServer("127.0.0.1", 0) as server:
+        station = Station16(f"ws://127.0.0.1:{server.port}/ws/ocpp", "CP1")
+        await station.connect()
+        await station.heartbeat()
+        station.freeze()
+        raw = station.connection.transport  # type: ignore[union-attr]
+        raw.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        ping = b"\x89\xfd" + bytes(4) + bytes(125)
+        async with asyncio.timeout(20):
+            while server._stations:
+                if not raw.is_closing() and raw.get_write_buffer_size() < 100_000:
+                    raw.write(ping * 500)
+                await asyncio.sleep(0.001)
+        await station.drop()
+    assert "CP1 reads nothing, closing" in caplog.text
 
 
 def station_time() -> float:
