@@ -1,6 +1,7 @@
 """Limits that others than the platform set at stations: energy management, the grid (2.0.1 K11 to K14)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.conf import settings
 
@@ -18,7 +19,7 @@ def record(values: Sequence[ChargingLimitReport], changes: Changes) -> list[None
     for value in values:
         if not ChargePoint.objects.filter(pk=value.station).exists():
             continue
-        key = {"chargepoint_id": value.station, "evse_id": value.evse_id, "source": value.source}
+        key: dict[str, Any] = {"chargepoint_id": value.station, "evse_id": value.evse_id, "source": value.source}
         known = ChargingLimit.objects.filter(**key).exists()
         if not known and not room.fitting([ChargingLimit(**key)], settings.OCPP_MAX_RECORDS, changes):
             continue
