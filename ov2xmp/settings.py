@@ -270,6 +270,9 @@ CHANNEL_LAYERS = {
     }
 }
 
+# Frontends that may listen to live updates of one web process.
+LIVE_MAX_LISTENERS = env_int("OV2XMP_LIVE_MAX_LISTENERS", 1000, minimum=1)
+
 # kombu spells a unix socket's scheme "redis+socket"; redis-py calls it "unix".
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_BROKER_TRANSPORT_OPTIONS = {

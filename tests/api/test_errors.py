@@ -118,7 +118,6 @@ def test_a_bug_is_logged_and_not_told(
 
 def test_what_a_client_is_refused_is_told_and_not_logged(viewer: APIClient, caplog: pytest.LogCaptureFixture) -> None:
     told(viewer.get("/api/location/17/"), 404)
-    told(viewer.post("/api/location/", {}), 403)
     assert not caplog.records
 
 
@@ -144,3 +143,11 @@ def test_a_login_that_is_too_large_is_refused(anonymous: APIClient, settings: An
     settings.WEB_MAX_BODY = 1024
     large = json.dumps({"username": "u" * 2000, "password": "p"})
     assert told(anonymous.post("/api/token/", large, content_type="application/json"), 413)["code"] == "BODY_TOO_LARGE"
+
+
+@pytest.mark.django_db
+def test_who_asks_for_more_than_their_role_allows_is_told_in_the_log(
+    viewer: APIClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    told(viewer.post("/api/location/", {}), 403)
+    assert "viewing_user may not POST /api/location/" in caplog.text
