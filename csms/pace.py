@@ -6,8 +6,8 @@ station wait, every message is served and none is lost.
 
 from collections import OrderedDict
 
-# A message counts once more for each 4 KiB of it, as a large one takes longer to serve.
-COUNT_SHIFT = 12
+# A message counts once more for each 2 KiB of it, as a large one takes longer to serve.
+COUNT_SHIFT = 11
 # So many messages of a connection are counted together, which costs them next to nothing.
 COUNTED_AT_ONCE = 10
 # Subjects that are remembered, so that nobody fills the memory by changing names.

@@ -22,7 +22,8 @@ from tests.simulator.v16 import Station16
 
 LOOP = uvloop.new_event_loop
 
-RATE, BURST = 50, 20
+# So few that any machine has more to wait for than to do.
+RATE, BURST = 20, 20
 
 
 @pytest.fixture(autouse=True)
@@ -78,11 +79,11 @@ def answered(server: OcppServer, name: str) -> str:
     return f'ocpp_pauses_total{{limit="{name}"}}'
 
 
-@pytest.mark.parametrize("padding", [0, 4096])
+@pytest.mark.parametrize("padding", [0, 2048])
 async def test_a_station_that_floods_is_slowed_loses_nothing_and_slows_nobody(
     server: OcppServer, station: Station16, url: str, query: Query, caplog: pytest.LogCaptureFixture, padding: int
 ) -> None:
-    count = 120 if not padding else 60
+    count = 60 if not padding else 30
     before = await metric(server, answered(server, "station"))
     began = time.monotonic()
     for number in range(count):
@@ -96,7 +97,7 @@ async def test_a_station_that_floods_is_slowed_loses_nothing_and_slows_nobody(
     answers = [(await station.next_frame()).json() for _ in range(count)]
     took = time.monotonic() - began
     assert answers == [[3, f"m{number}", {}] for number in range(count)]
-    assert took > (120 - BURST - 3 * COUNTED_AT_ONCE) / RATE
+    assert took > (60 - BURST - 2 * COUNTED_AT_ONCE) / RATE
     stored = await query(lambda: list(MeterValue.objects.order_by("pk").values_list("samples", flat=True)))
     assert [int(samples[0]["value"]) for samples in stored] == list(range(count))
     assert await metric(server, answered(server, "station")) > before
@@ -159,7 +160,7 @@ async def test_all_stations_together_keep_to_the_total_and_share_it_evenly(
     settings: Settings, transactional_db: None, redis_settings: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.OCPP_MAX_MESSAGE_RATE = 0
-    settings.OCPP_MAX_TOTAL_RATE = 50
+    settings.OCPP_MAX_TOTAL_RATE = 20
     counts = {"CP1": 0, "CP2": 0, "CP3": 0}
 
     async def send(url: str, name: str) -> None:
@@ -177,15 +178,15 @@ async def test_all_stations_together_keep_to_the_total_and_share_it_evenly(
         url = f"ws://127.0.0.1:{server.port}/ws/ocpp"
         began = time.monotonic()
         senders = [asyncio.create_task(send(url, name)) for name in counts]
-        while sum(counts.values()) < 150:
+        while sum(counts.values()) < 90:
             await asyncio.sleep(0.01)
         took = time.monotonic() - began
         fair = dict(counts)
         for each in senders:
             each.cancel()
         await asyncio.wait(senders)
-        assert took > (150 - 50 - 6 * COUNTED_AT_ONCE) / 50
-        assert min(fair.values()) > 20
+        assert took > (90 - 20 - 6 * COUNTED_AT_ONCE) / 20
+        assert min(fair.values()) >= 10
         assert await metric(server, answered(server, "total")) > 0
     assert caplog.text.count("too many of all messages") == 1
 
