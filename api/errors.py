@@ -153,6 +153,9 @@ def handle(error: Exception, context: Details) -> Response:
     if problem.status >= 500:
         logger.exception("request failed: %s %s", context["request"].method, context["request"].path)
         details = {**details, **traced()}
+    elif problem.status == 403:
+        request = context["request"]
+        logger.warning("%s may not %s %s", request.user.get_username(), request.method, request.path)
     set_rollback()
     return Response(body(problem.code, problem.message, details), status=problem.status, headers=_headers(error))
 

@@ -2,11 +2,26 @@
 
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist
 from rest_framework_simplejwt import views
-from rest_framework_simplejwt.serializers import TokenObtainPairSerializer
+from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.exceptions import AuthenticationFailed
+from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
+from rest_framework_simplejwt.tokens import AccessToken
 
 from api import logins
 from api.openapi import INVALID, Schema, error
+
+
+class RefreshSerializer(TokenRefreshSerializer):
+    def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
+        """Refuse the token of a user who is gone, or who has another password by now. Raises AuthenticationFailed."""
+        try:
+            told = super().validate(attrs)
+            JWTAuthentication().get_user(AccessToken(told["access"]))
+        except ObjectDoesNotExist as error:
+            raise AuthenticationFailed("There is no such user.", "user_not_found") from error
+        return told
 
 
 class TokenSchema(Schema):
@@ -45,6 +60,7 @@ class Refresh(views.TokenRefreshView):
     """A fresh access token for a refresh token."""
 
     schema = TokenSchema()
+    serializer_class = RefreshSerializer
     tag = "tokens"
     summaries = {"post": "Get a fresh access token"}
 

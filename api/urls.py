@@ -5,7 +5,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, re_path
-from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
 from api import commands, keys, representations, resources, tokens
@@ -65,7 +65,7 @@ listed = {"get": "list"}
 station = resources.StationResource.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"})
 
 urlpatterns = [
-    path("", SpectacularSwaggerView.as_view(url_name="schema"), name="swagger"),
+    path("", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="swagger"),
     re_path(r"^schema/?$", SchemaView.as_view(), name="schema"),
     re_path(
         r"^redoc/?$", SpectacularRedocView.as_view(url_name="schema", template_name="api/redoc.html"), name="redoc"

@@ -13,6 +13,7 @@ django.setup()
 
 from django.conf import settings
 
+from csms.census import allow_files
 from csms.server import OcppServer
 from tasks import logcontext
 
@@ -27,6 +28,7 @@ async def main() -> None:
     # What is loaded now stays; a message makes little garbage in cycles, so look for it less often.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+    allow_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):

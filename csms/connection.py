@@ -7,8 +7,9 @@ to send. Neither waits for the other: a station that answers nothing is still se
 
 import asyncio
 import logging
+import math
 from collections import OrderedDict, deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID, uuid4
@@ -33,10 +34,12 @@ from chargers.values import (
     StatusReport,
 )
 from csms import metrics, repairs, rpc, tls
+from csms.census import Census
 from csms.conversation import Conversation, End
 from csms.errors import ErrorCode, IntakeUnavailable, RpcError
 from csms.intake import Intake, Work
 from csms.outside import Outside
+from csms.pace import COUNT_SHIFT, COUNTED_AT_ONCE, Pace
 from csms.repairs import Note
 from csms.versions.base import CallFailed, Context, Handler, Payload, Step, Version, limitation
 from tasks import commands, logcontext, schemas
@@ -52,17 +55,24 @@ GREETED = ("BootNotification", "StatusNotification")
 TRIGGERS = frozenset({"ExtendedTriggerMessage", "TriggerMessage"})
 # The error codes of a station that does not know an action, or never does it.
 UNABLE = frozenset({ErrorCode.NOT_IMPLEMENTED.value, ErrorCode.NOT_SUPPORTED.value})
+CONTROL = frozenset({Opcode.PING, Opcode.PONG})
 # Calls whose time was over and whose answer is still worth something when it comes (FR-10).
 MAX_LATE = 20
 
 
 class StationSocket(ServerConnection):
-    """A WebSocket that remembers when its peer last gave a sign of life."""
+    """A WebSocket that remembers when its peer last gave a sign of life, and is counted while it is open."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, census: Census, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.last_frame_at = self.loop.time()
         self.answers_pings = False
+        self._census = census
+        # What the census counts it for; nothing while it is not open.
+        self.client: str | None = None
+        # Of the frames that no lane takes; set once it is known whose they are.
+        self.control_pace: Pace | None = None
+        self.on_flood: Callable[[], None] | None = None
         # What the handshake found out, for the handler.
         self.profile: StationProfile | None = None
         self.version: Version | None = None
@@ -85,6 +95,28 @@ class StationSocket(ServerConnection):
         """The certificate that was shown on this connection and verified."""
         return tls.client_certificate(self.transport)
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        peer = self.peer or ""
+        self.client = self._census.enter(peer)
+        if self._census.is_flooded(self.client, peer):
+            metrics.HANDSHAKES.labels("no room to answer").inc()
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.client is not None:
+            self._census.leave(self.client)
+            self.client = None
+        super().connection_lost(exc)
+
+    def count_for(self, address: str | None) -> str:
+        """Count it for the client behind a proxy, and return what it counts for."""
+        if self.client is None:
+            # Closed meanwhile.
+            return ""
+        self.client = self._census.move(self.client, address or "")
+        return self.client
+
     async def handshake(self, *args: Any, **kwargs: Any) -> None:
         """Count connections that come without a request or with a broken one; nothing else is to be done (TR-13)."""
         try:
@@ -101,9 +133,25 @@ class StationSocket(ServerConnection):
     def process_event(self, event: Any) -> None:
         if isinstance(event, Frame):
             self.last_frame_at = self.loop.time()
-            if event.opcode is Opcode.PONG:
-                self.answers_pings = True
+            if event.opcode is not Opcode.TEXT:
+                self._take_other(event)
         super().process_event(event)
+
+    def _take_other(self, frame: Frame) -> None:
+        """Look at a frame that is no text; pings and the like are answered at once, however many come."""
+        if frame.opcode is Opcode.PONG:
+            self.answers_pings = True
+        if (
+            frame.opcode in CONTROL
+            and self.control_pace is not None
+            and self.control_pace.take(1, self.last_frame_at) > self.last_frame_at
+            and self.on_flood is not None
+        ):
+            # From here on nothing of it is read any more.
+            self.protocol.fail(CloseCode.POLICY_VIOLATION, "too many pings")
+            self.send_data()
+            self.on_flood()
+            self.on_flood = None
 
 
 class Node(Protocol):
@@ -112,6 +160,9 @@ class Node(Protocol):
     intake: Intake
     reader: Intake
     outside: Outside
+    pace: Pace | None
+
+    def note_slowed(self, station: str, *, alone: bool) -> None: ...
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
 
@@ -164,14 +215,22 @@ class Connection:
         "draining",
         "id",
         "opened_at",
+        "pace",
         "profile",
         "registered",
         "registration",
+        "slowed",
         "version",
     )
 
-    def __init__(self, socket: StationSocket, node: Node, profile: StationProfile, version: Version) -> None:
+    def __init__(
+        self, socket: StationSocket, node: Node, profile: StationProfile, version: Version, pace: Pace | None = None
+    ) -> None:
         self.id = uuid4()
+        # None where no station is slowed.
+        self.pace = pace
+        # Whether nothing is read now, so that silence says nothing.
+        self.slowed = False
         self.profile = profile
         self.version = version
         # A station known from before need not boot first (BO-03).
@@ -223,12 +282,19 @@ class Connection:
         """Serve the station until its connection ends or drains."""
         if self.registration != RegistrationStatus.ACCEPTED:
             await self._recall()
+        limited = self.pace is not None or self._node.pace is not None
+        # Counted a few at a time, so that a message costs no look at the clock.
+        left = COUNTED_AT_ONCE if limited else math.inf
         try:
             while not self.draining:
                 raw = await self._socket.recv(decode=False)
                 self._busy = True
                 await self._receive(raw)
                 self._busy = False
+                left -= 1 + (len(raw) >> COUNT_SHIFT)
+                if left <= 0:
+                    await self._count(COUNTED_AT_ONCE - int(left))
+                    left = COUNTED_AT_ONCE
         except ConnectionClosed:
             pass
         finally:
@@ -249,6 +315,25 @@ class Connection:
         for action, payload in asked:
             self._expect(action, payload)
 
+    async def _count(self, messages: int) -> None:
+        """Count messages that have been served; where they are too many, read nothing until there is room again."""
+        loop = self._socket.loop
+        now = loop.time()
+        own = self.pace.take(messages, now) if self.pace is not None else now
+        until = max(own, self._node.pace.take(messages, now) if self._node.pace is not None else now)
+        if until <= now:
+            return
+        self._node.note_slowed(self.station, alone=own > now)
+        self.slowed = True
+        try:
+            async with asyncio.timeout_at(until):
+                await self._socket.wait_closed()
+        except TimeoutError:
+            # It could not give a sign of life meanwhile.
+            self._socket.last_frame_at = loop.time()
+        finally:
+            self.slowed = False
+
     async def close(self, code: int, reason: str) -> None:
         await self._socket.close(code, reason)
 
@@ -264,8 +349,12 @@ class Connection:
         try:
             async with asyncio.timeout(settings.OCPP_SEND_TIMEOUT):
                 await self._socket.send_ping()
-        except (ConnectionClosed, TimeoutError):
-            # The receive lane ends by itself, or the dead-peer check ends it.
+        except TimeoutError:
+            # It may send all the same, and what it is answered would fill the memory.
+            logger.warning("%s reads nothing, closing", self.station)
+            self._socket.transport.abort()
+        except ConnectionClosed:
+            # The receive lane ends by itself.
             return
 
     async def _send(self, frame: bytes) -> None:

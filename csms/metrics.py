@@ -7,6 +7,9 @@ from prometheus_client import Counter, Gauge, Histogram, generate_latest
 CONNECTIONS = Gauge("ocpp_connections", "Stations connected to this node")
 HANDSHAKES = Counter("ocpp_handshakes_total", "Connection attempts by how they ended", ["result"])
 SLOWED = Counter("ocpp_handshakes_slowed_total", "Refusals that were held back because many had failed before")
+OPEN_SOCKETS = Gauge("ocpp_open_sockets", "Sockets open at this node, in their handshake or after it")
+PAUSES = Counter("ocpp_pauses_total", "Times that a station was not read for a while, by the limit reached", ["limit"])
+FLOODS = Counter("ocpp_floods_total", "Connections closed because of a flood of pings or pongs")
 TAKEOVERS = Counter("ocpp_takeovers_total", "Connections closed because their station connected anew")
 DEAD_PEERS = Counter("ocpp_dead_peers_total", "Connections closed because nothing came any more")
 

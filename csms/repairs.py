@@ -27,6 +27,9 @@ _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\
 
 # What can be kept of JSON that no schema describes.
 MAX_DEPTH = 20
+# A text is cut that is so many times too long; no real one is, and a word never has as many characters.
+MAX_EXCESS = 10
+MAX_WORD = 1000
 # A broken list may break its rule a thousand times over; nobody reads more than the first.
 MAX_NOTES = 50
 
@@ -191,8 +194,9 @@ class _Walk:
             self.note("value-for-text", path, text)
         if words:
             return self.word(text, words, path)
-        if len(text) > schema.get("maxLength", len(text)):
+        if len(text) > (longest := schema.get("maxLength", len(text))):
             self.note("text-too-long", path, text)
+            text = text[: max(MAX_EXCESS * longest, MAX_WORD)]
         if schema.get("format") == "date-time" and not _RFC_3339.fullmatch(text):
             self.note("time-format", path, text)
         return text
@@ -206,7 +210,7 @@ class _Walk:
                 self.note("word-in-other-case", path, text)
                 return word
         self.note("unknown-word", path, text)
-        return text
+        return text[:MAX_WORD]
 
     def number(self, value: Any, schema: Schema, path: str) -> int | float:
         """Read a number; one that has no fraction and that a database can hold is an integer."""

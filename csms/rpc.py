@@ -154,7 +154,7 @@ def _attempts(text: str, repair: bool) -> Iterator[tuple[str, str, bool]]:
     """
     yield "", text, True
     yield "json-control-characters", text, False
-    if not repair:
+    if not repair or len(text) > MAX_REPAIRED:
         return
     everything = text
     for deviation, pattern, replacement in _REPAIRS:
@@ -165,6 +165,8 @@ def _attempts(text: str, repair: bool) -> Iterator[tuple[str, str, bool]]:
     yield "json-stray-backslash", unescaped, False
 
 
+# What is larger is not repaired: a search takes seconds, in which nobody else is served.
+MAX_REPAIRED = 64 * 1024
 # Stations that write JSON with printf leave a list's or a member's value out (FR-01, FR-02).
 _REPAIRS = (
     ("json-stray-comma", re.compile(r"(?<=[\[{,])(?:\s*,)+|,(?=\s*[\]}])"), ""),

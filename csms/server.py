@@ -4,13 +4,15 @@ import asyncio
 import base64
 import http
 import logging
+import math
 import os
 import re
 import socket
 from collections import Counter
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, cast
 from urllib.parse import unquote
 from uuid import UUID, uuid4
 
@@ -31,14 +33,24 @@ from chargers.errors import (
     WrongCredentials,
 )
 from chargers.models.station import IDENTITY_LENGTH, identity_key
-from chargers.services import stations
-from chargers.values import Connected, DeviationNote, Disconnected, Lookup, NodeReport, Refusal
+from chargers.services import security, stations
+from chargers.values import (
+    Connected,
+    DeviationNote,
+    Disconnected,
+    Lookup,
+    NodeReport,
+    Refusal,
+    SecurityEventReport,
+)
 from csms import metrics, tls
 from csms.attempts import MOST_LOGGED, Attempts, Failure
+from csms.census import Census
 from csms.connection import Connection, StationSocket
 from csms.errors import IntakeUnavailable
 from csms.intake import Intake
 from csms.outside import Outside
+from csms.pace import Pace, Seldom
 from csms.proxied import ProxiedCertificates
 from csms.relay import Relay
 from csms.repairs import Note
@@ -61,6 +73,14 @@ REFUSALS: dict[type[Exception], tuple[http.HTTPStatus, str]] = {
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 TICK_SECONDS = 1.0
+# Frames of a station that wait in memory; what follows waits in the network.
+MOST_UNREAD = 4
+# How many messages a new connection counts for: it costs about as much.
+CONNECTION_COUNT = 20
+# Seconds after which somebody comes again for whom there is no room.
+NO_ROOM_SECONDS = 60
+# The name in 2.0.1 (part 2 appendix 1) for what a station sends and should not.
+FLOODED = "InvalidMessages"
 UNSEEN = "too many attempts have failed, and more are refused without a look"
 
 
@@ -133,6 +153,11 @@ class OcppServer:
         self._tls = tls.ServerContext() if tls_port is not None else None
         self._proxied = ProxiedCertificates() if settings.TRUSTED_PROXIES else None
         self.attempts = Attempts()
+        self.census = Census()
+        # Of all stations together, and of those that have left and would have to wait; None: no limit.
+        self.pace = _pace(settings.OCPP_MAX_TOTAL_RATE, settings.OCPP_MAX_TOTAL_RATE)
+        self._paces: dict[str, Pace] = {}
+        self._seldom = Seldom()
         self._relay = Relay(self.node_id, self._deliver, self._close_taken_over)
         self.intake = Intake(self._relay.publish)
         self.reader = Intake(self._relay.publish, only_reads=True)
@@ -166,7 +191,8 @@ class OcppServer:
             self._host,
             port,
             ssl=context,
-            create_connection=StationSocket,
+            # Which is only called.
+            create_connection=cast(type[ServerConnection], partial(StationSocket, census=self.census)),
             process_request=self._process_request,
             process_response=_name_version,
             compression=None,
@@ -175,6 +201,8 @@ class OcppServer:
             ping_interval=None,
             close_timeout=settings.OCPP_CLOSE_TIMEOUT,
             max_size=settings.OCPP_MAX_MESSAGE_SIZE,
+            # One message is served at a time, and each of those that wait may be of the largest size.
+            max_queue=MOST_UNREAD,
             backlog=4096,
             server_header=None,
         )
@@ -249,6 +277,10 @@ class OcppServer:
             # The key of somebody else, so none of this station (A00.FR.204).
             password = None
         lookup = self._lookup(websocket, request.headers, identity, password)
+        client = websocket.count_for(lookup.address)
+        # Who takes the place of its own older connection needs none.
+        if identity not in self._stations and (refused := self._refuse_without_room(client)):
+            return refused
         pair = self.attempts.pair(lookup.address, identity)
         if seconds := await self.attempts.turn(pair):
             refusal = _refusal(http.HTTPStatus.TOO_MANY_REQUESTS, "too many failed attempts")
@@ -262,6 +294,10 @@ class OcppServer:
         except IntakeUnavailable:
             return _refusal(http.HTTPStatus.SERVICE_UNAVAILABLE, "the platform cannot tell stations now"), "unavailable"
         self.attempts.passed(pair)
+        if seconds := self._seconds_to_wait(websocket.profile.chargepoint_id):
+            refusal = _refusal(http.HTTPStatus.TOO_MANY_REQUESTS, "too many messages and connections of this station")
+            refusal.headers["Retry-After"] = str(seconds)
+            return refusal, "too fast"
         if complete_upgrade(request.headers):
             metrics.DEVIATIONS.labels("upgrade-header-missing").inc()
             self.count_deviation(websocket.profile.chargepoint_id, Note("upgrade-header-missing", request.path))
@@ -270,6 +306,32 @@ class OcppServer:
             self.count_deviation(websocket.profile.chargepoint_id, Note("user-name-differs", username))
         websocket.version = self._choose_version(websocket, request.headers)
         return None, "accepted" if websocket.version else "no common version"
+
+    def _refuse_without_room(self, client: str) -> tuple[Response, str] | None:
+        """Turn away whom the node has no room for, before anything is looked up."""
+        if self.census.is_full:
+            status, why = http.HTTPStatus.SERVICE_UNAVAILABLE, "too many connections"
+        elif self.census.is_full_for(client):
+            status, why = http.HTTPStatus.TOO_MANY_REQUESTS, "too many connections of one address"
+        else:
+            return None
+        if self._seldom.may_tell(f"{why} {client}", asyncio.get_running_loop().time()):
+            logger.warning("%s: connections from %s are refused, and not logged for a minute", why, client)
+        refusal = _refusal(status, why)
+        refusal.headers["Retry-After"] = str(NO_ROOM_SECONDS)
+        return refusal, why
+
+    def _pace_of(self, station: str) -> Pace | None:
+        """Return the pace that a station has kept up so far, over all its connections."""
+        connection = self._stations.get(station)
+        if connection is not None:
+            return connection.pace
+        return self._paces.get(station) or _pace(settings.OCPP_MAX_MESSAGE_RATE, settings.OCPP_MAX_MESSAGE_BURST)
+
+    def _seconds_to_wait(self, station: str) -> int:
+        """Return for how many seconds a station may not connect: it would only be read more slowly."""
+        pace, now = self._pace_of(station), asyncio.get_running_loop().time()
+        return math.ceil(max(pace.room_at() - now, 0)) if pace is not None else 0
 
     async def _refuse(
         self, websocket: StationSocket, headers: Headers, lookup: Lookup, error: UnknownStation | NotAuthenticated
@@ -382,8 +444,8 @@ class OcppServer:
             # Its handshake ended just after the drain had begun.
             await websocket.close(CloseCode.SERVICE_RESTART, "the server restarts")
             return
-        connection = Connection(websocket, self, websocket.profile, websocket.version)
-        station = connection.station
+        station = websocket.profile.chargepoint_id
+        connection = Connection(websocket, self, websocket.profile, websocket.version, self._begin(websocket, station))
         # Once for the connection's task: all that it starts inherits it.
         logcontext.chargepoint_id.set(station)
         older = self._stations.get(station)
@@ -413,9 +475,48 @@ class OcppServer:
             self._ungreeted.discard(connection)
             if self._stations.get(station) is connection:
                 del self._stations[station]
+                if connection.pace is not None:
+                    self._paces[station] = connection.pace
             metrics.CONNECTIONS.set(len(self._stations))
             await self._disconnect(connection)
             logger.info("%s disconnected (%s)", station, websocket.close_code)
+
+    def _begin(self, websocket: StationSocket, station: str) -> Pace | None:
+        """Count a connection among its station's messages, and set a limit to its pings."""
+        pace = self._pace_of(station)
+        if pace is not None:
+            pace.take(CONNECTION_COUNT, websocket.last_frame_at)
+            websocket.control_pace = _pace(settings.OCPP_MAX_MESSAGE_RATE, settings.OCPP_MAX_MESSAGE_BURST)
+            websocket.on_flood = lambda: self._end_flood(websocket, station, pace)
+        return pace
+
+    def _end_flood(self, websocket: StationSocket, station: str, pace: Pace) -> None:
+        """Close a connection whose pings come too fast, and refuse the station for a while.
+
+        They are answered before anybody could wait, so reading more slowly does not help.
+        """
+        metrics.FLOODS.inc()
+        logger.warning("%s floods its connection with pings, closing", station)
+        pace.fill(websocket.last_frame_at + settings.OCPP_ATTEMPT_WINDOW)
+        now = datetime.now(UTC)
+        self.spawn(websocket.close(CloseCode.POLICY_VIOLATION, "too many pings"))
+        self.spawn(self._store_event(SecurityEventReport(station, FLOODED, "a flood of pings: closed", now, now)))
+
+    async def _store_event(self, event: SecurityEventReport) -> None:
+        try:
+            await self.intake.submit((security.record, event))
+        except IntakeUnavailable:
+            logger.warning("%s: a security event was not stored", event.station)
+
+    def note_slowed(self, station: str, *, alone: bool) -> None:
+        """Count that a station is not read for a while; `alone` where it is its own messages that are too many."""
+        metrics.PAUSES.labels("station" if alone else "total").inc()
+        if alone:
+            self.count_deviation(station, Note("messages-too-fast", f"more than {settings.OCPP_MAX_MESSAGE_RATE:g}/s"))
+        subject = station if alone else "this node"
+        if self._seldom.may_tell(f"slowed {subject}", asyncio.get_running_loop().time()):
+            whose = "of its" if alone else "of all"
+            logger.warning("%s is read more slowly: too many %s messages come a second", station, whose)
 
     def _take_over(self, older: Connection) -> None:
         """Close a station's older connection; it may be half open, so nobody waits for it (TR-10)."""
@@ -505,6 +606,8 @@ class OcppServer:
             try:
                 self._greet(now)
                 self._close_dead(now)
+                self._paces = {station: pace for station, pace in self._paces.items() if pace.empty_at > now}
+                metrics.OPEN_SOCKETS.set(self.census.total)
             except Exception:
                 # Whatever it was: without this watch dead peers would stay connected for ever.
                 logger.exception("the watch over the connections failed")
@@ -529,7 +632,7 @@ class OcppServer:
         strict = settings.OCPP_PING_INTERVAL + settings.OCPP_PING_TIMEOUT
         for connection in list(self._stations.values()):
             limit = strict if connection.answers_pings and settings.OCPP_PING_INTERVAL else patient
-            if now - connection.last_frame_at > limit:
+            if now - connection.last_frame_at > limit and not connection.slowed:
                 metrics.DEAD_PEERS.inc()
                 extra = {"chargepoint_id": connection.station}
                 logger.warning("%s gives no sign of life, its connection is closed", connection.station, extra=extra)
@@ -639,6 +742,10 @@ class OcppServer:
             logger.warning("the node's end was not stored; its lease will run out")
 
 
+def _pace(rate: float, burst: float) -> Pace | None:
+    return Pace(rate, burst) if rate else None
+
+
 def _name_version(websocket: ServerConnection, request: Request, response: Response) -> None:
     """Name the chosen version in the handshake's answer."""
     assert isinstance(websocket, StationSocket)
@@ -656,5 +763,12 @@ def _refusal(status: http.HTTPStatus, reason: str) -> Response:
 
 
 def _response(status: http.HTTPStatus, body: bytes, content_type: str) -> Response:
-    headers = Headers([("Content-Type", content_type), ("Content-Length", str(len(body))), ("Connection", "close")])
+    headers = Headers(
+        [
+            ("Content-Type", content_type),
+            ("Content-Length", str(len(body))),
+            ("Connection", "close"),
+            ("X-Content-Type-Options", "nosniff"),
+        ]
+    )
     return Response(status.value, status.phrase, headers, body)

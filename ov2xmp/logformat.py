@@ -33,6 +33,7 @@ FIELDS = (
 
 # Some of them come from stations and clients, who may send any text.
 MAX_ID_LENGTH = 255
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PLAIN = re.compile(r"[!-\\^-~]+")
 
 
@@ -58,6 +59,8 @@ class PlainFormatter(logging.Formatter):
         known = [(name, value) for name in CONTEXT if (value := getattr(record, name, None))]
         pairs = (f"{name}={value if _PLAIN.fullmatch(value) else repr(value)}" for name, value in known)
         record.context = f" [{' '.join(pairs)}]" if known else ""
+        # What a station or a client has sent must not look like a line of its own.
+        record.message = _CONTROL.sub(lambda match: repr(match[0])[1:-1], record.message)
         return super().formatMessage(record)
 
 

@@ -62,6 +62,9 @@ def embedded_redis_socket(data_dir: Path) -> Path:
     return Path(tempfile.gettempdir()) / f"ov2xmp-{os.getuid()}-{digest}" / "redis.sock"
 
 
+# HMAC-SHA256 signs tokens with it, and is no stronger than its key (RFC 7518 section 3.2).
+MIN_SECRET_KEY = 32
+
 DEBUG = env_bool("OV2XMP_DEBUG")
 DATA_DIR = named_to_django(environment.data_dir)()
 
@@ -73,6 +76,8 @@ if not SECRET_KEY:
             "OV2XMP_DATA_DIR where a generated key is kept."
         )
     SECRET_KEY = environment.read_or_create_secret(DATA_DIR / "secret-key")
+if len(SECRET_KEY) < MIN_SECRET_KEY:
+    raise ImproperlyConfigured(f"OV2XMP_SECRET_KEY must have at least {MIN_SECRET_KEY} characters, chosen at random.")
 
 ALLOWED_HOSTS = env_list("OV2XMP_DJANGO_ALLOWED_HOSTS", "localhost,127.0.0.1")
 CSRF_TRUSTED_ORIGINS = env_list("OV2XMP_CSRF_TRUSTED_ORIGINS")
@@ -166,6 +171,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "api.slots.Slots",
     "api.cookies.SecureCookies",
+    "api.headers.SecurityHeaders",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -195,6 +201,9 @@ TEMPLATES = [
 # How many requests work at once, each with a database connection, and how many seconds others wait for their turn.
 WEB_MAX_REQUESTS = env_int("OV2XMP_WEB_MAX_REQUESTS", 20, minimum=1)
 WEB_QUEUE_TIMEOUT = env_number("OV2XMP_WEB_QUEUE_TIMEOUT", 30)
+# Bytes of a body that is parsed: JSON of REST, forms of the admin.
+WEB_MAX_BODY = env_int("OV2XMP_WEB_MAX_BODY", 4 * 1024 * 1024, minimum=1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = WEB_MAX_BODY
 # How many seconds a client may leave a part of a download unread.
 WEB_SEND_TIMEOUT = env_number("OV2XMP_WEB_SEND_TIMEOUT", 60, minimum=0.1)
 
@@ -261,6 +270,9 @@ CHANNEL_LAYERS = {
     }
 }
 
+# Frontends that may listen to live updates of one web process.
+LIVE_MAX_LISTENERS = env_int("OV2XMP_LIVE_MAX_LISTENERS", 1000, minimum=1)
+
 # kombu spells a unix socket's scheme "redis+socket"; redis-py calls it "unix".
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -303,7 +315,7 @@ REST_FRAMEWORK = {
         "rest_framework.filters.OrderingFilter",
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["api.parsers.BoundedJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "api.errors.handle",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
@@ -311,12 +323,16 @@ REST_FRAMEWORK = {
 
 # Of a user name at an address.
 LOGIN_MAX_FAILED_ATTEMPTS = env_int("OV2XMP_LOGIN_MAX_FAILED_ATTEMPTS", 10)
+# Of all user names together at an address.
+LOGIN_MAX_FAILED_PER_ADDRESS = env_int("OV2XMP_LOGIN_MAX_FAILED_PER_ADDRESS", 100)
 LOGIN_ATTEMPT_WINDOW = env_int("OV2XMP_LOGIN_ATTEMPT_WINDOW", 300, minimum=1)  # seconds
 
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env_number("OV2XMP_AUTH_TOKEN_LIFETIME_MINUTES", 60, minimum=1)),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=1),
     "UPDATE_LAST_LOGIN": True,
+    # A token ends with the password that it was given for.
+    "CHECK_REVOKE_TOKEN": True,
 }
 
 SPECTACULAR_SETTINGS = {
@@ -355,6 +371,8 @@ USE_TZ = True
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SESSION_COOKIE_HTTPONLY = True
+# From the login on, whatever is done meanwhile.
+SESSION_COOKIE_AGE = env_int("OV2XMP_ADMIN_SESSION_MINUTES", 720, minimum=1) * 60
 X_FRAME_OPTIONS = "DENY"
 
 # OCPP. Seconds, unless said otherwise.
@@ -383,6 +401,19 @@ OCPP_CLOSE_TIMEOUT = env_number("OV2XMP_OCPP_CLOSE_TIMEOUT", 5, minimum=0.1)
 OCPP_DRAIN_TIMEOUT = env_number("OV2XMP_OCPP_DRAIN_TIMEOUT", 10, minimum=0.1)
 OCPP_GREETING_GRACE = env_number("OV2XMP_OCPP_GREETING_GRACE", 30)
 OCPP_MAX_MESSAGE_SIZE = env_int("OV2XMP_OCPP_MAX_MESSAGE_SIZE", 4 * 1024 * 1024, minimum=1024)  # bytes
+# Messages a second of a station and of all of a csms process, 0: no limit; the burst is what may come at once.
+OCPP_MAX_MESSAGE_RATE = env_number("OV2XMP_OCPP_MAX_MESSAGE_RATE", 100)
+OCPP_MAX_MESSAGE_BURST = env_int("OV2XMP_OCPP_MAX_MESSAGE_BURST", 1000, minimum=1)
+OCPP_MAX_TOTAL_RATE = env_number("OV2XMP_OCPP_MAX_TOTAL_RATE", 0)
+# Connections to a csms process, and those of them from one address, 0: no limit.
+OCPP_MAX_CONNECTIONS = env_int("OV2XMP_OCPP_MAX_CONNECTIONS", 50_000, minimum=1)
+OCPP_MAX_CONNECTIONS_PER_ADDRESS = env_int("OV2XMP_OCPP_MAX_CONNECTIONS_PER_ADDRESS", 10_000)
+# What is kept of what stations make up: their connectors, and other records of each kind.
+OCPP_MAX_CONNECTORS = env_int("OV2XMP_OCPP_MAX_CONNECTORS", 1000, minimum=1)
+OCPP_MAX_RECORDS = env_int("OV2XMP_OCPP_MAX_RECORDS", 50_000, minimum=1)
+# Beyond so many, unknown ones are not registered by themselves.
+OCPP_MAX_STATIONS = env_int("OV2XMP_OCPP_MAX_STATIONS", 100_000)
+OCPP_MAX_ID_TAGS = env_int("OV2XMP_OCPP_MAX_ID_TAGS", 1_000_000)
 OCPP_MAX_QUEUED_CALLS = env_int("OV2XMP_OCPP_MAX_QUEUED_CALLS", 50, minimum=1)
 OCPP_TRANSACTION_GRACE = env_number("OV2XMP_OCPP_TRANSACTION_GRACE", 300)
 # Whether 2.x stations are asked for all their variables after the first boot, and after one with another firmware.

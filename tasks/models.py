@@ -98,6 +98,8 @@ UNDER_WAY = (ReportStatus.REQUESTED, ReportStatus.COLLECTING)
 UNFINISHED = (*UNDER_WAY, ReportStatus.FAILED, ReportStatus.TIMED_OUT)
 # Stretches of part numbers with gaps between them; in-order parts make one, whatever their number.
 MAX_STRETCHES = 500
+# How many parts a report keeps itself.
+MAX_PARTS = 1000
 # How many of the missing parts are told.
 MAX_MISSING = 100
 

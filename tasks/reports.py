@@ -16,7 +16,7 @@ from django.conf import settings
 from chargers.changes import Changes
 from tasks.action import Draft, Payload
 from tasks.keepers import KEEPERS
-from tasks.models import TOPIC, UNDER_WAY, Command, Report, ReportKind, ReportStatus
+from tasks.models import MAX_PARTS, TOPIC, UNDER_WAY, Command, Report, ReportKind, ReportStatus
 from tasks.schemas import InvalidBody
 
 # OCPP's integers have 32 bits.
@@ -137,7 +137,7 @@ def _take(value: ReportPart, changes: Changes) -> None:
     report = _meant(value)
     number = report.next_number if value.number is None else value.number
     report.take_part(number, last=value.last)
-    if keeper.store is None:
+    if keeper.store is None and len(report.content) < MAX_PARTS:
         report.content = {**report.content, str(number): value.content}
     report.heard_at = value.at
     if report.is_whole:

@@ -6,6 +6,7 @@ from channels.routing import URLRouter
 from django.urls import re_path
 
 from tasks.consumers import UpdatesConsumer
+from tasks.listeners import Listeners
 
 
 async def refuse(scope: Any, receive: Any, send: Any) -> None:
@@ -15,5 +16,5 @@ async def refuse(scope: Any, receive: Any, send: Any) -> None:
 
 
 websocket_application = URLRouter(
-    [re_path(r"^ws/updates/(?P<topic>[a-z]+)/?$", UpdatesConsumer.as_asgi()), re_path(r"", refuse)]
+    [re_path(r"^ws/updates/(?P<topic>[a-z]+)/?$", Listeners(UpdatesConsumer.as_asgi())), re_path(r"", refuse)]
 )

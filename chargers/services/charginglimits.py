@@ -1,11 +1,14 @@
 """Limits that others than the platform set at stations: energy management, the grid (2.0.1 K11 to K14)."""
 
 from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
 
 from chargers import representation
 from chargers.changes import Changes
 from chargers.models import ChargePoint, ChargingLimit
-from chargers.services import installedprofiles
+from chargers.services import installedprofiles, room
 from chargers.values import ChargingLimitCleared, ChargingLimitReport
 
 TOPIC = "charginglimit"
@@ -16,10 +19,12 @@ def record(values: Sequence[ChargingLimitReport], changes: Changes) -> list[None
     for value in values:
         if not ChargePoint.objects.filter(pk=value.station).exists():
             continue
+        key: dict[str, Any] = {"chargepoint_id": value.station, "evse_id": value.evse_id, "source": value.source}
+        known = ChargingLimit.objects.filter(**key).exists()
+        if not known and not room.fitting([ChargingLimit(**key)], settings.OCPP_MAX_RECORDS, changes):
+            continue
         row, created = ChargingLimit.objects.update_or_create(
-            chargepoint_id=value.station,
-            evse_id=value.evse_id,
-            source=value.source,
+            **key,
             defaults={
                 "is_grid_critical": value.is_grid_critical,
                 "schedules": list(value.schedules),

@@ -3,9 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from django.conf import settings
+
 from chargers.changes import Changes
 from chargers.choices import AvailabilityStatus
 from chargers.models import Connector
+from chargers.services import room
 from chargers.values import AvailabilityChange
 
 TOPIC = "connector"
@@ -15,14 +18,18 @@ Place = tuple[str, int, int]
 
 
 def ensure(places: Iterable[Place], changes: Changes) -> dict[Place, Connector]:
-    """Return the connectors at `places`, making those that are new; EVSE 0 has none."""
+    """Return the connectors at `places`, making those that are new; EVSE 0 has none, nor one that is too many."""
     wanted = {place for place in places if place[1] > 0}
     if not wanted:
         return {}
     known = _at(wanted)
     if missing := wanted - known.keys():
+        new = [
+            Connector(chargepoint_id=station, evse_id=evse, connectorid=number)
+            for station, evse, number in sorted(missing)
+        ]
         Connector.objects.bulk_create(
-            [Connector(chargepoint_id=station, evse_id=evse, connectorid=number) for station, evse, number in missing],
+            room.fitting(new, settings.OCPP_MAX_CONNECTORS, changes),
             # Another node may just have made it.
             ignore_conflicts=True,
         )

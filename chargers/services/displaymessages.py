@@ -4,12 +4,14 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef
 
 from chargers import representation
 from chargers.changes import Changes
 from chargers.choices import DisplayMessageStatus
 from chargers.models import DisplayMessage, Transaction
+from chargers.services import room
 from chargers.values import Message, MessagesReport
 
 TOPIC = "displaymessage"
@@ -63,7 +65,7 @@ def _record(value: MessagesReport, changes: Changes) -> None:
         )
         _fill(row, told, value.at)
         row.status, row.command_id = DisplayMessageStatus.ACCEPTED, None
-    for row in DisplayMessage.objects.bulk_create(new.values()):
+    for row in DisplayMessage.objects.bulk_create(room.fitting(list(new.values()), settings.OCPP_MAX_RECORDS, changes)):
         changes.note(TOPIC, row.pk, "created")
     DisplayMessage.objects.bulk_update(known.values(), CONTENT)
     for row in known.values():

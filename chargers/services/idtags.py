@@ -10,7 +10,7 @@ from chargers.changes import Changes
 from chargers.choices import AuthorizationStatus, TransactionStatus
 from chargers.models import ChargePoint, IdTag, Reservation, Transaction
 from chargers.models.idtag import tag_key
-from chargers.services import reservations
+from chargers.services import registrations, reservations
 from chargers.values import Authorization, AuthorizationRequest
 
 INVALID = Authorization(AuthorizationStatus.INVALID)
@@ -80,7 +80,7 @@ def judge(request: AuthorizationRequest, tag: IdTag | None) -> Authorization:
 def _judge_unknown(request: AuthorizationRequest) -> Authorization:
     if _means_no_tag(request):
         accepted = settings.OCPP_ACCEPT_NO_TAG
-    elif accepted := settings.OCPP_AUTHORIZE_UNKNOWN:
+    elif accepted := settings.OCPP_AUTHORIZE_UNKNOWN and registrations.has_room(IdTag, settings.OCPP_MAX_ID_TAGS):
         # Another station of the batch may just have shown it.
         IdTag.objects.get_or_create(lookup_key=tag_key(request.id_token), defaults={"id_token": request.id_token})
     return Authorization(AuthorizationStatus.ACCEPTED) if accepted else INVALID

@@ -18,7 +18,7 @@ from chargers import profiles, representation
 from chargers.changes import Changes
 from chargers.choices import ChargingProfilePurpose, ProfileState
 from chargers.models import ChargePoint, InstalledProfile, Transaction
-from chargers.services import idtags
+from chargers.services import idtags, room
 from chargers.values import (
     PlacedProfile,
     Profile,
@@ -169,6 +169,8 @@ def _believe(profile: Profile, value: ProfilesTold, changes: Changes) -> None:
         chargepoint_id=value.station, chargingprofile_id=profile.chargingprofile_id, since=value.at
     )
     created = row.pk is None
+    if created and not room.fitting([row], settings.OCPP_MAX_RECORDS, changes):
+        return
     before = None if created else representation.installedprofile(row)
     if row.state == ProfileState.INSTALLED:
         row.evse_id = value.evse_id

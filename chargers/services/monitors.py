@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from django.conf import settings
+
 from chargers import representation
 from chargers.changes import Changes
 from chargers.models import VariableMonitor
+from chargers.services import room
 from chargers.values import MonitorsReport
 
 TOPIC = "variablemonitor"
@@ -43,7 +46,9 @@ def _record(value: MonitorsReport, changes: Changes) -> None:
         row.be_about(told.name)
         row.type, row.value, row.severity = told.type, told.value, told.severity
         row.transaction, row.told_at = told.transaction, value.at
-    for row in VariableMonitor.objects.bulk_create(new.values()):
+    for row in VariableMonitor.objects.bulk_create(
+        room.fitting(list(new.values()), settings.OCPP_MAX_RECORDS, changes)
+    ):
         changes.note(TOPIC, row.pk, "created")
     VariableMonitor.objects.bulk_update(known.values(), TOLD)
     for row in known.values():

@@ -24,7 +24,7 @@ from chargers.errors import (
 )
 from chargers.models import ChargePoint, CsmsNode, Deviation, Limitation, Transaction, Variable, VariableMonitor
 from chargers.models.station import identity_key
-from chargers.services import firmware, limitations, security
+from chargers.services import firmware, limitations, registrations, security
 from chargers.values import (
     Boot,
     Booted,
@@ -176,6 +176,8 @@ def _admit(value: Lookup, found: dict[str, ChargePoint], changes: Changes) -> St
     if isinstance(proved, NotAuthenticated):
         return proved
     if station is None:
+        if not registrations.has_room(ChargePoint, settings.OCPP_MAX_STATIONS):
+            return UnknownStation(value.identity)
         known.save(force_insert=True)
         found[key] = known
         changes.note(TOPIC, known.pk, "created")

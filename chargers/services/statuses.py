@@ -46,8 +46,8 @@ def _move_connectors(values: Sequence[StatusReport], changes: Changes) -> None:
     known = connectors.ensure(((v.station, v.evse_id, v.connector_id) for v in values), changes)
     moved = {}
     for value in values:
-        connector = known[value.station, value.evse_id, value.connector_id]
-        if _is_news(value, connector.status_timestamp):
+        connector = known.get((value.station, value.evse_id, value.connector_id))
+        if connector is not None and _is_news(value, connector.status_timestamp):
             connector.connector_status = _known(value.status)
             connector.status_timestamp = value.at
             connector.error_code = value.error_code

@@ -3,12 +3,13 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+from django.conf import settings
 from django.db.models import Q
 from django.db.models.functions import Lower
 
 from chargers.changes import Changes
 from chargers.models import Variable
-from chargers.services import connectors, stations
+from chargers.services import connectors, room, stations
 from chargers.values import DeviationNote, VariableName, VariableReport, VariablesReport
 
 NOT_KEPT = "value-not-kept"
@@ -24,7 +25,7 @@ def record(values: Sequence[VariablesReport], changes: Changes) -> list[None]:
     connector that it tells of is one that it has (V2-09).
     """
     for value in values:
-        if lost := _record(value):
+        if lost := _record(value, changes):
             stations.note_deviations([DeviationNote(value.station, NOT_KEPT, "; ".join(lost), value.at)], changes)
     connectors.ensure(
         (
@@ -38,7 +39,7 @@ def record(values: Sequence[VariablesReport], changes: Changes) -> list[None]:
     return [None] * len(values)
 
 
-def _record(value: VariablesReport) -> list[str]:
+def _record(value: VariablesReport, changes: Changes) -> list[str]:
     known = _known(value.station, [*(told.name for told in value.variables), *value.unknown])
     lost: list[str] = []
     new: dict[VariableName, Variable] = {}
@@ -55,7 +56,7 @@ def _record(value: VariablesReport) -> list[str]:
         row.asked = told.value if value.asked else None
         row.value, row.reboot_required, row.read_at = told.value, told.reboot_required, value.at
         _describe(row, told)
-    Variable.objects.bulk_create(new.values())
+    Variable.objects.bulk_create(room.fitting(list(new.values()), settings.OCPP_MAX_RECORDS, changes))
     Variable.objects.bulk_update(changed.values(), TOLD)
     unknown = {name.folded for name in value.unknown} - changed.keys()
     Variable.objects.filter(pk__in=[known[name].pk for name in unknown if name in known]).delete()

@@ -1,19 +1,28 @@
 """Every endpoint, found by the resolver, with each role and with none."""
 
+import asyncio
 import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.permissions import AllowAny
 from rest_framework.schemas.generators import EndpointEnumerator
 from rest_framework.test import APIClient
+from rest_framework_simplejwt.tokens import AccessToken
 
 from api.views import NothingHere
+from ov2xmp.asgi import application
+from tasks import updates
 from tasks.roles import Role
 from tests.api import rows
-from tests.conftest import client_of
+from tests.conftest import client_of, person
 
 PUBLIC = {
     "/api/",
@@ -24,6 +33,68 @@ PUBLIC = {
     "/api/token/refresh/",
     "/api/token/verify/",
 }
+
+
+# Who may do what: V is for viewers and those above, O for operators and administrators, A for administrators.
+TABLE = {
+    "/api/certificate/": "GET:V",
+    "/api/certificate/{certificate_id}/": "GET:V",
+    "/api/certificateauthority/": "GET:V",
+    "/api/chargepoint/": "GET:V POST:O",
+    "/api/chargepoint/{chargepoint_id}/": "DELETE:O GET:V PATCH:O",
+    "/api/chargepoint/{chargepoint_id}/key/": "POST:O",
+    "/api/charginglimit/": "GET:V",
+    "/api/charginglimit/{charginglimit_id}/": "GET:V",
+    "/api/chargingneeds/": "GET:V",
+    "/api/chargingneeds/{chargingneeds_id}/": "GET:V",
+    "/api/chargingprofile16/": "GET:V POST:O",
+    "/api/chargingprofile16/{chargingprofile_id}/": "DELETE:O GET:V PATCH:O",
+    "/api/chargingprofile201/": "GET:V POST:O",
+    "/api/chargingprofile201/{chargingprofile_id}/": "DELETE:O GET:V PATCH:O",
+    "/api/compositeschedule/": "GET:V",
+    "/api/connector/": "GET:V",
+    "/api/connector/{uuid}/": "GET:V PATCH:O",
+    "/api/displaymessage/": "GET:V",
+    "/api/event/": "GET:V",
+    "/api/event/{event}/": "GET:V",
+    "/api/evschedule/": "GET:V",
+    "/api/evschedule/{evschedule_id}/": "GET:V",
+    "/api/file/": "GET:V",
+    "/api/file/{path}/": "DELETE:A GET:V PUT:O",
+    "/api/firmwarepublication/": "GET:V",
+    "/api/firmwarepublication/{publication_id}/": "GET:V",
+    "/api/firmwareupdate/": "GET:V",
+    "/api/firmwareupdate/{update_id}/": "GET:V",
+    "/api/idtag/": "GET:V POST:O",
+    "/api/idtag/{id_token}/": "DELETE:O GET:V PATCH:O",
+    "/api/installedprofile/": "GET:V",
+    "/api/installedprofile/{installedprofile_id}/": "GET:V",
+    "/api/locallist/": "GET:V",
+    "/api/locallist/{chargepoint_id}/": "GET:V PATCH:O",
+    "/api/locallist/{chargepoint_id}/synchronize/": "POST:O",
+    "/api/location/": "GET:V POST:O",
+    "/api/location/{id}/": "DELETE:O GET:V PATCH:O",
+    "/api/logupload/": "GET:V",
+    "/api/logupload/{upload_id}/": "GET:V",
+    "/api/reservation/": "GET:V",
+    "/api/reservation/{chargepoint_id}/": "GET:V",
+    "/api/sampledvalue/{transaction_id}/": "GET:V",
+    "/api/securityevent/": "GET:V",
+    "/api/securityevent/{event_id}/": "GET:V",
+    "/api/statusnotification/{chargepoint_id}/": "GET:V",
+    "/api/task/": "GET:V",
+    "/api/task/{task_id}/": "DELETE:O GET:V",
+    "/api/transaction/": "GET:V",
+    "/api/transaction/{transaction_id}/": "GET:V",
+    "/api/user/": "GET:A",
+    "/api/user/create/": "POST:A",
+    "/api/user/{username}/": "DELETE:A GET:A PATCH:A",
+    "/api/variable/": "GET:V",
+    "/api/variablemonitor/": "GET:V",
+}
+ROLES = {role.name[0]: role for role in Role}
+# Every command is for operators: what a station is asked to do may cost money, and more.
+COMMAND = re.compile(r"/api/ocpp(16|201)/[a-z0-9]+/")
 
 
 class Everything(EndpointEnumerator):
@@ -37,9 +108,9 @@ ENDPOINTS = [(path, method) for path, method, _ in Everything().get_api_endpoint
 
 
 def needed(path: str, method: str) -> Role:
-    if path.startswith("/api/user/") or (path, method) == ("/api/file/{path}/", "DELETE"):
-        return Role.ADMINISTRATOR
-    return Role.VIEWER if method == "GET" else Role.OPERATOR
+    if COMMAND.fullmatch(path):
+        return Role.OPERATOR
+    return ROLES[dict(each.split(":") for each in TABLE[path].split())[method]]
 
 
 @pytest.fixture
@@ -86,6 +157,12 @@ def test_the_walk_meets_the_endpoints() -> None:
     assert {path for path, _ in ENDPOINTS} >= {"/api/chargepoint/{chargepoint_id}/", "/api/ocpp16/changeavailaility/"}
 
 
+def test_the_table_names_every_endpoint_and_no_other() -> None:
+    walked = sorted(each for each in ENDPOINTS if each[0] not in PUBLIC and not COMMAND.fullmatch(each[0]))
+    assert walked == sorted((path, each.split(":")[0]) for path, methods in TABLE.items() for each in methods.split())
+    assert {method for path, method in ENDPOINTS if COMMAND.fullmatch(path)} == {"POST"}
+
+
 def test_only_the_login_the_documents_and_the_health_are_public() -> None:
     endpoints = Everything().get_api_endpoints()
     assert {path for path, _, callback in endpoints if AllowAny in callback.cls.permission_classes} | {
@@ -125,6 +202,80 @@ def test_public_endpoint_asks_nobody_who_they_are(
     path: str, method: str, anonymous: APIClient, redis_settings: str
 ) -> None:
     assert status_of(anonymous, method, path, {}) in (200, 400)
+
+
+# Everything else that has a URL, and the topics of live updates.
+
+
+def routes(patterns: Sequence[URLPattern | URLResolver], prefix: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Walk over all patterns; a variable of a path is 1."""
+    for each in patterns:
+        text = re.sub(r"<[^>]+>|\(\?P<[^)]+\)|\(.*\)", "1", str(each.pattern)).strip("^$")
+        if isinstance(each, URLResolver):
+            yield from routes(each.url_patterns, prefix + text)
+        else:
+            yield prefix + text, each.callback
+
+
+ROUTES = list(routes(get_resolver().url_patterns))
+ADMIN = sorted({path for path, _ in ROUTES if path.startswith("admin/")} - {"admin/login/", "admin/logout/"})
+
+
+def test_there_is_nothing_but_the_api_the_admin_and_the_way_to_them() -> None:
+    others = {path for path, _ in ROUTES if not path.startswith(("admin/", "api/"))}
+    assert others == {""}
+    # Plain functions among the API would pass by its permissions.
+    assert all(hasattr(view, "cls") for path, view in ROUTES if path.startswith("api/"))
+    assert len(ADMIN) > 100
+
+
+@pytest.mark.parametrize("role", [None, *Role])
+def test_the_admin_is_for_staff_only(role: Role | None, client: Client, db: None) -> None:
+    if role is not None:
+        client.force_login(person("somebody", role))
+    for path in ADMIN:
+        answer = client.get(f"/{path}")
+        assert (answer.status_code, answer.headers.get("Location", "")[:13]) == (302, "/admin/login/"), path
+    assert client.get("/admin/login/").status_code == 200
+
+
+@pytest.mark.parametrize("role", [None, Role.VIEWER])
+def test_staff_may_change_no_more_in_the_admin_than_their_role_allows(
+    role: Role | None, client: Client, db: None
+) -> None:
+    user = person("somebody", role)
+    user.is_staff = True
+    user.save()
+    client.force_login(user)
+    adding = [path for path in ADMIN if path.endswith("/add/")]
+    assert len(adding) > 10
+    assert {client.get(f"/{path}").status_code for path in adding} == {403}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("redis_settings", "short_connections")
+@pytest.mark.parametrize("role", [None, *Role])
+async def test_every_topic_of_live_updates_is_for_viewers_and_those_above(role: Role | None) -> None:
+    def token() -> str:
+        try:
+            return str(AccessToken.for_user(person("somebody", role)))
+        finally:
+            connection.close()
+
+    access = await asyncio.to_thread(token)
+    topics = (*updates.TOPICS, updates.ALL)
+    for given, allowed in ((access, role is not None), ("", False)):
+        sockets = [WebsocketCommunicator(application, f"/ws/updates/{topic}/?token={given}") for topic in topics]
+        for socket in sockets:
+            await socket.connect()
+        if allowed:
+            quiet = await asyncio.gather(*(socket.receive_nothing(0.2) for socket in sockets))
+            assert all(quiet)
+        else:
+            codes = [(await socket.receive_output(5))["code"] for socket in sockets]
+            assert codes == [4401] * len(topics)
+        for socket in sockets:
+            await socket.disconnect()
 
 
 @pytest.mark.django_db

@@ -118,7 +118,6 @@ def test_a_bug_is_logged_and_not_told(
 
 def test_what_a_client_is_refused_is_told_and_not_logged(viewer: APIClient, caplog: pytest.LogCaptureFixture) -> None:
     told(viewer.get("/api/location/17/"), 404)
-    told(viewer.post("/api/location/", {}), 403)
     assert not caplog.records
 
 
@@ -126,3 +125,29 @@ def test_two_who_add_the_same_at_once_do_not_both_succeed(operator: APIClient, m
     rows.station("CP1")
     monkeypatch.setattr("chargers.models.station.ChargePointQuerySet.exists", lambda rows: False)
     assert told(operator.post("/api/chargepoint/", {"chargepoint_id": "CP1"}), 409)["code"] == "CONFLICT"
+
+
+@pytest.mark.django_db
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(operator: APIClient, settings: Any) -> None:
+    settings.WEB_MAX_BODY = 1024
+    fits = json.dumps({"name": "n" * 900})
+    large = json.dumps({"name": "n" * 1100})
+    assert operator.post("/api/location/", fits, content_type="application/json").status_code != 413
+    body = told(operator.post("/api/location/", large, content_type="application/json"), 413)
+    assert body["code"] == "BODY_TOO_LARGE"
+    assert "OV2XMP_WEB_MAX_BODY" in body["message"]
+
+
+@pytest.mark.django_db
+def test_a_login_that_is_too_large_is_refused(anonymous: APIClient, settings: Any) -> None:
+    settings.WEB_MAX_BODY = 1024
+    large = json.dumps({"username": "u" * 2000, "password": "p"})
+    assert told(anonymous.post("/api/token/", large, content_type="application/json"), 413)["code"] == "BODY_TOO_LARGE"
+
+
+@pytest.mark.django_db
+def test_who_asks_for_more_than_their_role_allows_is_told_in_the_log(
+    viewer: APIClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    told(viewer.post("/api/location/", {}), 403)
+    assert "viewing_user may not POST /api/location/" in caplog.text

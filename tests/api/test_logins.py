@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis_settings")]
 @pytest.fixture(autouse=True)
 def password(settings: Settings, administrating_user: User) -> None:
     settings.LOGIN_MAX_FAILED_ATTEMPTS = LIMIT
+    settings.LOGIN_MAX_FAILED_PER_ADDRESS = 0
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     administrating_user.set_password(PASSWORD)
     administrating_user.is_staff = True
@@ -136,3 +137,44 @@ def test_logins_that_are_sent_at_once_are_no_way_around_the_limit(settings: Sett
     with ThreadPoolExecutor(8) as pool:
         outcomes = sorted(pool.map(attempt, range(20)))
     assert outcomes == ["AuthenticationFailed"] * LIMIT + ["Throttled"] * (20 - LIMIT)
+
+
+def test_many_names_from_one_address_are_refused_together(
+    log_in: Callable[..., int], settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.LOGIN_MAX_FAILED_PER_ADDRESS = 5
+    assert [log_in(name=f"user{number}") for number in range(7)] == [401] * 5 + [429] * 2
+    assert log_in(PASSWORD) == 429
+    assert log_in(PASSWORD, address="203.0.113.10") == 200
+    assert caplog.text.count("too many failed logins from 203.0.113.9") == 1
+
+
+def test_logins_do_not_count_among_the_failed_ones_of_their_address(
+    log_in: Callable[..., int], settings: Settings, redis_settings: str
+) -> None:
+    settings.LOGIN_MAX_FAILED_PER_ADDRESS = 3
+    assert log_in(name="nobody") == 401
+    assert {log_in(PASSWORD) for _ in range(6)} == {200}
+    assert log_in(name="nobody") == 401
+    # What has run out in between begins anew, and ends again.
+    _, of_address = logins._counts("203.0.113.9", "nobody")
+    key = of_address.key
+    assert broker.client().get(key) == b"2"
+    with logins.limited(Django(), "administrating_user"):  # type: ignore[arg-type]
+        broker.client().delete(key)
+    assert (broker.client().get(key), broker.client().ttl(key) > 0) == (b"0", True)
+
+
+class Django:
+    META = {"REMOTE_ADDR": "203.0.113.9"}
+
+
+def test_who_logs_in_and_who_fails_is_told_in_the_log(
+    log_in: Callable[..., int], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "api.logins")
+    log_in(name="no\nbody")
+    log_in(PASSWORD)
+    assert r"'no\nbody' from 203.0.113.9 could not log in" in caplog.text
+    assert "'administrating_user' has logged in from 203.0.113.9" in caplog.text
+    assert PASSWORD not in caplog.text

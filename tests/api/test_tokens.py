@@ -63,3 +63,23 @@ def test_an_expired_token_is_refused(anonymous: APIClient, operating_user: User)
 def test_a_refresh_token_opens_nothing(anonymous: APIClient) -> None:
     refresh = anonymous.post("/api/token/", CREDENTIALS).json()["refresh"]
     assert anonymous.get("/api/chargepoint/", headers={"Authorization": f"Bearer {refresh}"}).status_code == 401
+
+
+def test_tokens_end_with_the_password_that_they_were_given_for(anonymous: APIClient, operating_user: User) -> None:
+    tokens = anonymous.post("/api/token/", CREDENTIALS).json()
+    operating_user.set_password("another horse battery")
+    operating_user.save()
+    headers = {"Authorization": f"Bearer {tokens['access']}"}
+    assert anonymous.get("/api/chargepoint/", headers=headers).status_code == 401
+    refused = anonymous.post("/api/token/refresh/", {"refresh": tokens["refresh"]})
+    assert (refused.status_code, refused.json()["code"]) == (401, "password_changed")
+
+
+@pytest.mark.parametrize("gone", ["deleted", "inactive"])
+def test_a_user_who_is_gone_refreshes_nothing(gone: str, anonymous: APIClient, operating_user: User) -> None:
+    tokens = anonymous.post("/api/token/", CREDENTIALS).json()
+    if gone == "deleted":
+        operating_user.delete()
+    else:
+        User.objects.filter(pk=operating_user.pk).update(is_active=False)
+    assert anonymous.post("/api/token/refresh/", {"refresh": tokens["refresh"]}).status_code == 401

@@ -256,3 +256,17 @@ def test_a_list_that_breaks_its_rule_a_thousand_times_is_noted_a_few_times() -> 
     mended, notes = mend({"connectorId": 1, "meterValue": readings}, "MeterValues", "Request")
     assert len(mended["meterValue"]) == 1000
     assert len(notes) == repairs.MAX_NOTES
+
+
+@pytest.mark.parametrize(("length", "kept"), [(21, 21), (1000, 1000), (1001, 1000), (4_000_000, 1000)])
+def test_a_text_that_is_absurdly_long_is_cut(length: int, kept: int) -> None:
+    vendor = "v" * length
+    mended, notes = mend({"chargePointVendor": vendor, "chargePointModel": "m"}, "BootNotification", "Request")
+    assert mended["chargePointVendor"] == "v" * kept
+    assert [note.kind for note in notes] == ["text-too-long"]
+
+
+def test_a_word_that_is_absurdly_long_is_cut() -> None:
+    payload = {"connectorId": 1, "errorCode": "NoError", "status": "s" * 5000}
+    mended, _ = mend(payload, "StatusNotification", "Request")
+    assert mended["status"] == "s" * 1000

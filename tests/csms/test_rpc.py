@@ -171,3 +171,11 @@ def test_repairs_take_time_in_proportion_to_the_text(broken: str) -> None:
     """A repair that looked again and again for the end of a string would take minutes here."""
     with pytest.raises(Malformed):
         rpc.parse(f'[2,"1","A",{broken}'.encode(), repair=True)
+
+
+def test_what_is_too_large_is_not_repaired() -> None:
+    frame = b'[2,"1","Heartbeat",{%b"a":}]'
+    assert rpc.parse(frame % b"", repair=True).frame == Call("1", "Heartbeat", {"a": None})
+    with pytest.raises(Malformed) as refused:
+        rpc.parse(frame % (b" " * rpc.MAX_REPAIRED), repair=True)
+    assert refused.value.message_id == "1"

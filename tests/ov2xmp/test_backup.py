@@ -516,7 +516,7 @@ def test_another_secret_key_than_the_backups_is_told(
     second = machine("second")
     output = io.StringIO()
     with second.entered():
-        monkeypatch.setenv("OV2XMP_SECRET_KEY", "another one")
+        monkeypatch.setenv("OV2XMP_SECRET_KEY", "another one" * 3)
         call_command("restore", str(archive), stdout=output, stderr=output)
 
     assert "Warning: the secret key is not what it was" in output.getvalue()

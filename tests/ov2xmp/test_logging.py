@@ -56,6 +56,20 @@ def test_an_odd_id_cannot_forge_a_plain_line() -> None:
     assert r"[chargepoint_id='A B' request_id='1]: x\n2026-01-01 INFO']" in text
 
 
+def test_what_a_station_sent_looks_like_no_line_of_its_own() -> None:
+    text = line(PlainFormatter(), "CP1 sent %s", "a\n2026 ERROR b\r\x1b[2J")
+    assert text.splitlines() == [text]
+    assert text.endswith(r"CP1 sent a\n2026 ERROR b\r\x1b[2J")
+
+
+def test_a_stack_trace_has_lines_of_its_own() -> None:
+    try:
+        raise ValueError("no good")
+    except ValueError:
+        text = line(PlainFormatter(), exc_info=sys.exc_info())
+    assert text.splitlines()[-1] == "ValueError: no good"
+
+
 def test_a_json_line_is_one_line_of_known_fields() -> None:
     with logcontext.bound(chargepoint_id="Wallbox é", command_id=uuid4()):
         text = line(JsonFormatter(), "two\nlines \udc80", extra={"password": "hunter2", "request": object()})

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from ov2xmp import settings
 
 NAME = "OV2XMP_TEST_VALUE"
+KEY = "a-secret-key-of-so-many-characters"
 READ_SETTINGS = "from django.conf import settings; print(settings.{})"
 
 Load = Callable[..., subprocess.CompletedProcess[str]]
@@ -122,6 +123,14 @@ def test_without_a_key_or_a_data_dir_it_refuses_to_start(load: Load) -> None:
     assert "Set OV2XMP_SECRET_KEY or OV2XMP_SECRET_KEY_FILE" in refused.stderr
 
 
+def test_a_key_that_could_be_guessed_is_refused(load: Load) -> None:
+    refused = load("SECRET_KEY", OV2XMP_SECRET_KEY="x" * 31)
+
+    assert refused.returncode == 1
+    assert "OV2XMP_SECRET_KEY must have at least 32 characters" in refused.stderr
+    assert "xxx" not in refused.stderr.replace("must", "")
+
+
 def test_a_data_dir_is_enough_to_start(load: Load, tmp_path: Path) -> None:
     loaded = load("SECRET_KEY", OV2XMP_DATA_DIR=str(tmp_path))
 
@@ -129,9 +138,9 @@ def test_a_data_dir_is_enough_to_start(load: Load, tmp_path: Path) -> None:
 
 
 def test_the_defaults_serve_this_machine_only(load: Load, tmp_path: Path) -> None:
-    assert load("BIND", OV2XMP_SECRET_KEY="key").stdout.strip() == "127.0.0.1"
-    assert load("DEBUG", OV2XMP_SECRET_KEY="key").stdout.strip() == "False"
-    assert load("ALLOWED_HOSTS", OV2XMP_SECRET_KEY="key").stdout.strip() == "['localhost', '127.0.0.1']"
+    assert load("BIND", OV2XMP_SECRET_KEY=KEY).stdout.strip() == "127.0.0.1"
+    assert load("DEBUG", OV2XMP_SECRET_KEY=KEY).stdout.strip() == "False"
+    assert load("ALLOWED_HOSTS", OV2XMP_SECRET_KEY=KEY).stdout.strip() == "['localhost', '127.0.0.1']"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +157,7 @@ def test_the_defaults_serve_this_machine_only(load: Load, tmp_path: Path) -> Non
 def test_settings_of_tls_that_do_not_fit_together_are_refused(
     load: Load, variables: dict[str, str], reason: str
 ) -> None:
-    refused = load("CSMS_TLS_PORT", OV2XMP_SECRET_KEY="key", **variables)
+    refused = load("CSMS_TLS_PORT", OV2XMP_SECRET_KEY=KEY, **variables)
 
     assert refused.returncode == 1
     assert reason in refused.stderr
@@ -157,7 +166,7 @@ def test_settings_of_tls_that_do_not_fit_together_are_refused(
 def test_tls_may_be_demanded_where_a_proxy_ends_it(load: Load) -> None:
     variables = {"OV2XMP_OCPP_MIN_SECURITY_PROFILE": "2", "OV2XMP_TRUSTED_PROXIES": "172.20.0.5"}
 
-    assert load("OCPP_MIN_SECURITY_PROFILE", OV2XMP_SECRET_KEY="key", **variables).stdout.strip() == "2"
+    assert load("OCPP_MIN_SECURITY_PROFILE", OV2XMP_SECRET_KEY=KEY, **variables).stdout.strip() == "2"
 
 
 def test_sqlite_lies_in_the_data_dir(load: Load, tmp_path: Path) -> None:
@@ -171,7 +180,7 @@ def test_sqlite_lies_in_the_data_dir(load: Load, tmp_path: Path) -> None:
 def test_postgres_may_be_named_in_parts(load: Load) -> None:
     loaded = load(
         "DATABASES['default']",
-        OV2XMP_SECRET_KEY="key",
+        OV2XMP_SECRET_KEY=KEY,
         OV2XMP_POSTGRES_DB="ov2xmp",
         OV2XMP_POSTGRES_USER="operator",
         OV2XMP_POSTGRES_PASSWORD="p@ss:w/rd%",
@@ -196,18 +205,18 @@ def test_postgres_may_be_named_in_parts(load: Load) -> None:
 def test_settings_of_logs_that_cannot_be_followed_are_refused(
     load: Load, variables: dict[str, str], reason: str
 ) -> None:
-    refused = load("LOGGING", OV2XMP_SECRET_KEY="key", **variables)
+    refused = load("LOGGING", OV2XMP_SECRET_KEY=KEY, **variables)
 
     assert refused.returncode == 1
     assert reason in refused.stderr
 
 
 def test_the_log_level_may_be_written_in_lower_case(load: Load) -> None:
-    assert load("LOG_LEVEL", OV2XMP_SECRET_KEY="key", OV2XMP_LOG_LEVEL="debug").stdout.strip() == "DEBUG"
+    assert load("LOG_LEVEL", OV2XMP_SECRET_KEY=KEY, OV2XMP_LOG_LEVEL="debug").stdout.strip() == "DEBUG"
 
 
 def test_another_database_is_refused(load: Load) -> None:
-    refused = load("DATABASES", OV2XMP_SECRET_KEY="key", OV2XMP_DATABASE_URL="mysql://root@localhost/ov2xmp")
+    refused = load("DATABASES", OV2XMP_SECRET_KEY=KEY, OV2XMP_DATABASE_URL="mysql://root@localhost/ov2xmp")
 
     assert "OV2XMP_DATABASE_URL must name PostgreSQL or SQLite" in refused.stderr
 
@@ -283,7 +292,7 @@ def test_files_lie_in_the_data_dir_unless_said_otherwise(load: Load, tmp_path: P
 
 
 def test_without_a_data_dir_no_password_is_made(load: Load) -> None:
-    assert load("FTP_URL", OV2XMP_SECRET_KEY="key").stdout.strip() == "ftp://127.0.0.1:2121/files"
+    assert load("FTP_URL", OV2XMP_SECRET_KEY=KEY).stdout.strip() == "ftp://127.0.0.1:2121/files"
 
 
 @pytest.mark.parametrize(
@@ -291,7 +300,7 @@ def test_without_a_data_dir_no_password_is_made(load: Load) -> None:
     ["csms.example", "http://csms.example", "ftp://", "ftp://user:hunter2@", "ftp://h:0/", "ftp://h/?q", "ftp://h/ x"],
 )
 def test_a_file_server_that_cannot_be_reached_is_refused_without_its_password(load: Load, url: str) -> None:
-    refused = load("FTP_URL", OV2XMP_SECRET_KEY="key", OV2XMP_FTP_URL=url)
+    refused = load("FTP_URL", OV2XMP_SECRET_KEY=KEY, OV2XMP_FTP_URL=url)
 
     assert "OV2XMP_FTP_URL must be a URL that begins with ftp or ftps and names a host" in refused.stderr
     assert "hunter2" not in refused.stderr

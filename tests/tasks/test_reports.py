@@ -209,3 +209,12 @@ def test_parts_without_end_and_without_order_do_not_fill_the_row(station: Charge
         report.take_part(number, last=False)
     assert len(report.told) == 500
     assert len(report.missing) == 100
+
+
+def test_a_report_keeps_so_many_parts_itself(station: ChargePoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "MAX_PARTS", 2)
+    for number in range(4):
+        part = ReportPart("CP1", KIND, 7, number, number == 3, f"part {number}", NOW)
+        reports.take([part], Changes())
+    report = Report.objects.get()
+    assert (report.content, report.status) == ({"0": "part 0", "1": "part 1"}, "Complete")
