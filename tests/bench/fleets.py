@@ -4,13 +4,22 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.bench.processes import BenchError, Process, module, running
-from tests.bench.targets import Target
 
 
-def load_command(target: Target, *arguments: str) -> list[str]:
+class Reachable(Protocol):
+    """Something that stations connect to, and the WebSocket subprotocol they speak there."""
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def speaks(self) -> str: ...
+
+
+def load_command(target: Reachable, *arguments: str) -> list[str]:
     return module("tests.bench.load", "--port", str(target.port), "--speaks", target.speaks, *arguments)
 
 
@@ -51,7 +60,7 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def fleet(target: Target, play: str, stations: int, prefix: str, log: Path, *more: str) -> Iterator[Fleet]:
+def fleet(target: Reachable, play: str, stations: int, prefix: str, log: Path, *more: str) -> Iterator[Fleet]:
     """Keep stations connected; the block is entered once all have booted."""
     command = load_command(target, "--play", play, "--prefix", prefix, "--stations", str(stations), *more)
     with running(f"the load generator ({play})", command, log, talks=True) as load:

@@ -12,14 +12,14 @@ Each station connects and boots; what it does then is its play:
 - ``idle``: only stays connected.
 
 The closed loops end by themselves, the others with standard input. Until then a line ``begin``
-there starts the measurement anew, ``report`` asks for what was measured since, and ``storm`` makes
-all stations lose their connections, come back at once and tell their status.
+there starts the measurement anew, ``report`` asks for what was measured since, ``stop`` lets the
+stations fall silent, and ``storm`` makes all of them lose their connections, come back at once and
+tell their status.
 
 Prints one JSON object per line on standard output: ``{"event": "ready"}`` once all stations are
 connected, ``{"event": "measuring"}`` when the measurement begins, ``{"event": "measured"}`` when the
 time of a closed loop is up, and ``{"event": "result", ...}`` with these figures of the measured
-time: ``messages`` (or sessions) finished, ``seconds``, ``rate`` per s, latencies of a message
-``p50_ms`` and ``p99_ms``, ``cpu_us`` per message, and of the whole run: ``acknowledged``
+time: ``messages`` answered, ``seconds``, ``rate`` per s, latencies ``p50_ms`` and ``p99_ms``, ``cpu_us`` per message, and of the whole run: ``acknowledged``
 MeterValues, ``errors`` by kind. A storm ends with ``{"event": "served", ...}``: ``seconds`` until
 the last station was served, ``p50_s`` and ``p99_s``, ``retries``, and how many were ``never`` served.
 """
@@ -173,8 +173,6 @@ class ChargingStation(Station):
                 yield from self.reads(number, self.load.timestamp())
             yield from self.stops(READINGS_PER_SESSION + 1)
             yield from self.tells_status()
-            if self.load.measuring:
-                self.load.units += 1
 
     # The closed loop of readings, whose messages and answers are known byte by byte.
 
@@ -214,7 +212,6 @@ class ChargingStation(Station):
         load = self.load
         load.acknowledged += 1
         if load.measuring:
-            load.units += 1
             load.latencies.append(time.perf_counter() - self.sent_at)
         self.send_next()
 
@@ -296,14 +293,13 @@ class Fleet:
     def figures(self, seconds: float, cpu: float) -> dict[str, Any]:
         load = self.load
         ordered = sorted(load.latencies)
-        units = load.units or len(ordered)
         return {
-            "messages": units,
+            "messages": len(ordered),
             "seconds": seconds,
-            "rate": units / seconds,
+            "rate": len(ordered) / seconds,
             "p50_ms": percentile(ordered, 0.5) * 1000,
             "p99_ms": percentile(ordered, 0.99) * 1000,
-            "cpu_us": cpu / max(1, units) * 1e6,
+            "cpu_us": cpu / max(1, len(ordered)) * 1e6,
             "acknowledged": load.acknowledged,
             "errors": dict(load.errors),
             "examples": load.examples,
@@ -366,6 +362,11 @@ async def attend(fleet: Fleet) -> None:
             say("measuring")
         elif line == "storm":
             await storm(fleet)
+        elif line == "stop":
+            for beat in beats:
+                beat.cancel()
+            fleet.load.errors["unanswered"] += await drain(fleet.stations)
+            say("stopped")
         else:
             say("result", **fleet.figures(time.perf_counter() - begin, cpu_seconds() - cpu))
     fleet.load.running = False

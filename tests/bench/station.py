@@ -46,16 +46,11 @@ def masked(payload: bytes, opcode: int = TEXT) -> bytes:
 
 
 class Load:
-    """What all stations share: the clock and the counters.
-
-    `units` counts what is measured as a whole, a message or a session; `acknowledged` the
-    MeterValues of the whole run.
-    """
+    """What all stations share: the clock and the counters."""
 
     def __init__(self) -> None:
         self.running = False
         self.measuring = False
-        self.units = 0
         self.acknowledged = 0
         self.latencies = array.array("d")
         self.errors: collections.Counter[str] = collections.Counter()
@@ -78,7 +73,7 @@ class Load:
 
     def begin(self) -> None:
         """Forget what was measured so far, and measure from now on."""
-        self.units, self.latencies, self.measuring = 0, array.array("d"), True
+        self.latencies, self.measuring = array.array("d"), True
 
 
 @dataclass(frozen=True)
