@@ -195,8 +195,10 @@ TEMPLATES = [
 # How many requests work at once, each with a database connection, and how many seconds others wait for their turn.
 WEB_MAX_REQUESTS = env_int("OV2XMP_WEB_MAX_REQUESTS", 20, minimum=1)
 WEB_QUEUE_TIMEOUT = env_number("OV2XMP_WEB_QUEUE_TIMEOUT", 30)
-# How many seconds a client may leave a part of a download unread.
+# How many seconds a client may leave a part of a download, or an update, unread.
 WEB_SEND_TIMEOUT = env_number("OV2XMP_WEB_SEND_TIMEOUT", 60, minimum=0.1)
+# How many updates may wait for a listener that reads too slowly, before it is disconnected.
+LIVE_MAX_WAITING = env_int("OV2XMP_LIVE_MAX_WAITING", 5000, minimum=1)
 
 # Seconds after which a connection attempt or a statement is given up. Both databases know both.
 DATABASE_TIMEOUT = env_int("OV2XMP_DATABASE_TIMEOUT", 10, minimum=1)

@@ -5,14 +5,6 @@ import os
 
 import django
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ov2xmp.settings")
-django.setup()
-
-from chargers.choices import SecurityProfile
-from chargers.models import ChargePoint
-from chargers.models.station import identity_key
-from chargers.services.stations import hash_key
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -20,12 +12,23 @@ def main() -> None:
     parser.add_argument("--stations", type=int, required=True)
     parser.add_argument("--key", required=True)
     options = parser.parse_args()
-    identities = [f"{options.prefix}{number:05d}" for number in range(options.stations)]
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ov2xmp.settings")
+    django.setup()
+    register([f"{options.prefix}{number:05d}" for number in range(options.stations)], options.key.encode())
+
+
+def register(identities: list[str], key: bytes) -> None:
+    # They need Django set up.
+    from chargers.choices import SecurityProfile
+    from chargers.models import ChargePoint
+    from chargers.models.station import identity_key
+    from chargers.services.stations import hash_key
+
     ChargePoint.objects.bulk_create(
         ChargePoint(
             chargepoint_id=identity,
             lookup_key=identity_key(identity),
-            key_hash=hash_key(options.key.encode()),
+            key_hash=hash_key(key),
             security_profile=SecurityProfile.BASIC,
         )
         for identity in identities
