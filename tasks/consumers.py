@@ -87,7 +87,9 @@ class UpdatesConsumer(AsyncWebsocketConsumer):
         if len(self.waiting) >= settings.LIVE_MAX_WAITING:
             await self.give_up()
             return
-        wanted = [frame for station, frame in message["frames"] if not self.station or identity_key(station) == self.station]
+        wanted = [
+            frame for station, frame in message["frames"] if not self.station or identity_key(station) == self.station
+        ]
         self.waiting.extend(wanted)
         if self.waiting and (self.sender is None or self.sender.done()):
             self.sender = asyncio.create_task(self.send_waiting())

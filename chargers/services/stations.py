@@ -18,6 +18,7 @@ from chargers.errors import ChargersError, ConnectionTooWeak, NotAuthenticated, 
 from chargers.models import ChargePoint, CsmsNode, Deviation, Transaction, Variable
 from chargers.models.station import identity_key
 from chargers.services import firmware, limitations, security
+from chargers.sql import update_rows
 from chargers.values import (
     Boot,
     Booted,
@@ -43,7 +44,30 @@ KEY_BYTES = 20
 # The name in 2.0.1 (part 2 appendix 1) for a change of what authenticates.
 KEY_RENEWED = "ReconfigurationOfSecurityParameters"
 EXAMPLE_LENGTH = 500
-BOOT_FIELDS = ("registration_status", "firmware_version")
+CONNECT_FIELDS = (
+    "node",
+    "connection_id",
+    "connected_since",
+    "last_seen",
+    "ip_address",
+    "ocpp_version",
+    "security_profile",
+    "proposed_security_profile",
+    "profile_change_id",
+)
+BOOT_FIELDS = (
+    "chargepoint_vendor",
+    "chargepoint_model",
+    "chargepoint_serial_number",
+    "chargebox_serial_number",
+    "firmware_version",
+    "iccid",
+    "imsi",
+    "meter_type",
+    "meter_serial_number",
+    "last_boot",
+    "last_seen",
+)
 FORGET_NODES_AFTER = timedelta(days=1)
 
 
@@ -240,36 +264,39 @@ def _is_own_key(station: ChargePoint, password: bytes | None) -> bool | None:
 
 
 def connect(values: Sequence[Connected], changes: Changes) -> list[tuple[str, UUID] | None]:
-    """Make each connection its station's only one; return node and id of the one before, if there is one."""
+    """Make each connection its station's only one; return node and id of the one before, if there is one.
+
+    It takes a fixed number of statements a batch: after an outage all stations come back at once.
+    """
     stations = ChargePoint.objects.select_for_update(of=("self",)).in_bulk([value.station for value in values])
     held_by: list[tuple[str, UUID] | None] = []
     for value in values:
         station = stations.get(value.station)
-        if station is not None and station.node_id is not None and station.connection_id is not None:
+        if station is None:
+            # Deleted since its handshake.
+            held_by.append(None)
+            continue
+        if station.node_id is not None and station.connection_id is not None:
             held_by.append((station.node_id, station.connection_id))
         else:
             held_by.append(None)
-        ChargePoint.objects.filter(pk=value.station).update(
-            node_id=value.node_id,
-            connection_id=value.connection_id,
-            connected_since=value.at,
-            last_seen=value.at,
-            ip_address=value.ip_address,
-            ocpp_version=value.ocpp_version,
-            **(_profile_taken(station, value.security_profile) if station is not None else {}),
-        )
+        station.node_id, station.connection_id = value.node_id, value.connection_id
+        station.connected_since = station.last_seen = value.at
+        station.ip_address, station.ocpp_version = value.ip_address, value.ocpp_version
+        _take_profile(station, value.security_profile)
         changes.note(TOPIC, value.station)
+    update_rows(stations.values(), CONNECT_FIELDS)
     return held_by
 
 
-def _profile_taken(station: ChargePoint, profile: SecurityProfile) -> dict[str, int | None]:
-    """Return what changes when a station has connected with the higher profile it was told to use (A05.FR.09)."""
+def _take_profile(station: ChargePoint, profile: SecurityProfile) -> None:
+    """Demand from now on the profile that a station was told to use, once it has connected with it (A05.FR.09)."""
     proposed = station.proposed_security_profile
     if proposed is None or profile < proposed:
-        return {}
+        return
     extra = {"chargepoint_id": station.pk}
     logger.info("%s has connected with security profile %d, and must from now on", station, proposed, extra=extra)
-    return {"security_profile": proposed, "proposed_security_profile": None, "profile_change_id": None}
+    station.security_profile, station.proposed_security_profile, station.profile_change_id = proposed, None, None
 
 
 def disconnect(values: Sequence[Disconnected], changes: Changes) -> list[bool]:
@@ -289,44 +316,43 @@ def boot(values: Sequence[Boot], changes: Changes) -> list[Booted]:
     """Keep what stations say of themselves and answer their registration status.
 
     A transaction that is open meanwhile stays open, since a station may boot without ending it
-    (BO-04); it is flagged.
+    (BO-04); it is flagged. What is the same firmware as before takes a fixed number of statements
+    a batch.
     """
     rows = ChargePoint.objects.filter(pk__in=[value.station for value in values]).annotate(
         # A range, which the index finds at once however many variables there are.
         told=Exists(Variable.objects.filter(chargepoint=OuterRef("pk"), component__gt=""))
     )
-    known = {key: found for key, *found in rows.values_list("pk", *BOOT_FIELDS, "told")}
+    known = {row.pk: row for row in rows}
     answers = []
     for value in values:
-        status, version, told = known.get(value.station, (RegistrationStatus.REJECTED, "", False))
-        if version != value.firmware_version:
+        station = known.get(value.station)
+        if station is None:
+            # Deleted since it connected.
+            answers.append(Booted(RegistrationStatus.REJECTED, True))
+            continue
+        changed = station.firmware_version != value.firmware_version
+        if changed:
             limitations.forget(value.station, changes)
             firmware.note_version(value.station, value.firmware_version, changes)
-        ChargePoint.objects.filter(pk=value.station).update(
-            chargepoint_vendor=value.vendor,
-            chargepoint_model=value.model,
-            chargepoint_serial_number=value.serial_number,
-            chargebox_serial_number=value.box_serial_number,
-            firmware_version=value.firmware_version,
-            iccid=value.iccid,
-            imsi=value.imsi,
-            meter_type=value.meter_type,
-            meter_serial_number=value.meter_serial_number,
-            last_boot=value.at,
-            last_seen=value.at,
-        )
+        station.chargepoint_vendor, station.chargepoint_model = value.vendor, value.model
+        station.chargepoint_serial_number = value.serial_number
+        station.chargebox_serial_number = value.box_serial_number
+        station.firmware_version = value.firmware_version
+        station.iccid, station.imsi = value.iccid, value.imsi
+        station.meter_type, station.meter_serial_number = value.meter_type, value.meter_serial_number
+        station.last_boot = station.last_seen = value.at
         changes.note(TOPIC, value.station)
-        if not value.triggered:
-            _flag_open_transactions(value.station, changes)
-        changed = version != value.firmware_version or not told
-        answers.append(Booted(RegistrationStatus(status), changed))
+        answers.append(Booted(RegistrationStatus(station.registration_status), changed or not station.told))
+    update_rows(known.values(), BOOT_FIELDS)
     booted = [value.station for value in values if not value.triggered]
+    _flag_open_transactions(booted, changes)
     Variable.objects.filter(chargepoint__in=booted, reboot_required=True).update(reboot_required=False)
     return answers
 
 
-def _flag_open_transactions(station: str, changes: Changes) -> None:
-    running = Transaction.objects.filter(chargepoint=station, stop_transaction_timestamp__isnull=True)
+def _flag_open_transactions(stations: Sequence[str], changes: Changes) -> None:
+    running = Transaction.objects.filter(chargepoint__in=stations, stop_transaction_timestamp__isnull=True)
     for row in running.select_for_update().order_by("pk"):
         row.flag(TransactionFlag.BOOTED_DURING)
         row.save(update_fields=["flags"])

@@ -23,7 +23,7 @@ TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 # What a CSMS may ask of a station; anything else is NotImplemented.
 ANSWERS = {
     "ClearCache": {"status": "Accepted"},
-    "GetConfiguration": {"configurationKey": []},
+    "GetConfiguration": {"configurationKey": [{"key": "HeartbeatInterval", "readonly": False, "value": "300"}]},
     "TriggerMessage": {"status": "NotImplemented"},
 }
 
