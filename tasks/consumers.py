@@ -46,6 +46,16 @@ class UpdatesConsumer(AsyncWebsocketConsumer):
 
     groups: list[str]
 
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Pass updates on at once; with other messages Channels first looks after the database connections.
+
+        That changes the thread, in which all listeners wait for each other, and updates need no database.
+        """
+        if message["type"] == "updates":
+            await self.updates(message)
+        else:
+            await super().dispatch(message)
+
     async def connect(self) -> None:
         query = parse_qs(self.scope["query_string"].decode("latin-1"))
         topic = self.scope["url_route"]["kwargs"]["topic"]
