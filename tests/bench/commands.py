@@ -7,6 +7,7 @@ from tests.bench import report
 from tests.bench.bench import Bench, Outcome, say
 from tests.bench.fleets import fleet, load_command, read_event
 from tests.bench.load import percentile
+from tests.bench.measure import cpu_seconds, spent
 from tests.bench.processes import running
 from tests.bench.rest import Commands, all_at_once, identities, operating
 from tests.bench.targets import Platform
@@ -22,9 +23,13 @@ MAX_SLOWDOWN = 2.0
 
 @dataclass(frozen=True)
 class Figures:
-    """What came of commands in each phase; seconds and statuses of those to silent stations."""
+    """What came of commands in each phase; seconds and statuses of those to silent stations.
+
+    `cpu` is the CPU time in s that each process spent while commands were sent at rest.
+    """
 
     at_rest: Commands
+    cpu: dict[str, float]
     under_load: Commands
     beside_silent: Commands
     silent: list[tuple[float, int, str]]
@@ -61,13 +66,15 @@ def measure(bench: Bench, target: Platform, stations: int) -> Figures:
     seconds, warm_up = bench.option("seconds", SECONDS), bench.option("warm_up", WARM_UP)
     answering = identities("ANSWERING-", ANSWERING)
     with (
-        target.serving(),
+        target.serving() as server,
         fleet(target, "idle", ANSWERING, "ANSWERING-", bench.log),
         operating(target.web_port, answering) as operators,
     ):
         # The first ones find everything cold.
         operators.during(warm_up)
+        before = cpu_seconds(target, server)
         at_rest = operators.during(seconds)
+        cpu = spent(before, cpu_seconds(target, server))
         with fleet(target, "idle", SILENT, "SILENT-", bench.log, "--silent"):
             silent: list[tuple[float, int, str]] = []
             waiting = threading.Thread(
@@ -89,7 +96,7 @@ def measure(bench: Bench, target: Platform, stations: int) -> Figures:
             read_event(load, "measured")
             under_load = operators.take()
             errors = read_event(load, "result")["errors"]
-    return Figures(at_rest, under_load, beside_silent, silent, errors)
+    return Figures(at_rest, cpu, under_load, beside_silent, silent, errors)
 
 
 def figures(found: dict[str, Figures]) -> str:
@@ -103,9 +110,24 @@ def figures(found: dict[str, Figures]) -> str:
             [f"{label}, commands answered", *(report.number(len(each.seconds)) for each in commands)],
         ]
 
+    processes = {
+        "web": "web",
+        "worker": "worker",
+        "server": "csms",
+        "postgres": "PostgreSQL backends",
+        "redis": "redis",
+    }
     silent = [sorted(seconds for seconds, _, _ in each.silent) for each in columns]
     rows = [
         *phase("at rest", "at_rest"),
+        *(
+            [
+                f"at rest, CPU of {label} (ms a command)",
+                *(report.number(1000 * each.cpu[name] / max(1, len(each.at_rest.seconds)), 1) for each in columns),
+            ]
+            for name, label in processes.items()
+            if all(name in each.cpu for each in columns)
+        ),
         *phase(f"while {SILENT} others wait for silent stations", "beside_silent"),
         *phase("under load", "under_load"),
         [

@@ -274,7 +274,7 @@ class Fleet:
             self.stations = await asyncio.gather(*map(one, self.identities()))
 
     async def open(self, identity: str) -> ChargingStation:
-        """Connect a station and let it boot."""
+        """Connect a station, let it boot and tell its status, without which it would be asked for it."""
         source = self._sources[hash(identity) % len(self._sources)]
         transport, station = await asyncio.get_running_loop().create_connection(
             lambda: ChargingStation(self.load, self.endpoint, identity),
@@ -285,6 +285,7 @@ class Fleet:
         try:
             await station.opened
             await station.play(station.boots())
+            await station.play(station.tells_status())
         except BaseException:
             transport.abort()
             raise
@@ -406,7 +407,6 @@ async def storm(fleet: Fleet) -> None:
             try:
                 async with asyncio.timeout(RETURN_TIMEOUT):
                     station = await fleet.open(identity)
-                    await station.play(station.tells_status())
             except (OSError, TimeoutError, Refused) as error:
                 next(retries)
                 fleet.load.examples.setdefault("retry", repr(error))

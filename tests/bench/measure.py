@@ -123,10 +123,7 @@ def measure_round(target: Target, options: LoadOptions, prefix: str, log: Path) 
         after = cpu_seconds(target, server)
         result = read_event(load, "result")
         stored, heard = target.stored(), target.heard()
-    cpu = collections.Counter[str]()
-    for name, seconds in after.items():
-        # All PostgreSQL backends count as one process.
-        cpu[name.partition(" ")[0]] += seconds - before.get(name, 0)
+    cpu = spent(before, after)
     cpu["load"] = result["cpu_us"] * result["messages"] / 1e6
     machine = cpu.pop("machine")
     elsewhere = (machine - cpu.total()) / (psutil.cpu_count() or 1) / result["seconds"]
@@ -157,6 +154,14 @@ def cpu_seconds(target: Target, server: Process) -> dict[str, float]:
         # Guests are counted in user, too.
         "machine": sum(total) - idle - getattr(total, "guest", 0) - getattr(total, "guest_nice", 0),
     }
+
+
+def spent(before: dict[str, float], after: dict[str, float]) -> collections.Counter[str]:
+    """Return the CPU seconds that each process spent between two looks; PostgreSQL's backends count as one."""
+    seconds = collections.Counter[str]()
+    for name, at_last in after.items():
+        seconds[name.partition(" ")[0]] += at_last - before.get(name, 0)
+    return seconds
 
 
 def measure_memory(target: Target, stations: int, log: Path) -> float:
