@@ -1,6 +1,7 @@
 """Run the OCPP server: ``python -m csms``."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -19,7 +20,18 @@ from tasks import logcontext
 if sys.platform == "win32":
     new_event_loop = asyncio.new_event_loop
 else:
+    import resource
+
     from uvloop import new_event_loop
+
+
+def allow_files() -> None:
+    """Let this process open as many files as it may: each station is one, and the usual limit a thousand."""
+    if sys.platform != "win32":
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        # macOS names a limit that it does not take.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def main() -> None:
@@ -39,5 +51,6 @@ async def main() -> None:
 if __name__ == "__main__":
     logcontext.name_process("csms")
     logcontext.log_what_python_tells()
+    allow_files()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(main())

@@ -230,7 +230,8 @@ def database() -> dict[str, object]:
         config["OPTIONS"] = {
             **parsed.get("OPTIONS", {}),
             "connect_timeout": DATABASE_TIMEOUT,
-            "options": f"-c statement_timeout={DATABASE_TIMEOUT * 1000}",
+            # The time zone as Django wants it, which would ask for it on each connection else.
+            "options": f"-c statement_timeout={DATABASE_TIMEOUT * 1000} -c TimeZone=UTC",
         }
     else:
         raise ImproperlyConfigured("OV2XMP_DATABASE_URL must name PostgreSQL or SQLite.")

@@ -19,6 +19,10 @@ PACED, LISTENERS, DEAF = 20, 200, 5
 # Seconds until all have joined the group of their topic, and until the last updates are there.
 SETTLE = 2
 TOO_SLOW = "4408"
+# Updates that fill the kernel's buffers and the queue of a listener that reads nothing, with room to
+# spare, and how often the load is repeated until so many have been sent.
+ENOUGH = 25_000
+MOST_REPEATS = 6
 MAX_SLOWDOWN = 1.5
 
 
@@ -69,7 +73,11 @@ def measure(bench: Bench, target: Platform, stations: int) -> Figures:
         with listening(bench, target, 1) as listener:
             loaded, loaded_growth = load(bench, target, listener, stations, "LOAD-")
             with listening(bench, target, DEAF, "--deaf") as deaf:
-                beside_deaf, deaf_growth = load(bench, target, listener, stations, "DEAF-")
+                beside_deaf, deaf_growth = load(bench, target, listener, stations, "DEAF-0-")
+                for number in range(1, MOST_REPEATS):
+                    if listener.report()["heard_in_all"] - loaded["heard_in_all"] >= ENOUGH:
+                        break
+                    load(bench, target, listener, stations, f"DEAF-{number}-")
                 codes = deaf.ask("read", "read")["codes"]
     return Figures(
         one=one,
