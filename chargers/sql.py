@@ -64,7 +64,10 @@ def update_rows(rows: Iterable[models.Model], fields: Sequence[str]) -> None:
             cursor.execute(keyed.format(source=source), [_array(rows, field) for field in written])
         return
     values = [
-        (row.pk, *(field.get_db_prep_save(getattr(row, field.attname), connection) for field in columns))
+        (
+            meta.pk.get_db_prep_save(row.pk, connection),
+            *(field.get_db_prep_save(getattr(row, field.attname), connection) for field in columns),
+        )
         for row in rows
     ]
     _execute(f"WITH v(k, {', '.join(names)}) AS (VALUES {{rows}}) {keyed.format(source='v')}", values)

@@ -28,7 +28,6 @@ async def main() -> None:
     # What is loaded now stays; a message makes little garbage in cycles, so look for it less often.
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    allow_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -41,5 +40,6 @@ async def main() -> None:
 if __name__ == "__main__":
     logcontext.name_process("csms")
     logcontext.log_what_python_tells()
+    allow_files()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(main())

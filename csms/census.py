@@ -4,13 +4,17 @@ Every socket counts from the moment it is open, so that nobody takes all places 
 nothing. What comes through a trusted proxy counts for the client behind it, once that is known.
 """
 
-import resource
+import contextlib
+import sys
 from collections import Counter
 
 from django.conf import settings
 
 from filestore import addresses
 from tasks.proxies import trusts
+
+if sys.platform != "win32":
+    import resource
 
 # Descriptors that a node needs for everything but stations: its database, Redis, logs, certificates.
 RESERVED_FILES = 200
@@ -20,15 +24,21 @@ MOST_REFUSED = 100
 
 def allow_files() -> None:
     """Let this process open as many files as its connections take, as far as the system allows it."""
+    if sys.platform == "win32":
+        return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = settings.OCPP_MAX_CONNECTIONS + MOST_REFUSED + RESERVED_FILES
     if soft not in (resource.RLIM_INFINITY, hard) and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        # macOS names a limit that it does not take.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def most_connections() -> int:
     """Return how many connections a node takes: what is set, or what its open files are enough for."""
+    if sys.platform == "win32":
+        return settings.OCPP_MAX_CONNECTIONS
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return settings.OCPP_MAX_CONNECTIONS

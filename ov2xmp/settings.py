@@ -204,8 +204,10 @@ WEB_QUEUE_TIMEOUT = env_number("OV2XMP_WEB_QUEUE_TIMEOUT", 30)
 # Bytes of a body that is parsed: JSON of REST, forms of the admin.
 WEB_MAX_BODY = env_int("OV2XMP_WEB_MAX_BODY", 4 * 1024 * 1024, minimum=1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = WEB_MAX_BODY
-# How many seconds a client may leave a part of a download unread.
+# How many seconds a client may leave a part of a download, or an update, unread.
 WEB_SEND_TIMEOUT = env_number("OV2XMP_WEB_SEND_TIMEOUT", 60, minimum=0.1)
+# How many updates may wait for a listener that reads too slowly, before it is disconnected.
+LIVE_MAX_WAITING = env_int("OV2XMP_LIVE_MAX_WAITING", 5000, minimum=1)
 
 # Seconds after which a connection attempt or a statement is given up. Both databases know both.
 DATABASE_TIMEOUT = env_int("OV2XMP_DATABASE_TIMEOUT", 10, minimum=1)
@@ -237,7 +239,8 @@ def database() -> dict[str, object]:
         config["OPTIONS"] = {
             **parsed.get("OPTIONS", {}),
             "connect_timeout": DATABASE_TIMEOUT,
-            "options": f"-c statement_timeout={DATABASE_TIMEOUT * 1000}",
+            # The time zone as Django wants it, which would ask for it on each connection else.
+            "options": f"-c statement_timeout={DATABASE_TIMEOUT * 1000} -c TimeZone=UTC",
         }
     else:
         raise ImproperlyConfigured("OV2XMP_DATABASE_URL must name PostgreSQL or SQLite.")

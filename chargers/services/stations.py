@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -25,6 +26,7 @@ from chargers.errors import (
 from chargers.models import ChargePoint, CsmsNode, Deviation, Limitation, Transaction, Variable, VariableMonitor
 from chargers.models.station import identity_key
 from chargers.services import firmware, limitations, registrations, security
+from chargers.sql import update_rows
 from chargers.values import (
     Boot,
     Booted,
@@ -50,9 +52,32 @@ KEY_BYTES = 20
 # The name in 2.0.1 (part 2 appendix 1) for a change of what authenticates.
 KEY_RENEWED = "ReconfigurationOfSecurityParameters"
 EXAMPLE_LENGTH = 500
-BOOT_FIELDS = ("registration_status", "firmware_version")
 # The component of the device model that has monitors, and the command that asks for them (2.0.1 N02).
 MONITORING, MONITORS_REPORT = "MonitoringCtrlr", "GetMonitoringReport"
+CONNECT_FIELDS = (
+    "node",
+    "connection_id",
+    "connected_since",
+    "last_seen",
+    "ip_address",
+    "ocpp_version",
+    "security_profile",
+    "proposed_security_profile",
+    "profile_change_id",
+)
+BOOT_FIELDS = (
+    "chargepoint_vendor",
+    "chargepoint_model",
+    "chargepoint_serial_number",
+    "chargebox_serial_number",
+    "firmware_version",
+    "iccid",
+    "imsi",
+    "meter_type",
+    "meter_serial_number",
+    "last_boot",
+    "last_seen",
+)
 FORGET_NODES_AFTER = timedelta(days=1)
 
 
@@ -257,36 +282,39 @@ def _is_own_key(station: ChargePoint, password: bytes | None) -> bool | None:
 
 
 def connect(values: Sequence[Connected], changes: Changes) -> list[tuple[str, UUID] | None]:
-    """Make each connection its station's only one; return node and id of the one before, if there is one."""
+    """Make each connection its station's only one; return node and id of the one before, if there is one.
+
+    It takes a fixed number of statements a batch: after an outage all stations come back at once.
+    """
     stations = ChargePoint.objects.select_for_update(of=("self",)).in_bulk([value.station for value in values])
     held_by: list[tuple[str, UUID] | None] = []
     for value in values:
         station = stations.get(value.station)
-        if station is not None and station.node_id is not None and station.connection_id is not None:
+        if station is None:
+            # Deleted since its handshake.
+            held_by.append(None)
+            continue
+        if station.node_id is not None and station.connection_id is not None:
             held_by.append((station.node_id, station.connection_id))
         else:
             held_by.append(None)
-        ChargePoint.objects.filter(pk=value.station).update(
-            node_id=value.node_id,
-            connection_id=value.connection_id,
-            connected_since=value.at,
-            last_seen=value.at,
-            ip_address=value.ip_address,
-            ocpp_version=value.ocpp_version,
-            **(_profile_taken(station, value.security_profile) if station is not None else {}),
-        )
+        station.node_id, station.connection_id = value.node_id, value.connection_id
+        station.connected_since = station.last_seen = value.at
+        station.ip_address, station.ocpp_version = value.ip_address, value.ocpp_version
+        _take_profile(station, value.security_profile)
         changes.note(TOPIC, value.station)
+    update_rows(stations.values(), CONNECT_FIELDS)
     return held_by
 
 
-def _profile_taken(station: ChargePoint, profile: SecurityProfile) -> dict[str, int | None]:
-    """Return what changes when a station has connected with the higher profile it was told to use (A05.FR.09)."""
+def _take_profile(station: ChargePoint, profile: SecurityProfile) -> None:
+    """Demand from now on the profile that a station was told to use, once it has connected with it (A05.FR.09)."""
     proposed = station.proposed_security_profile
     if proposed is None or profile < proposed:
-        return {}
+        return
     extra = {"chargepoint_id": station.pk}
     logger.info("%s has connected with security profile %d, and must from now on", station, proposed, extra=extra)
-    return {"security_profile": proposed, "proposed_security_profile": None, "profile_change_id": None}
+    station.security_profile, station.proposed_security_profile, station.profile_change_id = proposed, None, None
 
 
 def disconnect(values: Sequence[Disconnected], changes: Changes) -> list[bool]:
@@ -307,14 +335,17 @@ def boot(values: Sequence[Boot], changes: Changes) -> list[Booted | ChargersErro
 
     A transaction that is open meanwhile stays open, since a station may boot without ending it
     (BO-04); it is flagged. Of a station that boots with another serial number than that of its
-    certificate nothing is kept but a security event.
+    certificate nothing is kept but a security event. What is the same firmware as before takes a
+    fixed number of statements a batch.
     """
     rows = ChargePoint.objects.filter(pk__in=[value.station for value in values]).annotate(
         # A range, which the index finds at once however many variables there are.
         told=Exists(Variable.objects.filter(chargepoint=OuterRef("pk"), component__gt="")),
         monitored=_may_have_monitors(),
     )
-    known = {key: found for key, *found in rows.values_list("pk", *BOOT_FIELDS, "told", "monitored")}
+    # With what was annotated, which the type checker does not see.
+    known: dict[str, Any] = {row.pk: row for row in rows}
+    booting: dict[str, ChargePoint] = {}
     answers: list[Booted | ChargersError] = []
     foreign: list[Refusal] = []
     for value in values:
@@ -322,35 +353,32 @@ def boot(values: Sequence[Boot], changes: Changes) -> list[Booted | ChargersErro
             foreign.append(Refusal(value.station, reason, value.address, value.at))
             answers.append(ForeignCertificate(value.station, reason))
             continue
-        status, version, told, monitored = known.get(value.station, (RegistrationStatus.REJECTED, "", False, False))
-        if version != value.firmware_version:
+        station = known.get(value.station)
+        if station is None:
+            # Deleted since it connected.
+            answers.append(Booted(RegistrationStatus.REJECTED, True, False))
+            continue
+        changed = station.firmware_version != value.firmware_version
+        if changed:
             limitations.forget(value.station, changes)
             firmware.note_version(value.station, value.firmware_version, changes)
-        ChargePoint.objects.filter(pk=value.station).update(
-            chargepoint_vendor=value.vendor,
-            chargepoint_model=value.model,
+        station.chargepoint_vendor, station.chargepoint_model = value.vendor, value.model
+        if value.serial_number or value.certificate is None:
             # One that a certificate was taken for must stay known, or the next connection is refused.
-            **(
-                {}
-                if value.certificate and not value.serial_number
-                else {"chargepoint_serial_number": value.serial_number}
-            ),
-            chargebox_serial_number=value.box_serial_number,
-            firmware_version=value.firmware_version,
-            iccid=value.iccid,
-            imsi=value.imsi,
-            meter_type=value.meter_type,
-            meter_serial_number=value.meter_serial_number,
-            last_boot=value.at,
-            last_seen=value.at,
-        )
+            station.chargepoint_serial_number = value.serial_number
+        station.chargebox_serial_number = value.box_serial_number
+        station.firmware_version = value.firmware_version
+        station.iccid, station.imsi = value.iccid, value.imsi
+        station.meter_type, station.meter_serial_number = value.meter_type, value.meter_serial_number
+        station.last_boot = station.last_seen = value.at
+        booting[station.pk] = station
         changes.note(TOPIC, value.station)
-        if not value.triggered:
-            _flag_open_transactions(value.station, changes)
-        changed = version != value.firmware_version or not told
-        answers.append(Booted(RegistrationStatus(status), changed, monitored and not value.triggered))
+        registration = RegistrationStatus(station.registration_status)
+        answers.append(Booted(registration, changed or not station.told, station.monitored and not value.triggered))
+    update_rows(booting.values(), BOOT_FIELDS)
     refused = {value.station for value in foreign}
     booted = [value.station for value in values if not value.triggered and value.station not in refused]
+    _flag_open_transactions(booted, changes)
     Variable.objects.filter(chargepoint__in=booted, reboot_required=True).update(reboot_required=False)
     if foreign:
         security.record_refusals(foreign, changes)
@@ -377,8 +405,8 @@ def _why_another(value: Boot) -> str:
     return f"{_whose(certificate)}, and the station boots with the serial number {serial[:100]!r}"
 
 
-def _flag_open_transactions(station: str, changes: Changes) -> None:
-    running = Transaction.objects.filter(chargepoint=station, stop_transaction_timestamp__isnull=True)
+def _flag_open_transactions(stations: Sequence[str], changes: Changes) -> None:
+    running = Transaction.objects.filter(chargepoint__in=stations, stop_transaction_timestamp__isnull=True)
     for row in running.select_for_update().order_by("pk"):
         row.flag(TransactionFlag.BOOTED_DURING)
         row.save(update_fields=["flags"])

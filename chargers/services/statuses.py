@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 from chargers.changes import Changes
 from chargers.choices import ConnectorStatus
-from chargers.models import ChargePoint, Connector, StatusNotification
+from chargers.models import ChargePoint, StatusNotification
 from chargers.services import connectors, reservations
+from chargers.sql import update_rows
 from chargers.values import StatusReport
 
 # Statuses this close to each other are taken in the order they come: stations set their clocks by
@@ -53,7 +54,7 @@ def _move_connectors(values: Sequence[StatusReport], changes: Changes) -> None:
             connector.error_code = value.error_code
             moved[connector.pk] = connector
             changes.note(connectors.TOPIC, connector.pk)
-    Connector.objects.bulk_update(moved.values(), ["connector_status", "status_timestamp", "error_code"])
+    update_rows(moved.values(), ["connector_status", "status_timestamp", "error_code"])
 
 
 def _move_stations(values: Sequence[StatusReport], changes: Changes) -> None:
@@ -66,7 +67,7 @@ def _move_stations(values: Sequence[StatusReport], changes: Changes) -> None:
             station.chargepoint_status_timestamp = value.at
             moved[station.pk] = station
             changes.note("chargepoint", station.pk)
-    ChargePoint.objects.bulk_update(moved.values(), ["chargepoint_status", "chargepoint_status_timestamp"])
+    update_rows(moved.values(), ["chargepoint_status", "chargepoint_status_timestamp"])
 
 
 def _is_news(value: StatusReport, last: datetime | None) -> bool:

@@ -1,6 +1,7 @@
 """Scratch databases: a PostgreSQL one that is dropped at the end, or a SQLite file."""
 
 import contextlib
+import itertools
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -11,7 +12,10 @@ from urllib.parse import urlsplit
 import psutil
 import psycopg2
 
+_numbers = itertools.count(1)
+
 COUNT = "SELECT count(*) FROM chargers_metervalue"
+COUNT_STOPPED = "SELECT count(*) FROM chargers_transaction WHERE stop_transaction_timestamp IS NOT NULL"
 
 
 class Database(Protocol):
@@ -21,6 +25,8 @@ class Database(Protocol):
     url: str
 
     def count_meter_values(self) -> int: ...
+
+    def count_stopped_transactions(self) -> int: ...
 
     def cpu_seconds(self) -> dict[int, float]:
         """Return the CPU time of each server process by its pid; empty where there is none or it is elsewhere."""
@@ -37,8 +43,14 @@ class Sqlite:
         self.url = f"sqlite:///{path}"
 
     def count_meter_values(self) -> int:
+        return self._count(COUNT)
+
+    def count_stopped_transactions(self) -> int:
+        return self._count(COUNT_STOPPED)
+
+    def _count(self, statement: str) -> int:
         with contextlib.closing(sqlite3.connect(self.path)) as connection:
-            count: int = connection.execute(COUNT).fetchone()[0]
+            count: int = connection.execute(statement).fetchone()[0]
             return count
 
     def cpu_seconds(self) -> dict[int, float]:
@@ -59,12 +71,11 @@ class Postgres:
     def close(self) -> None:
         self._connection.close()
 
-    @property
-    def version(self) -> str:
-        return f"{self._connection.server_version // 10000}"
-
     def count_meter_values(self) -> int:
         return int(self._query(COUNT)[0][0])
+
+    def count_stopped_transactions(self) -> int:
+        return int(self._query(COUNT_STOPPED)[0][0])
 
     def cpu_seconds(self) -> dict[int, float]:
         rows = self._query(
@@ -99,10 +110,19 @@ def answers(server_url: str) -> str:
     return ""
 
 
+def version(server_url: str) -> str | None:
+    """Return the version of the PostgreSQL at `server_url`; None when none answers."""
+    try:
+        with contextlib.closing(psycopg2.connect(server_url, connect_timeout=5)) as connection:
+            return f"{connection.server_version // 10000}"
+    except psycopg2.Error:
+        return None
+
+
 @contextlib.contextmanager
 def scratch_postgres(server_url: str) -> Iterator[Postgres]:
     """Create a database for the time of the context."""
-    name = f"ov2xmp_bench_{os.getpid()}"
+    name = f"ov2xmp_bench_{os.getpid()}_{next(_numbers)}"
     with contextlib.closing(psycopg2.connect(server_url)) as admin:
         admin.autocommit = True
         with admin.cursor() as cursor:

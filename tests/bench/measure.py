@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import json
 import shutil
 import statistics
 import sys
@@ -10,11 +9,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 
-from tests.bench.processes import BenchError, Process, module, running
+from tests.bench.fleets import fleet, load_command, read_event
+from tests.bench.processes import BenchError, Process, running
 from tests.bench.targets import Target
 
 # Stations that connect before the memory of idle ones is measured: what is imported and opened
@@ -105,10 +104,8 @@ class LoadOptions:
     stations: int
     warm_up: float
     seconds: float
-
-
-def load_command(target: Target, *arguments: str) -> list[str]:
-    return module("tests.bench.load", "--port", str(target.port), "--speaks", target.speaks, *arguments)
+    # What the stations do in their closed loop.
+    play: str = "readings"
 
 
 def measure_round(target: Target, options: LoadOptions, prefix: str, log: Path) -> Round:
@@ -116,7 +113,7 @@ def measure_round(target: Target, options: LoadOptions, prefix: str, log: Path) 
     stored_before, heard_before = target.stored(), target.heard()
     command = load_command(
         target,
-        *("--prefix", prefix, "--stations", str(options.stations)),
+        *("--play", options.play, "--prefix", prefix, "--stations", str(options.stations)),
         *("--warm-up", str(options.warm_up), "--seconds", str(options.seconds)),
     )
     with target.serving() as server, running("the load generator", command, log, talks=True) as load:
@@ -126,10 +123,7 @@ def measure_round(target: Target, options: LoadOptions, prefix: str, log: Path) 
         after = cpu_seconds(target, server)
         result = read_event(load, "result")
         stored, heard = target.stored(), target.heard()
-    cpu = collections.Counter[str]()
-    for name, seconds in after.items():
-        # All PostgreSQL backends count as one process.
-        cpu[name.partition(" ")[0]] += seconds - before.get(name, 0)
+    cpu = spent(before, after)
     cpu["load"] = result["cpu_us"] * result["messages"] / 1e6
     machine = cpu.pop("machine")
     elsewhere = (machine - cpu.total()) / (psutil.cpu_count() or 1) / result["seconds"]
@@ -162,15 +156,12 @@ def cpu_seconds(target: Target, server: Process) -> dict[str, float]:
     }
 
 
-def read_event(load: Process, event: str) -> dict[str, Any]:
-    """Read the load generator's output up to an event."""
-    assert load.popen.stdout is not None
-    for line in load.popen.stdout:
-        message: dict[str, Any] = json.loads(line)
-        if message["event"] == event:
-            return message
-    load.popen.wait()
-    raise BenchError(f"{load.name} ended before it was {event}:\n{load.tail()}")
+def spent(before: dict[str, float], after: dict[str, float]) -> collections.Counter[str]:
+    """Return the CPU seconds that each process spent between two looks; PostgreSQL's backends count as one."""
+    seconds = collections.Counter[str]()
+    for name, at_last in after.items():
+        seconds[name.partition(" ")[0]] += at_last - before.get(name, 0)
+    return seconds
 
 
 def measure_memory(target: Target, stations: int, log: Path) -> float:
@@ -186,9 +177,7 @@ def measure_memory(target: Target, stations: int, log: Path) -> float:
 @contextlib.contextmanager
 def idle_stations(target: Target, stations: int, prefix: str, log: Path) -> Iterator[None]:
     """Keep stations connected that have booted and say nothing."""
-    command = load_command(target, "--idle", "--prefix", prefix, "--stations", str(stations))
-    with running("the idle stations", command, log, talks=True) as load:
-        read_event(load, "ready")
+    with fleet(target, "idle", stations, prefix, log):
         yield
 
 

@@ -152,8 +152,13 @@ def module(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", name, *arguments]
 
 
-def raise_file_limit() -> int:
-    """Let this process and its children open as many files as the system allows; return how many."""
+def raise_file_limit(files: int) -> int:
+    """Let this process and its children open `files`, or as many as the system allows; return how many."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard < files:
+        # Only root may.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+            return files
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard

@@ -4,6 +4,7 @@ import collections
 import platform
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +21,7 @@ PROCESSES = {
     "server": "CPU, OCPP server (µs a message)",
     "postgres": "CPU, PostgreSQL backends (µs a message)",
     "web": "CPU, web with one listener (µs a message)",
+    "caddy": "CPU, Caddy (µs a message)",
     "redis": "CPU, redis (µs a message)",
     "load": "CPU, load generator (µs a message)",
 }
@@ -64,36 +66,49 @@ def kib(result: Result) -> float | None:
     return None if result.bytes_per_station is None else result.bytes_per_station / 1024
 
 
-def targets(platform_result: Result, bare_result: Result) -> str:
-    """Format the promises and whether they are kept."""
+@dataclass(frozen=True)
+class Goal:
+    """A promise, what came of it, and whether it is kept."""
+
+    name: str
+    target: str
+    reached: str
+    met: bool
+
+
+def goals(rows: Iterable[Goal]) -> str:
+    """Format promises and whether they are kept."""
+    cells = [[each.name, each.target, each.reached, "met" if each.met else "**missed**"] for each in rows]
+    return table(["", "target", "reached", ""], cells)
+
+
+def none(name: str, count: float) -> Goal:
+    """Promise that something never happens."""
+    return Goal(name, "0", number(count), not count)
+
+
+def at_most(name: str, limit: float, reached: float, digits: int = 2) -> Goal:
+    return Goal(name, f"≤ {limit:,.{digits}f}", number(reached, digits), reached <= limit)
+
+
+def at_least(name: str, limit: float, reached: float, digits: int = 2) -> Goal:
+    return Goal(name, f"≥ {limit:,.{digits}f}", number(reached, digits), reached >= limit)
+
+
+def targets(platform_result: Result, bare_result: Result) -> list[Goal]:
+    """Compare this platform with the bare server."""
     cpu = (platform_result.cpu_us("server") or 0) / (bare_result.cpu_us("server") or 1)
     rate = platform_result.rate / bare_result.rate
     memory = kib(platform_result)
     rows = [
-        [
-            "CPU per message against the bare server's",
-            f"≤ {MAX_CPU_RATIO:.2f}",
-            f"{cpu:.2f}",
-            met(cpu <= MAX_CPU_RATIO),
-        ],
-        [
-            "messages a second against the bare server's",
-            f"≥ {MIN_RATE_RATIO}",
-            f"{rate:.2f}",
-            met(rate >= MIN_RATE_RATIO),
-        ],
+        at_most("CPU per message against the bare server's", MAX_CPU_RATIO, cpu),
+        at_least("messages a second against the bare server's", MIN_RATE_RATIO, rate),
     ]
     if memory is not None:
-        rows.append(
-            ["KiB per idle station", f"≤ {MAX_KIB_PER_STATION}", f"{memory:.1f}", met(memory <= MAX_KIB_PER_STATION)]
-        )
+        rows.append(at_most("KiB per idle station", MAX_KIB_PER_STATION, memory, 1))
     lost = platform_result.acknowledged - (platform_result.stored or 0)
-    rows.append(["acknowledged MeterValues that are not stored", "0", number(lost), met(lost == 0)])
-    return table(["", "target", "reached", ""], rows)
-
-
-def met(yes: bool) -> str:
-    return "met" if yes else "**missed**"
+    rows.append(none("acknowledged MeterValues that are not stored", lost))
+    return rows
 
 
 def machine(postgres: str | None) -> str:

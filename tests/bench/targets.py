@@ -27,7 +27,9 @@ from tests.bench.processes import (
     wait_until,
 )
 
-MANAGE_TIMEOUT = 120  # seconds
+# Seconds.
+MANAGE_TIMEOUT = 120
+LOGIN_TIMEOUT = 30
 ADMIN, PASSWORD = "bench", "only-for-this-benchmark"
 
 
@@ -86,7 +88,10 @@ class Bare:
 
 
 class Platform:
-    """This project: web, redis and a database around the OCPP server, and someone who listens to live updates."""
+    """This project: web, redis and a database around the OCPP server, and someone who listens to live updates.
+
+    `processes` are those that run beside the OCPP server, by what they are called in reports.
+    """
 
     speaks = "ocpp1.6"
 
@@ -95,38 +100,50 @@ class Platform:
         database: Database,
         directory: Path,
         env: dict[str, str],
-        web: Process,
-        listener: "Listener",
+        processes: dict[str, Process],
+        listener: "Listener | None" = None,
     ) -> None:
         self.name = f"this platform, {database.label}"
         self.port = int(env["OV2XMP_CSMS_PORT"])
-        self._database = database
+        self.web_port = int(env["OV2XMP_WEB_PORT"])
+        self.database = database
+        self.processes = processes
         self._log = directory / "csms.log"
         self._env = env
         self._redis = redis.Redis.from_url(env["OV2XMP_REDIS_URL"])
-        self._web = web
         self._listener = listener
 
+    def serving(self) -> contextlib.AbstractContextManager[Process]:
+        return self.node(self.port)
+
     @contextlib.contextmanager
-    def serving(self) -> Iterator[Process]:
-        with running("csms", module("csms"), self._log, self._env) as process:
-            wait_until(lambda: answers_ok(self.port, "/healthz"), process)
+    def node(self, port: int) -> Iterator[Process]:
+        """Run an OCPP server, one of several on this database."""
+        env = self._env | {"OV2XMP_CSMS_PORT": str(port)}
+        with running("csms", module("csms"), self._log, env) as process:
+            wait_until(lambda: answers_ok(port, "/healthz"), process)
             yield process
+
+    def register(self, prefix: str, stations: int, key: str) -> None:
+        """Make stations known that prove themselves with a key."""
+        command = module("tests.bench.registry", "--prefix", prefix, "--stations", str(stations), "--key", key)
+        with running("the registry", command, self._log, self._env) as process:
+            process.finish(MANAGE_TIMEOUT)
 
     def helpers(self) -> dict[str, float]:
         used = self._redis.info("cpu")
-        seconds = {f"postgres {pid}": spent for pid, spent in self._database.cpu_seconds().items()}
+        seconds = {f"postgres {pid}": spent for pid, spent in self.database.cpu_seconds().items()}
         return {
             **seconds,
             "redis": used["used_cpu_user"] + used["used_cpu_sys"],
-            "web": self._web.cpu_seconds(),
+            **{name: process.cpu_seconds() for name, process in self.processes.items()},
         }
 
     def stored(self) -> int:
-        return self._database.count_meter_values()
+        return self.database.count_meter_values()
 
-    def heard(self) -> int:
-        return self._listener.count
+    def heard(self) -> int | None:
+        return None if self._listener is None else self._listener.count
 
 
 class In201:
@@ -148,14 +165,7 @@ class Listener:
 
     def __init__(self, web_port: int) -> None:
         self.count = 0
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{web_port}/api/token/",
-            json.dumps({"username": ADMIN, "password": PASSWORD}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            token = json.load(answer)["access"]
-        url = f"ws://127.0.0.1:{web_port}/ws/updates/metervalues/?token={token}"
+        url = f"ws://127.0.0.1:{web_port}/ws/updates/metervalues/?token={log_in(web_port)}"
         self._connection = connect(url, compression=None, proxy=None, max_size=None)
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
@@ -171,9 +181,27 @@ class Listener:
                 self.count += 1
 
 
+def log_in(web_port: int) -> str:
+    """Return an access token of the administrator."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{web_port}/api/token/",
+        json.dumps({"username": ADMIN, "password": PASSWORD}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=LOGIN_TIMEOUT) as answer:
+        token: str = json.load(answer)["access"]
+        return token
+
+
 @contextlib.contextmanager
-def platform(database: Database, directory: Path) -> Iterator[Platform]:
-    """Prepare everything around the OCPP server on an empty database."""
+def platform(
+    database: Database, directory: Path, *, listens: bool = True, relays: bool = False, **settings: str
+) -> Iterator[Platform]:
+    """Prepare everything around the OCPP server on an empty database.
+
+    `listens` has somebody listen to the meter values, `relays` runs the worker that commands need;
+    `settings` are those of the platform.
+    """
     directory.mkdir()
     web_port, csms_port = free_port(), free_port()
     redis_url = os.environ.get("OV2XMP_REDIS_URL") or f"unix://{directory / 'redis.sock'}"
@@ -181,23 +209,39 @@ def platform(database: Database, directory: Path) -> Iterator[Platform]:
         "OV2XMP_DATA_DIR": str(directory),
         "OV2XMP_DATABASE_URL": database.url,
         "OV2XMP_REDIS_URL": redis_url,
-        "OV2XMP_REDIS_PREFIX": f"ov2xmp-bench-{os.getpid()}-{database.label}",
+        "OV2XMP_REDIS_PREFIX": f"ov2xmp-bench-{os.getpid()}-{directory.name}",
         "OV2XMP_WEB_PORT": str(web_port),
         "OV2XMP_CSMS_PORT": str(csms_port),
         # Each station starts with a tag of its own that nobody registered before.
         "OV2XMP_OCPP_AUTHORIZE_UNKNOWN": "1",
         "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
+        **settings,
     }
-    web_command = module("daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(web_port), "ov2xmp.asgi:application")
+    commands = embedded_commands(web_port)
     with contextlib.ExitStack() as stack:
         if "OV2XMP_REDIS_URL" not in os.environ:
             stack.enter_context(own_redis(directory))
         manage("migrate", "--verbosity", "0", env=env, directory=directory)
         manage("createsuperuser", "--noinput", "--username", ADMIN, "--email", "", env=env, directory=directory)
-        web = stack.enter_context(running("web", web_command, directory / "web.log", env))
-        wait_until(lambda: answers_ok(web_port, "/api/schema/"), web)
-        listener = stack.enter_context(contextlib.closing(Listener(web_port)))
-        yield Platform(database, directory, env, web, listener)
+        processes = {
+            name: stack.enter_context(running(name, commands[name], directory / f"{name}.log", env))
+            for name in (("web", "worker") if relays else ("web",))
+        }
+        wait_until(lambda: answers_ok(web_port, "/api/schema/"), processes["web"])
+        listener = stack.enter_context(contextlib.closing(Listener(web_port))) if listens else None
+        yield Platform(database, directory, env, processes, listener)
+
+
+def embedded_commands(web_port: int) -> dict[str, list[str]]:
+    """Return the commands of web and worker, as `make run` has them."""
+    return {
+        "web": module("daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(web_port), "ov2xmp.asgi:application"),
+        "worker": [
+            *(sys.executable, "-W", "ignore:You're running the worker with superuser privileges"),
+            *("-m", "celery", "--quiet", "-A", "ov2xmp", "worker", "--beat"),
+            *("--concurrency", "2", "--without-gossip", "--without-mingle"),
+        ],
+    }
 
 
 def manage(*arguments: str, env: dict[str, str], directory: Path) -> None:

@@ -216,6 +216,26 @@ def test_whoever_is_let_in_costs_no_query_for_refusals(django_assert_num_queries
         stations.lookup([Lookup("CP1", KEY.encode(), at(0))] * 5, Changes())
 
 
+def test_stations_that_come_back_at_once_take_as_many_queries_as_one(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    names = [told.station(f"CP{number}").pk for number in range(30)]
+    node("A")
+    for number, coming in enumerate((names[:1], names)):
+        connected = [Connected(name, uuid4(), "A", OcppVersion.V16, "10.0.0.1", at(number)) for name in coming]
+        boots = [a_boot(number, station=name) for name in coming]
+        # The stations are read, locked, and written.
+        with django_assert_num_queries(2):
+            stations.connect(connected, Changes())
+        # The stations are read and written, their running transactions and what awaits a reboot looked for.
+        with django_assert_num_queries(4):
+            stations.boot(boots, Changes())
+        rows = ChargePoint.objects.filter(connection_id__in=[each.connection_id for each in connected])
+        assert {(row.pk, row.node_id, row.ip_address, row.last_boot) for row in rows} == {
+            (name, "A", "10.0.0.1", at(number)) for name in coming
+        }
+
+
 # Who may connect
 
 

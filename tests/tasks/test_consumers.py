@@ -13,6 +13,7 @@ from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from api.resources import ConnectorResource
@@ -188,6 +189,53 @@ async def test_an_update_carries_the_very_object_that_rest_answers() -> None:
             assert update["at"].endswith("Z")
     assert noted.keys() | {"metervalues"} == set(updates.TOPICS)
     assert ConnectorResource.topic in updates.TOPICS
+
+
+async def test_a_listener_that_reads_nothing_is_dropped_and_the_others_get_everything(settings: Settings) -> None:
+    settings.LIVE_MAX_WAITING = 5
+
+    async def unread(scope: Any, receive: Any, send: Any) -> None:
+        """Serve somebody who reads nothing once the socket is open."""
+
+        async def send_at_last(message: Any) -> None:
+            if message["type"] == "websocket.send":
+                await asyncio.Event().wait()
+            await send(message)
+
+        await application(scope, receive, send_at_last)
+
+    def prepare() -> str:
+        rows.station("CP001")
+        return token()
+
+    path = f"/ws/updates/chargepoint/?token={await off_loop(prepare)}"
+    deaf = WebsocketCommunicator(unread, path)
+    assert (await deaf.connect())[0]
+    assert await deaf.receive_nothing(0.2)
+    async with listening(path) as reader:
+        for _ in range(settings.LIVE_MAX_WAITING + 2):
+            await publish(note("chargepoint", "CP001"))
+            assert (await reader.receive_json_from(2))["data"]["chargepoint_id"] == "CP001"
+        message = await deaf.receive_output(2)
+        assert (message["type"], message["code"]) == ("websocket.close", 4408)
+        await publish(note("chargepoint", "CP001"))
+        await reader.receive_json_from(2)
+    await deaf.disconnect()
+
+
+async def test_a_batch_is_sent_whole_however_many_updates_it_has(settings: Settings) -> None:
+    settings.LIVE_MAX_WAITING = 1
+
+    def prepare() -> str:
+        for number in range(20):
+            rows.station(f"CP{number}")
+        return token()
+
+    access = await off_loop(prepare)
+    async with listening(f"/ws/updates/chargepoint/?token={access}") as socket:
+        await publish(note("chargepoint", *(f"CP{number}" for number in range(20))))
+        heard = [(await socket.receive_json_from(2))["data"]["chargepoint_id"] for _ in range(20)]
+    assert sorted(heard) == sorted(f"CP{number}" for number in range(20))
 
 
 async def test_a_row_that_was_removed_is_told_as_it_was() -> None:
