@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 # How long one look at the list waits; short, so that a lost connection is soon noticed.
 POLL_SECONDS = 5
 PAUSE_SECONDS = 1
+# How often it is asked what the worker has removed, which has no metrics of its own.
+COUNT_SECONDS = 15
 # Batches of live updates kept for a slow Redis; older listeners read REST again.
 MAX_WAITING_UPDATES = 1000
 
@@ -44,6 +46,9 @@ class Relay:
             retry=Retry(NoBackoff(), broker.RETRIES),
         )
         self._updates: asyncio.Queue[updates.Batch] = asyncio.Queue(MAX_WAITING_UPDATES)
+        # By table, as last read; None before that: what was removed before this node began is none of its counting.
+        self._removed: dict[bytes, int] | None = None
+        self._count_at = 0.0
 
     async def __aenter__(self) -> "Relay":
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._send_updates())]
@@ -70,6 +75,25 @@ class Relay:
             metrics.RELAY_DOWN.set(0)
             if item is not None:
                 self._dispatch(item[1])
+            await self._count_removed()
+
+    async def _count_removed(self) -> None:
+        """Count in the node's metrics what retention has removed since the last look."""
+        now = asyncio.get_running_loop().time()
+        if now < self._count_at:
+            return
+        self._count_at = now + COUNT_SECONDS
+        try:
+            found = await self._redis.hgetall(broker.removed_key())
+        except (redis.RedisError, OSError):
+            # The list behind it will tell that redis is away.
+            return
+        totals = {table: int(number) for table, number in found.items()}
+        for table, total in totals.items():
+            before = total if self._removed is None else self._removed.get(table, 0)
+            # Less than before: redis has begun anew.
+            metrics.REMOVED.labels(table.decode()).inc(total - before if total >= before else total)
+        self._removed = totals
 
     def _dispatch(self, item: Any) -> None:
         try:
