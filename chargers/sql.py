@@ -65,8 +65,7 @@ def delete_rows(rows: models.QuerySet[Any]) -> int:
 
     It reads none of them, where the ORM's `delete` would as soon as another table might refer to them.
     """
-    table = rows.model._base_manager.filter(pk__in=rows.order_by("pk").values("pk"))
-    return table._raw_delete(table.db)
+    return rows._raw_delete(rows.db)
 
 
 def _columns(model: type[models.Model], fields: Sequence[str]) -> list[Any]:

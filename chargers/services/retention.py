@@ -170,5 +170,8 @@ def _step(kind: Kind, before: datetime, low: Any, high: Any, *, dry: bool) -> in
     due = _between(kind.due(before), kind, low, high)
     if dry:
         return due.count()
+    unlocked = due.select_for_update(skip_locked=True).values("pk")
+    # The range once more: PostgreSQL would rather read the whole table than look up thousands of keys.
+    rows = _between(kind.model._default_manager.all(), kind, low, high).filter(pk__in=unlocked)
     with atomic():
-        return delete_rows(due.select_for_update(skip_locked=True))
+        return delete_rows(rows)

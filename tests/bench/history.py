@@ -11,9 +11,11 @@ import itertools
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 READINGS = 50  # of each transaction, a minute apart
@@ -59,6 +61,16 @@ class Scale:
         """Name the station of a place: the first have many, the last less than one."""
         return f"HISTORY-{int(self.stations * ((place + 0.5) / self.stations) ** 2):05d}"
 
+    @cached_property
+    def evses(self) -> list[int]:
+        """Number the places of each station, by place."""
+        numbers: Counter[str] = Counter()
+        found = []
+        for place in range(self.stations):
+            numbers[self.station(place)] += 1
+            found.append(numbers[self.station(place)])
+        return found
+
     def begin(self, wave: int) -> datetime:
         last = self.now - RECENT
         return last - SPAN * (self.waves - 1 - wave) / max(1, self.waves - 1)
@@ -89,10 +101,10 @@ def stations(scale: Scale) -> Iterator[Row]:
 
 
 def connectors(scale: Scale) -> Iterator[Row]:
-    for number in range(scale.stations):
-        for evse in (1, 2):
-            status = "Charging" if evse == 1 else "Available"
-            yield identifier(1, number * 2 + evse), f"HISTORY-{number:05d}", evse, 1, status, "Operative", "", "", "", ""
+    for place in range(scale.stations):
+        status = "Charging" if scale.is_running(scale.waves - 1, place) else "Available"
+        station, evse = scale.station(place), scale.evses[place]
+        yield identifier(1, place), station, evse, 1, status, "Operative", "", "", "", ""
 
 
 def tags(scale: Scale) -> Iterator[Row]:
@@ -109,8 +121,8 @@ def transactions(scale: Scale) -> Iterator[Row]:
             yield (
                 scale.transaction(wave, place),
                 scale.station(place),
-                identifier(1, int(scale.station(place)[8:]) * 2 + place % 2 + 1),
-                place % 2 + 1,
+                identifier(1, place),
+                scale.evses[place],
                 1,
                 "ocpp1.6",
                 f"TAG{place:05d}",
@@ -131,7 +143,7 @@ def transactions(scale: Scale) -> Iterator[Row]:
 
 
 def meter_values(scale: Scale) -> Iterator[Row]:
-    places = [(scale.station(place), place % 2 + 1, place % 60) for place in range(scale.stations)]
+    places = [(scale.station(place), scale.evses[place], place % 60) for place in range(scale.stations)]
     for wave in range(scale.waves):
         begin = scale.begin(wave)
         first = scale.transaction(wave, 0)
@@ -153,7 +165,7 @@ def statuses(scale: Scale) -> Iterator[Row]:
         for index, status in enumerate(STATUSES):
             at = text(scale.begin(wave) + timedelta(minutes=index * 10))
             for place in scale.places(wave):
-                yield scale.station(place), "ocpp1.6", place % 2 + 1, 1, status, "NoError", "", "", "", at, "", at
+                yield scale.station(place), "ocpp1.6", scale.evses[place], 1, status, "NoError", "", "", "", at, "", at
 
 
 def transaction_events(scale: Scale) -> Iterator[Row]:
@@ -162,7 +174,7 @@ def transaction_events(scale: Scale) -> Iterator[Row]:
             at = text(scale.begin(wave) + timedelta(minutes=number * 10))
             for place in scale.places(wave):
                 key = scale.transaction(wave, place)
-                yield key, number, kind, "MeterValuePeriodic", "Charging", "", place % 2 + 1, 1, at, 0, at
+                yield key, number, kind, "MeterValuePeriodic", "Charging", "", scale.evses[place], 1, at, 0, at
 
 
 def commands(scale: Scale) -> Iterator[Row]:
