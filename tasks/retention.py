@@ -22,6 +22,8 @@ KINDS = (
     Kind(Command, "created_at", "RETENTION_COMMANDS", order="created_at", kept=Q(status__in=OPEN)),
     *retention.KINDS,
 )
+# Nobody sets it: waiting for it rests.
+NEVER = threading.Event()
 NAMES = {kind.model._meta.db_table: kind.name for kind in KINDS}
 
 
@@ -30,7 +32,7 @@ def prune(
     now: datetime,
     removed: Counter[str] | None = None,
     seconds: float | None = None,
-    rest: Rest = threading.Event().wait,
+    rest: Rest = NEVER.wait,
     dry: bool = False,
 ) -> bool:
     """Remove what is old enough, as `chargers.services.retention.prune` does; log and count it."""

@@ -100,7 +100,13 @@ KINDS = (
 
 
 def prune(
-    kinds: Iterable[Kind], *, now: datetime, removed: Counter[str], rest: Rest, seconds: float | None = None, dry: bool = False
+    kinds: Iterable[Kind],
+    *,
+    now: datetime,
+    removed: Counter[str],
+    rest: Rest,
+    seconds: float | None = None,
+    dry: bool = False,
 ) -> bool:
     """Remove what is old enough, adding up in `removed` how many by table; return whether that was all of it.
 

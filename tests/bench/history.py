@@ -18,6 +18,9 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from django.apps import apps
+from django.db import connection
+
 READINGS = 50  # of each transaction, a minute apart
 MOST_STATIONS = 2000
 SPAN = timedelta(days=1000)
@@ -74,6 +77,10 @@ class Scale:
     def begin(self, wave: int) -> datetime:
         last = self.now - RECENT
         return last - SPAN * (self.waves - 1 - wave) / max(1, self.waves - 1)
+
+    def moment(self, wave: int, place: int) -> str:
+        """Spell when one thing of a place happened, after that of the place before."""
+        return text(self.begin(wave) + timedelta(seconds=place))
 
     def places(self, wave: int) -> range:
         return range(min(self.stations, self.transactions - wave * self.stations))
@@ -179,8 +186,8 @@ def transaction_events(scale: Scale) -> Iterator[Row]:
 
 def commands(scale: Scale) -> Iterator[Row]:
     for wave in range(scale.waves):
-        at = text(scale.begin(wave))
         for place in scale.places(wave):
+            at = scale.moment(wave, place)
             action = ACTIONS[(wave + place) % len(ACTIONS)]
             key = identifier(2, scale.transaction(wave, place))
             answer = '{"status":"Accepted"}'
@@ -189,8 +196,8 @@ def commands(scale: Scale) -> Iterator[Row]:
 
 def events(scale: Scale) -> Iterator[Row]:
     for wave in range(scale.waves):
-        at = text(scale.begin(wave))
         for place in scale.places(wave):
+            at = scale.moment(wave, place)
             key = scale.transaction(wave, place)
             yield (
                 *(scale.station(place), key, "Alerting", "CustomMonitor", place % 10, str(key), "", "", ""),
@@ -201,8 +208,8 @@ def events(scale: Scale) -> Iterator[Row]:
 def security_events(scale: Scale) -> Iterator[Row]:
     types = ("StartupOfTheDevice", "SettingSystemTime", "MemoryExhaustion", "TamperDetectionActivated")
     for wave in range(scale.waves):
-        at = text(scale.begin(wave))
         for place in scale.places(wave):
+            at = scale.moment(wave, place)
             yield scale.station(place), types[place % len(types)], "", at, "", at, 1
 
 
@@ -245,7 +252,10 @@ TABLES = {
         "variable_instance",
         events,
     ),
-    "chargers_securityevent": ("chargepoint_id type tech_info timestamp timestamp_raw received_at count", security_events),
+    "chargers_securityevent": (
+        "chargepoint_id type tech_info timestamp timestamp_raw received_at count",
+        security_events,
+    ),
     "tasks_command": (
         "task_id chargepoint_id ocpp_version action payload status response calls created_at sent_at finished_at "
         "expires_at",
@@ -273,8 +283,6 @@ class Lines(io.TextIOBase):
 
 def fill(readings: int, *, now: datetime) -> None:
     """Fill a database whose tables are there and empty with history of which `readings` meter values are part."""
-    from django.db import connection
-
     scale = Scale(readings, now)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -285,9 +293,6 @@ def fill(readings: int, *, now: datetime) -> None:
 
 
 def _fill_table(cursor: Any, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    from django.apps import apps
-    from django.db import connection
-
     model = next(each for each in apps.get_models() if each._meta.db_table == table)
     fields = [field for field in model._meta.concrete_fields if not field.null and not field.primary_key]
     # What history says nothing of and must have a value is empty text.
@@ -311,8 +316,6 @@ def _fill_table(cursor: Any, table: str, columns: Sequence[str], rows: Iterable[
 
 def _drop_indexes(cursor: Any, table: str) -> list[str]:
     """Drop the indexes that are no constraints; return the statements that make them again."""
-    from django.db import connection
-
     if connection.vendor == "postgresql":
         cursor.execute(
             "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() AND tablename = %s "
@@ -331,8 +334,6 @@ def _drop_indexes(cursor: Any, table: str) -> list[str]:
 
 def settle() -> None:
     """Let the database gather its statistics, and on PostgreSQL tidy up as it does by itself in quiet hours."""
-    from django.db import connection
-
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SET statement_timeout = 0")
@@ -345,11 +346,6 @@ def settle() -> None:
 
 def main() -> None:
     """Fill the database of the settings; print one JSON object with the seconds it took and the bytes it has."""
-    import django
-
-    django.setup()
-    from django.db import connection
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("readings", type=int, help="meter values to store")
     options = parser.parse_args()
@@ -364,7 +360,3 @@ def main() -> None:
             cursor.execute("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
         size = cursor.fetchone()[0]
     json.dump({"seconds": seconds, "bytes": size}, sys.stdout)
-
-
-if __name__ == "__main__":
-    main()

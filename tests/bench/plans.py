@@ -61,7 +61,7 @@ LARGE = frozenset(
 )
 COUNT = 'SELECT COUNT(*) AS "__count"'
 # Rows of other stations that an index may be read past until a page is full.
-TOLERATED = 1000
+TOLERATED = 10_000
 USER = "plans"
 
 
@@ -305,11 +305,10 @@ def _partial_indexes(cursor: Any) -> set[str]:
 def _whole(node: Mapping[str, Any], partial: Set[str], *, limited: bool = False) -> Iterator[str]:
     """Walk a plan of PostgreSQL's. Reading an index in its order is not all of it under a limit that is soon reached."""
     kind = node["Node Type"]
-    if kind == "Seq Scan":
+    in_order = kind in ("Index Scan", "Index Only Scan") and "Index Cond" not in node
+    soon_over = limited and node.get("Rows Removed by Filter", 0) <= TOLERATED
+    if kind == "Seq Scan" or (in_order and not soon_over and node["Index Name"] not in partial):
         yield node["Relation Name"]
-    elif kind in ("Index Scan", "Index Only Scan") and "Index Cond" not in node and node["Index Name"] not in partial:
-        if not limited or node.get("Rows Removed by Filter", 0) > TOLERATED:
-            yield node["Relation Name"]
     # What sorts or adds up reads all there is.
     limited = kind == "Limit" or (limited and kind not in ("Sort", "Aggregate"))
     for part in node.get("Plans", ()):
@@ -354,18 +353,19 @@ def _each(uses: Mapping[str, Any], do: Callable[[Any], None]) -> dict[str, Found
 
 
 def main() -> None:
-    """Print what was found with the database of the settings, as one JSON object."""
-    found = find(Place.of_history())
-    told = {
+    """Print the paths of the lists and what was found, with the database of the settings, as one JSON object."""
+    place = Place.of_history()
+    uses = {
         group: {
-            name: {"statements": len(each.statements), "seconds": each.seconds}
-            | {"whole": sorted(each.whole), "counted": sorted(each.counted), "failure": each.failure}
+            name: {
+                "statements": len(each.statements),
+                "seconds": each.seconds,
+                "whole": sorted(each.whole),
+                "counted": sorted(each.counted),
+                "failure": each.failure,
+            }
             for name, each in uses.items()
         }
-        for group, uses in found.items()
+        for group, uses in find(place).items()
     }
-    json.dump(told, sys.stdout)
-
-
-if __name__ == "__main__":
-    main()
+    json.dump({"paths": lists(place), "uses": uses}, sys.stdout)

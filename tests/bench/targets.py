@@ -102,14 +102,14 @@ class Platform:
         self.port = int(env["OV2XMP_CSMS_PORT"])
         self._database = database
         self._log = directory / "csms.log"
-        self._env = env
+        self.env = env
         self._redis = redis.Redis.from_url(env["OV2XMP_REDIS_URL"])
         self._web = web
         self._listener = listener
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[Process]:
-        with running("csms", module("csms"), self._log, self._env) as process:
+        with running("csms", module("csms"), self._log, self.env) as process:
             wait_until(lambda: answers_ok(self.port, "/healthz"), process)
             yield process
 

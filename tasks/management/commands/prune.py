@@ -4,7 +4,6 @@ import signal
 import threading
 from argparse import ArgumentParser
 from collections import Counter
-from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
@@ -26,13 +25,9 @@ class Command(BaseCommand):
     def handle(self, *args: object, dry_run: bool, seconds: float | None, **options: object) -> None:
         removed: Counter[str] = Counter()
         stopped = threading.Event()
-        before = {
-            number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGTERM, signal.SIGINT)
-        }
+        before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
-            done = retention.prune(
-                now=timezone.now(), removed=removed, seconds=seconds, rest=stopped.wait, dry=dry_run
-            )
+            done = retention.prune(now=timezone.now(), removed=removed, seconds=seconds, rest=stopped.wait, dry=dry_run)
         except DatabaseError as error:
             raise CommandError(f"the database refused: {error}") from error
         finally:
