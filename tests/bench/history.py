@@ -19,7 +19,7 @@ from functools import cached_property
 from typing import Any
 
 from django.apps import apps
-from django.db import connection
+from django.db import connection, transaction
 
 READINGS = 50  # of each transaction, a minute apart
 MOST_STATIONS = 2000
@@ -53,7 +53,7 @@ class Scale:
 
     @property
     def stations(self) -> int:
-        return min(MOST_STATIONS, self.transactions)
+        return min(MOST_STATIONS, max(2, self.transactions // 4))
 
     @property
     def waves(self) -> int:
@@ -281,32 +281,37 @@ class Lines(io.TextIOBase):
         return self._chunk.read(size)
 
 
-def fill(readings: int, *, now: datetime) -> None:
-    """Fill a database whose tables are there and empty with history of which `readings` meter values are part."""
+def fill(readings: int, *, now: datetime, quickly: bool = False) -> None:
+    """Fill a database whose tables are there and empty with history of which `readings` meter values are part.
+
+    `quickly` makes the indexes anew after the rows, for which no transaction may be under way.
+    """
     scale = Scale(readings, now)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SET statement_timeout = 0")
             cursor.execute("SET maintenance_work_mem = '512MB'")
         for table, (columns, rows) in TABLES.items():
-            _fill_table(cursor, table, columns.split(), rows(scale))
+            _fill_table(cursor, table, columns.split(), rows(scale), quickly=quickly)
 
 
-def _fill_table(cursor: Any, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
+def _fill_table(cursor: Any, table: str, columns: Sequence[str], rows: Iterable[Row], *, quickly: bool) -> None:
     model = next(each for each in apps.get_models() if each._meta.db_table == table)
     fields = [field for field in model._meta.concrete_fields if not field.null and not field.primary_key]
     # What history says nothing of and must have a value is empty text.
     silent = [field.column for field in fields if field.column not in columns and field.empty_strings_allowed]
     names = ", ".join(f'"{name}"' for name in (*columns, *silent))
     rows = ((*row, *[""] * len(silent)) for row in rows) if silent else rows
-    indexes = _drop_indexes(cursor, table)
+    indexes = _drop_indexes(cursor, table) if quickly else []
     if connection.vendor == "postgresql":
         cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN", Lines(rows), COPY_SIZE)
     else:
         statement = f"INSERT INTO {table} ({names}) VALUES ({', '.join(['%s'] * len((*columns, *silent)))})"
         rows = iter(rows)
         while chunk := list(itertools.islice(rows, CHUNK)):
-            cursor.executemany(statement, chunk)
+            # Else each row would be committed by itself.
+            with transaction.atomic():
+                cursor.executemany(statement, chunk)
     for index in indexes:
         cursor.execute(index)
     if connection.vendor == "postgresql" and table == "chargers_transaction":
@@ -350,7 +355,7 @@ def main() -> None:
     parser.add_argument("readings", type=int, help="meter values to store")
     options = parser.parse_args()
     began = time.monotonic()
-    fill(options.readings, now=datetime.now(UTC))
+    fill(options.readings, now=datetime.now(UTC), quickly=True)
     settle()
     seconds = time.monotonic() - began
     with connection.cursor() as cursor:
