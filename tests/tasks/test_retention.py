@@ -170,7 +170,7 @@ def test_it_ends_after_the_step_it_is_at_when_it_is_told_to(settings: Settings, 
     settings.RETENTION_STEP = 2
     add_old_statuses(7)
     failing(lambda: signal.raise_signal(signal.SIGTERM))
-    assert run().split() == "4 status notifications removed There is more: it was stopped.".split()
+    assert run().split() == ["4", "status", "notifications", "removed", "There", "is", "more:", "it", "was", "stopped."]
     assert StatusNotification.objects.count() == 3
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
@@ -178,7 +178,18 @@ def test_it_ends_after_the_step_it_is_at_when_it_is_told_to(settings: Settings, 
 def test_it_may_be_given_a_time(settings: Settings) -> None:
     settings.RETENTION_STEP = 2
     add_old_statuses(5)
-    assert run("--seconds", "0").split() == "2 status notifications removed There is more: time is over.".split()
+    assert run("--seconds", "0").split() == [
+        "2",
+        "status",
+        "notifications",
+        "removed",
+        "There",
+        "is",
+        "more:",
+        "time",
+        "is",
+        "over.",
+    ]
 
 
 def test_an_operator_is_told_that_the_database_refused(settings: Settings, failing: Callable[..., None]) -> None:
