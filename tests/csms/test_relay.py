@@ -227,3 +227,27 @@ async def test_listeners_are_told_when_a_station_comes_and_goes(server: OcppServ
     while any(each["connected"] for each in await told()):
         pass
     await layer.flush()
+
+
+# What the worker tells by it
+
+
+async def test_what_retention_removes_is_in_the_metrics(redis_settings: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("csms.relay.COUNT_SECONDS", 0)
+    monkeypatch.setattr("csms.relay.POLL_SECONDS", 0.05)
+    counter = metrics.REMOVED.labels("chargers_event")
+    await asyncio.to_thread(broker.count_removed, {"chargers_event": 1000})
+    async with Relay(str(uuid4()), ignore, ignore) as relay, asyncio.timeout(10):
+        # What went before this node began is none of its counting.
+        while relay._removed is None:
+            await asyncio.sleep(0.01)
+        before = counter._value.get()
+        await asyncio.to_thread(broker.count_removed, {"chargers_event": 7})
+        while counter._value.get() < before + 7:
+            await asyncio.sleep(0.01)
+        # Redis has lost its data, and counts anew.
+        await asyncio.to_thread(broker.client().delete, broker.removed_key())
+        await asyncio.to_thread(broker.count_removed, {"chargers_event": 2})
+        while counter._value.get() < before + 9:
+            await asyncio.sleep(0.01)
+    assert counter._value.get() == before + 9
