@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import SEARCH_VAR, ChangeList
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import models, transaction
@@ -66,6 +66,8 @@ from chargers.services import certificates, connectors, limitations, stations
 
 # From when until when a station said something.
 SPAN = ("at", "received_at")
+# What narrows a list to a station, or to a transaction.
+NARROWED = frozenset({"chargepoint__exact", "transaction__exact", SEARCH_VAR})
 # Nobody pages further; searching and filtering lead there.
 MOST_COUNTED = 10_000
 
@@ -114,6 +116,23 @@ class ReadOnly(LargeTable):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+class SearchedByKey(ReadOnly):
+    """Very many rows, searched by what they belong to, in full.
+
+    Django's own search compares numbers as text and joins what they are the keys of: the database
+    would read all rows.
+    """
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        number = int(term) if term.isascii() and term.isdecimal() and len(term) < 19 else None
+        keys = {"chargepoint_id": term, "transaction_id": number}
+        wanted = {name: keys[name] for name in self.search_fields if keys[name] is not None}
+        return (queryset.filter(Q(**wanted, _connector=Q.OR)) if wanted else queryset.none()), False
 
 
 class Editable(admin.ModelAdmin):
@@ -285,6 +304,17 @@ class CriticalFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         found = Q(type__in=CRITICAL_EVENTS)
         return queryset.filter(found if self.value() == "1" else ~found) if self.value() else queryset
+
+
+class SeverityFilter(admin.SimpleListFilter):
+    title = parameter_name = "severity"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        # All there are (2.0.1 N07), since looking which occur would read the whole table.
+        return [(str(number), str(number)) for number in range(10)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(severity=self.value()) if self.value() in map(str, range(10)) else queryset
 
 
 class ConnectorInline(admin.TabularInline):
@@ -652,15 +682,15 @@ class TransactionAdmin(ReadOnly):
 
 
 @admin.register(TransactionEvent)
-class TransactionEventAdmin(ReadOnly):
+class TransactionEventAdmin(SearchedByKey):
     list_display = (of_transaction, "seq_no", "kind", "trigger", "charging_state", "timestamp", "offline")
-    search_fields = ("transaction__transaction_id__exact",)
+    search_fields = ("transaction_id",)
     search_help_text = "Number of the transaction."
     ordering = ("-id",)
 
 
 @admin.register(MeterValue)
-class MeterValueAdmin(ReadOnly):
+class MeterValueAdmin(SearchedByKey):
     list_display = (
         "timestamp",
         station,
@@ -672,9 +702,8 @@ class MeterValueAdmin(ReadOnly):
         column("voltage_v", "V"),
         column("soc_percent", "battery %"),
     )
-    search_fields = ("chargepoint__chargepoint_id__exact", "transaction__transaction_id__exact")
+    search_fields = ("chargepoint_id", "transaction_id")
     search_help_text = "Station's identity, or number of the transaction, in full."
-    ordering = ("-id",)
     fields = (
         station,
         "evse_id",
@@ -685,6 +714,10 @@ class MeterValueAdmin(ReadOnly):
         "received_at",
         laid_out("samples", "sampled values"),
     )
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """Sort by what an index can: those of a station or a transaction by their time, all by when they came."""
+        return ("-id",) if request.GET.keys().isdisjoint(NARROWED) else ("-timestamp", "-id")
 
 
 @admin.register(StatusNotification)
@@ -1001,7 +1034,7 @@ class EventAdmin(ReadOnly):
         "cleared",
         "cleared_at",
     )
-    list_filter = ("severity", "trigger", "cleared", "timestamp")
+    list_filter = (SeverityFilter, "trigger", "cleared", "timestamp")
     search_fields = ("chargepoint__chargepoint_id", "component", "variable")
     search_help_text = "Station, or part of the name of the component or the variable."
 

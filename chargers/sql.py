@@ -73,6 +73,14 @@ def update_rows(rows: Iterable[models.Model], fields: Sequence[str]) -> None:
     _execute(f"WITH v(k, {', '.join(names)}) AS (VALUES {{rows}}) {keyed.format(source='v')}", values)
 
 
+def delete_rows(rows: models.QuerySet[Any]) -> int:
+    """Delete rows in one statement, with no regard to what refers to them; return how many.
+
+    It reads none of them, where the ORM's `delete` would as soon as another table might refer to them.
+    """
+    return rows._raw_delete(rows.db)
+
+
 def _columns(model: type[models.Model], fields: Sequence[str]) -> list[Any]:
     return [model._meta.get_field(name) for name in fields]
 

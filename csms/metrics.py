@@ -33,6 +33,7 @@ POISONED = Counter("intake_poisoned_total", "Units of work that failed alone")
 UNAVAILABLE = Counter("intake_unavailable_total", "Units of work given up because the database was away")
 
 UPDATES_DROPPED = Counter("updates_dropped_total", "Batches of live updates that were not delivered")
+REMOVED = Gauge("retention_removed_rows", "Rows that the workers removed for their age, since Redis began", ["table"])
 RELAY_DOWN = Gauge("relay_down", "1 while Redis does not answer")
 
 

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 # How long one look at the list waits; short, so that a lost connection is soon noticed.
 POLL_SECONDS = 5
 PAUSE_SECONDS = 1
+# How often it is asked what the worker has removed.
+LOOK_SECONDS = 15
 # Batches of live updates kept for a slow Redis; older listeners read REST again.
 MAX_WAITING_UPDATES = 1000
 
@@ -44,6 +46,7 @@ class Relay:
             retry=Retry(NoBackoff(), broker.RETRIES),
         )
         self._updates: asyncio.Queue[updates.Batch] = asyncio.Queue(MAX_WAITING_UPDATES)
+        self._look_at = 0.0
 
     async def __aenter__(self) -> "Relay":
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._send_updates())]
@@ -70,6 +73,21 @@ class Relay:
             metrics.RELAY_DOWN.set(0)
             if item is not None:
                 self._dispatch(item[1])
+            await self._show_removed()
+
+    async def _show_removed(self) -> None:
+        """Show in the node's metrics how much retention has removed: the worker has none of its own."""
+        now = asyncio.get_running_loop().time()
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_SECONDS
+        try:
+            found: dict[Any, Any] = await self._redis.hgetall(broker.removed_key())
+        except (redis.RedisError, OSError):
+            # The list behind it will tell that redis is away.
+            return
+        for table, number in found.items():
+            metrics.REMOVED.labels(table.decode()).set(int(number))
 
     def _dispatch(self, item: Any) -> None:
         try:

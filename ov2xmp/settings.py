@@ -300,6 +300,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-customers": {"task": "tasks.forget_customers", "schedule": 5.0},
     "expire-reservations": {"task": "tasks.expire_reservations", "schedule": 5.0},
     "review-charging-profiles": {"task": "tasks.review_charging_profiles", "schedule": 60.0},
+    "prune": {"task": "tasks.prune", "schedule": 300.0},
 }
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -449,6 +450,19 @@ INTAKE_TIMEOUT = env_number("OV2XMP_INTAKE_TIMEOUT", 15, minimum=0.1)
 INTAKE_MAX_BATCH = env_int("OV2XMP_INTAKE_MAX_BATCH", 500, minimum=1)
 # A csms node counts as alive for the lease after it last said so, which it does three times a lease.
 NODE_LEASE = env_number("OV2XMP_NODE_LEASE", 15, minimum=1)
+
+# Retention: days after which rows that tell what was are removed; 0 keeps them for ever.
+RETENTION_METER_VALUES = env_int("OV2XMP_RETENTION_METER_VALUES", 730)
+RETENTION_TRANSACTION_EVENTS = env_int("OV2XMP_RETENTION_TRANSACTION_EVENTS", 730)
+RETENTION_STATUSES = env_int("OV2XMP_RETENTION_STATUSES", 365)
+RETENTION_EVENTS = env_int("OV2XMP_RETENTION_EVENTS", 365)
+RETENTION_SECURITY_EVENTS = env_int("OV2XMP_RETENTION_SECURITY_EVENTS", 730)
+RETENTION_COMMANDS = env_int("OV2XMP_RETENTION_COMMANDS", 365)
+RETENTION_RESERVATIONS = env_int("OV2XMP_RETENTION_RESERVATIONS", 0)
+RETENTION_JOBS = env_int("OV2XMP_RETENTION_JOBS", 0)
+# Rows that a step looks at, and seconds that beat's run takes at most.
+RETENTION_STEP = env_int("OV2XMP_RETENTION_STEP", 5000, minimum=1)
+RETENTION_TIME_LIMIT = env_number("OV2XMP_RETENTION_TIME_LIMIT", 10, minimum=0.1)
 
 LOG_LEVEL = named_to_django(logs.read_level)()
 LOG_FORMAT = named_to_django(logs.read_format)()

@@ -222,10 +222,21 @@ operate(
 operate(Transaction, TransactionAdmin, asking("Stop remotely", STOPPING, of_running))
 
 
+class ActionFilter(admin.SimpleListFilter):
+    title = parameter_name = "action"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        # All there are, since looking which occur would read the whole table.
+        return [(name, name) for name in sorted({name for _, name in BY_NAME})]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(action=self.value()) if self.value() else queryset
+
+
 @admin.register(Command)
 class CommandAdmin(ReadOnly):
     list_display = ("created_at", "action", station, "status", "came", column("requested_by", "by"), "took")
-    list_filter = ("status", "action", "ocpp_version", "created_at")
+    list_filter = ("status", ActionFilter, "ocpp_version", "created_at")
     list_select_related = ("requested_by", "report")
     search_fields = ("chargepoint__chargepoint_id", "requested_by__username")
     search_help_text = "Station or user."

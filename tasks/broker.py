@@ -6,7 +6,7 @@ that subscribes a moment too late.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
@@ -40,6 +40,11 @@ def news_list(command_id: UUID | str) -> str:
 def worker_key() -> str:
     """Name the key that is there while a worker does its housekeeping."""
     return f"{settings.REDIS_PREFIX}:worker"
+
+
+def removed_key() -> str:
+    """Name the hash that counts the rows that retention has removed, by table."""
+    return f"{settings.REDIS_PREFIX}:removed"
 
 
 def lock_key(name: str) -> str:
@@ -76,6 +81,14 @@ def note_worker() -> None:
 def worker_is_alive() -> bool:
     """Tell whether a worker did its housekeeping of late. Raises RedisError."""
     return bool(client().exists(worker_key()))
+
+
+def count_removed(numbers: Mapping[str, int]) -> None:
+    """Add up the rows that retention has removed, by table. Raises RedisError."""
+    with client().pipeline(transaction=False) as pipe:
+        for table, number in numbers.items():
+            pipe.hincrby(removed_key(), table, number)
+        pipe.execute()
 
 
 @contextmanager

@@ -12,11 +12,12 @@ from uuid import UUID
 
 from celery import shared_task
 from django.conf import settings
+from django.db import DatabaseError
 from django.utils import timezone
 
 from chargers.changes import Changes
 from chargers.services import certificates, installedprofiles, jobs, obedience, reservations, stations, transactions
-from tasks import broker, commands, locallists, reports, signing, updates
+from tasks import broker, commands, locallists, reports, retention, signing, updates
 
 logger = logging.getLogger(__name__)
 
@@ -132,3 +133,20 @@ def review_charging_profiles(**_: Any) -> None:
     if broken := obedience.judge(now=timezone.now(), changes=changes):
         logger.warning("%d charging profiles were accepted and have no effect", broken)
     updates.publish(changes)
+
+
+# Statements that are under way when the time is over still come to their end.
+@shared_task(
+    name="tasks.prune",
+    soft_time_limit=settings.RETENTION_TIME_LIMIT + 5 * settings.DATABASE_TIMEOUT,
+    time_limit=settings.RETENTION_TIME_LIMIT + 6 * settings.DATABASE_TIMEOUT,
+)
+def prune(**_: Any) -> None:
+    try:
+        with broker.alone("prune", settings.RETENTION_TIME_LIMIT + 6 * settings.DATABASE_TIMEOUT) as alone:
+            if alone:
+                retention.prune(now=timezone.now(), seconds=settings.RETENTION_TIME_LIMIT)
+    except broker.RedisError as error:
+        logger.warning("nothing is removed for its age, redis does not answer: %s", error)
+    except DatabaseError as error:
+        logger.warning("no more is removed for its age until the next run: %s", error)

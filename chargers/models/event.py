@@ -33,7 +33,7 @@ class Event(OfVariable):
     an alarm; the alarm before it has the time in `cleared_at`.
     """
 
-    chargepoint = HistoryKey(ChargePoint, related_name="events")
+    chargepoint = HistoryKey(ChargePoint, related_name="events", db_index=False)
     event_id = models.BigIntegerField(help_text="the station's own number")
     trigger = models.CharField(max_length=20, choices=EventTrigger.choices)
     notification = models.CharField(max_length=30, choices=EventNotification.choices)
@@ -59,6 +59,10 @@ class Event(OfVariable):
                 fields=["chargepoint", "event_id", "timestamp", "component", "evse_id", "connectorid", "variable"],
                 name="event_once",
             )
+        ]
+        indexes = [
+            models.Index(fields=["chargepoint", "-id"], name="event_by_station"),
+            models.Index(fields=["timestamp"], name="event_by_time"),
         ]
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ from chargers.models.station import ChargePoint
 class SecurityEvent(models.Model):
     """A security event that a station reported (security whitepaper A04, OCPP 2.0.1 A04), or the platform noticed."""
 
-    chargepoint = HistoryKey(ChargePoint, related_name="security_events")
+    chargepoint = HistoryKey(ChargePoint, related_name="security_events", db_index=False)
     type = models.TextField()
     tech_info = models.TextField(blank=True)
     timestamp = models.DateTimeField()
@@ -20,7 +20,11 @@ class SecurityEvent(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["type", "-id"], name="security_event_by_type")]
+        indexes = [
+            models.Index(fields=["type", "-id"], name="security_event_by_type"),
+            models.Index(fields=["chargepoint", "-id"], name="security_event_by_station"),
+            models.Index(fields=["timestamp"], name="security_event_by_time"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.chargepoint_id}: {self.type}"

@@ -37,7 +37,7 @@ class Transaction(models.Model):
     transaction_id = models.BigAutoField(primary_key=True, help_text="what OCPP 1.6 stations are told")
     # Null, not empty, where there is none: only real ids must be unique.
     uuid = models.CharField(max_length=255, null=True, blank=True, help_text="the station's own id")  # noqa: DJ001
-    chargepoint = HistoryKey(ChargePoint, related_name="transactions")
+    chargepoint = HistoryKey(ChargePoint, related_name="transactions", db_index=False)
     connector = models.ForeignKey(Connector, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     evse_id = models.PositiveIntegerField(default=0, help_text="0 when the station did not say")
     connectorid = models.PositiveIntegerField(default=0)
@@ -88,6 +88,9 @@ class Transaction(models.Model):
         ]
         indexes = [
             models.Index(fields=["chargepoint", "start_transaction_timestamp"], name="transaction_by_station"),
+            models.Index(fields=["chargepoint", "-transaction_id"], name="transaction_newest_of_station"),
+            models.Index(fields=["transaction_status", "-transaction_id"], name="transaction_by_status"),
+            models.Index(fields=["start_transaction_timestamp"], name="transaction_by_start"),
             models.Index(
                 fields=["chargepoint", "remote_start_id"],
                 condition=Q(remote_start_id__isnull=False),

@@ -109,7 +109,7 @@ class Platform:
         self.database = database
         self.processes = processes
         self._log = directory / "csms.log"
-        self._env = env
+        self.env = env
         self._redis = redis.Redis.from_url(env["OV2XMP_REDIS_URL"])
         self._listener = listener
 
@@ -119,7 +119,7 @@ class Platform:
     @contextlib.contextmanager
     def node(self, port: int) -> Iterator[Process]:
         """Run an OCPP server, one of several on this database."""
-        env = self._env | {"OV2XMP_CSMS_PORT": str(port)}
+        env = self.env | {"OV2XMP_CSMS_PORT": str(port)}
         with running("csms", module("csms"), self._log, env) as process:
             wait_until(lambda: answers_ok(port, "/healthz"), process)
             yield process
@@ -127,7 +127,7 @@ class Platform:
     def register(self, prefix: str, stations: int, key: str) -> None:
         """Make stations known that prove themselves with a key."""
         command = module("tests.bench.registry", "--prefix", prefix, "--stations", str(stations), "--key", key)
-        with running("the registry", command, self._log, self._env) as process:
+        with running("the registry", command, self._log, self.env) as process:
             process.finish(MANAGE_TIMEOUT)
 
     def helpers(self) -> dict[str, float]:

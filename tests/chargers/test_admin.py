@@ -693,3 +693,31 @@ def test_a_job_gives_out_its_own_files_to_those_who_may_see_it(
     assert as_viewer.get("/admin/chargers/logupload/2/file/logs/CP1/2/b.log").status_code == 404
     assert login(roleless_user).get(own).status_code == 403
     assert Client().get(own).status_code == 302
+
+
+def test_readings_are_found_by_what_they_belong_to_in_full(as_viewer: Client) -> None:
+    mine = rows.reading(rows.transaction(rows.station("CP1")), [{"value": "1"}])
+    other = rows.reading(rows.transaction(rows.station("CP2")), [{"value": "2"}])
+
+    def found(term: str) -> set[int]:
+        page = as_viewer.get(url(models.MeterValue, "changelist"), {"q": term})
+        return {row.pk for row in page.context["cl"].result_list}
+
+    assert found("CP1") == found(f" {mine.transaction_id} ") == {mine.pk}
+    assert found(str(other.transaction_id)) == {other.pk}
+    assert found("CP") == found("9" * 30) == found("no such thing") == set()
+    assert found("") == {mine.pk, other.pk}
+
+
+def test_events_and_commands_are_narrowed_by_severity_and_action(as_viewer: Client) -> None:
+    station = rows.station()
+    severe = rows.event(station, 1, severity=1)
+    rows.event(station, 2, severity=8)
+    reset = rows.command(station, "Reset")
+    rows.command(station, "ClearCache")
+
+    def found(model: type[Model], **query: str) -> set[Any]:
+        return {row.pk for row in as_viewer.get(url(model, "changelist"), query).context["cl"].result_list}
+
+    assert found(models.Event, severity="1") == {severe.pk}
+    assert found(Command, action="Reset") == {reset.pk}

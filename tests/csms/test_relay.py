@@ -227,3 +227,17 @@ async def test_listeners_are_told_when_a_station_comes_and_goes(server: OcppServ
     while any(each["connected"] for each in await told()):
         pass
     await layer.flush()
+
+
+# What the worker tells by it
+
+
+async def test_what_retention_removes_is_in_the_metrics(redis_settings: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("csms.relay.LOOK_SECONDS", 0)
+    monkeypatch.setattr("csms.relay.POLL_SECONDS", 0.05)
+    await asyncio.to_thread(broker.count_removed, {"chargers_event": 1000})
+    async with Relay(str(uuid4()), ignore, ignore), asyncio.timeout(10):
+        for more, total in ((7, 1007), (2, 1009)):
+            await asyncio.to_thread(broker.count_removed, {"chargers_event": more})
+            while f'retention_removed_rows{{table="chargers_event"}} {total}.0' not in metrics.render().decode():
+                await asyncio.sleep(0.01)
