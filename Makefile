@@ -54,8 +54,9 @@ endif
 demo: $(VENV)/.installed-dev  ## Connect a small fleet of simulated stations to the running platform
 	@exec $(RUN) -m tests.simulator.demo
 
+# Bytecode is kept whatever the environment says: hundreds of processes would compile the same modules.
 test: $(VENV)/.installed-dev  ## Run the tests; ARGS="-k name" picks some
-	PYTHONASYNCIODEBUG=1 $(RUN) -m pytest -n auto --maxprocesses 12 --no-loadscope-reorder $(ARGS)
+	PYTHONDONTWRITEBYTECODE= PYTHONASYNCIODEBUG=1 $(RUN) -m pytest -n auto --maxprocesses 12 --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## Check style, import directions, shell scripts, types, migrations and the OpenAPI schema
 	$(RUN) -m ruff check .

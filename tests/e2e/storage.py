@@ -74,6 +74,8 @@ def own_storage(template: str = "") -> Iterator[dict[str, str]]:
         return
     name = f"ov2xmp_e2e_{secrets.token_hex(6)}"
     execute(url, f"CREATE DATABASE {name} TEMPLATE {template or 'template1'}")
+    # What a test stores need not survive a power cut.
+    execute(url, f"ALTER DATABASE {name} SET synchronous_commit TO off")
     settings = {"OV2XMP_DATABASE_URL": urlsplit(url)._replace(path=f"/{name}").geturl()}
     redis_url = os.environ.get("OV2XMP_REDIS_URL")
     if redis_url:
