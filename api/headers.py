@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
@@ -28,6 +29,9 @@ class SecurityHeaders:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
+        if settings.DEBUG and response.status_code >= 400:
+            # Django's own pages for developers have their scripts in themselves.
+            return response
         response.setdefault(CSP, _policy(request.path, response))
         if not request.path.startswith("/static/"):
             # What is answered is for the one who asked.

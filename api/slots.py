@@ -20,7 +20,7 @@ _thread = threading.local()
 
 
 class Slots:
-    """The middleware before all others."""
+    """The middleware before all others that work."""
 
     sync_capable = True
     async_capable = False

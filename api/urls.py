@@ -65,7 +65,7 @@ listed = {"get": "list"}
 station = resources.StationResource.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"})
 
 urlpatterns = [
-    path("", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="swagger"),
+    path("", SpectacularSwaggerSplitView.as_view(url_name="schema", url_self="/api/"), name="swagger"),
     re_path(r"^schema/?$", SchemaView.as_view(), name="schema"),
     re_path(
         r"^redoc/?$", SpectacularRedocView.as_view(url_name="schema", template_name="api/redoc.html"), name="redoc"

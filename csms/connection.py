@@ -72,7 +72,7 @@ class StationSocket(ServerConnection):
         self.client: str | None = None
         # Of the frames that no lane takes; set once it is known whose they are.
         self.control_pace: Pace | None = None
-        self.on_flood: Callable[[], None] | None = None
+        self.on_flood: Callable[[StationSocket], None] | None = None
         # What the handshake found out, for the handler.
         self.profile: StationProfile | None = None
         self.version: Version | None = None
@@ -150,7 +150,7 @@ class StationSocket(ServerConnection):
             # From here on nothing of it is read any more.
             self.protocol.fail(CloseCode.POLICY_VIOLATION, "too many pings")
             self.send_data()
-            self.on_flood()
+            self.on_flood(self)
             self.on_flood = None
 
 

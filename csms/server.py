@@ -487,17 +487,20 @@ class OcppServer:
         if pace is not None:
             pace.take(CONNECTION_COUNT, websocket.last_frame_at)
             websocket.control_pace = _pace(settings.OCPP_MAX_MESSAGE_RATE, settings.OCPP_MAX_MESSAGE_BURST)
-            websocket.on_flood = lambda: self._end_flood(websocket, station, pace)
+            websocket.on_flood = self._end_flood
         return pace
 
-    def _end_flood(self, websocket: StationSocket, station: str, pace: Pace) -> None:
+    def _end_flood(self, websocket: StationSocket) -> None:
         """Close a connection whose pings come too fast, and refuse the station for a while.
 
         They are answered before anybody could wait, so reading more slowly does not help.
         """
+        assert websocket.profile is not None
+        station = websocket.profile.chargepoint_id
         metrics.FLOODS.inc()
         logger.warning("%s floods its connection with pings, closing", station)
-        pace.fill(websocket.last_frame_at + settings.OCPP_ATTEMPT_WINDOW)
+        if (pace := self._pace_of(station)) is not None:
+            pace.fill(websocket.last_frame_at + settings.OCPP_ATTEMPT_WINDOW)
         now = datetime.now(UTC)
         self.spawn(websocket.close(CloseCode.POLICY_VIOLATION, "too many pings"))
         self.spawn(self._store_event(SecurityEventReport(station, FLOODED, "a flood of pings: closed", now, now)))

@@ -169,9 +169,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "api.headers.SecurityHeaders",
     "api.slots.Slots",
     "api.cookies.SecureCookies",
-    "api.headers.SecurityHeaders",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

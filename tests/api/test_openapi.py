@@ -19,12 +19,14 @@ def test_the_document_is_valid_and_made_without_a_warning() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", ["/api/", "/api/redoc/"])
-def test_the_pages_show_the_document(path: str, anonymous: APIClient) -> None:
+@pytest.mark.parametrize(("path", "source"), [("/api/", "/api/?script="), ("/api/redoc/", "/api/redoc/")])
+def test_the_pages_show_the_document(path: str, source: str, anonymous: APIClient) -> None:
     page = anonymous.get(path)
     assert page.status_code == 200
     assert page["Content-Type"].startswith("text/html")
-    assert "/api/schema" in page.content.decode()
+    # The page has no script in itself.
+    assert path == source or f'<script src="{source}">' in page.content.decode()
+    assert "/api/schema" in anonymous.get(source).content.decode()
 
 
 @pytest.mark.django_db
