@@ -17,6 +17,8 @@ from urllib.parse import quote, urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from filestore import account, configuration, environment, logs
 
@@ -257,7 +259,18 @@ REDIS_TIMEOUT = env_number("OV2XMP_REDIS_TIMEOUT", 5, minimum=0.1)
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": f"{REDIS_PREFIX}:live:"},
+        "CONFIG": {
+            "hosts": [
+                {
+                    "address": REDIS_URL,
+                    "socket_timeout": REDIS_TIMEOUT,
+                    "socket_connect_timeout": REDIS_TIMEOUT,
+                    # A connection that redis has left is found out when it is used, and replaced at once.
+                    "retry": Retry(NoBackoff(), 1),
+                }
+            ],
+            "prefix": f"{REDIS_PREFIX}:live:",
+        },
     }
 }
 
