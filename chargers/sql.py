@@ -9,9 +9,12 @@ from django.db import connection, models
 Row = Sequence[Any]
 
 
-def insert_rows(model: type[models.Model], fields: Sequence[str], rows: Sequence[Row]) -> None:
+def insert_rows(
+    model: type[models.Model], fields: Sequence[str], rows: Sequence[Row], *, ignore_conflicts: bool = False
+) -> None:
     """Insert rows of values in the order of `fields`, in one statement; JSON comes as text.
 
+    With `ignore_conflicts` a row that a unique constraint knows already is left out.
     It costs a third of `bulk_create`, which makes, prepares and inspects an object for each row.
     """
     columns = _columns(model, fields)
@@ -27,7 +30,8 @@ def insert_rows(model: type[models.Model], fields: Sequence[str], rows: Sequence
         ]
     names = ", ".join(connection.ops.quote_name(column.column) for column in columns)
     table = connection.ops.quote_name(model._meta.db_table)
-    _execute(f"INSERT INTO {table} ({names}) VALUES {{rows}}", rows)  # noqa: S608 - names of our own
+    conflicts = " ON CONFLICT DO NOTHING" if ignore_conflicts else ""
+    _execute(f"INSERT INTO {table} ({names}) VALUES {{rows}}{conflicts}", rows)  # noqa: S608 - names of our own
 
 
 def update_rows(rows: Iterable[models.Model], fields: Sequence[str]) -> None:

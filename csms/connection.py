@@ -53,6 +53,8 @@ TRIGGERS = frozenset({"ExtendedTriggerMessage", "TriggerMessage"})
 UNABLE = frozenset({ErrorCode.NOT_IMPLEMENTED.value, ErrorCode.NOT_SUPPORTED.value})
 # Calls whose time was over and whose answer is still worth something when it comes (FR-10).
 MAX_LATE = 20
+# Frames of a connection that nobody can serve and that are logged one by one; all of them are counted.
+MOST_LOGGED = 10
 
 
 class StationSocket(ServerConnection):
@@ -145,6 +147,8 @@ class Connection:
     """A station that is connected, from its handshake to its last frame."""
 
     __slots__ = (
+        "_bad_frames",
+        "_bad_rate",
         "_busy",
         "_calls",
         "_ended",
@@ -152,6 +156,7 @@ class Connection:
         "_late",
         "_node",
         "_noted",
+        "_patience",
         "_replays",
         "_slow",
         "_socket",
@@ -186,6 +191,10 @@ class Connection:
         self._busy = False
         # Whether nothing can be sent any more.
         self._ended = False
+        # Frames that nobody could serve, how many more are served at once, and when that was true.
+        self._bad_frames = 0
+        self._bad_rate = settings.OCPP_BAD_FRAME_RATE
+        self._patience = (self._bad_rate, self.opened_at)
         # Asked for each frame: settings and loggers answer slowly.
         self._strict = settings.OCPP_VALIDATION == "strict"
         self._trace = logger.isEnabledFor(logging.DEBUG)
@@ -224,8 +233,11 @@ class Connection:
             while not self.draining:
                 raw = await self._socket.recv(decode=False)
                 self._busy = True
+                bad_frames = self._bad_frames
                 await self._receive(raw)
                 self._busy = False
+                if self._bad_frames != bad_frames:
+                    await self._slow_down()
         except ConnectionClosed:
             pass
         finally:
@@ -270,6 +282,27 @@ class Connection:
 
     # The receive lane.
 
+    def _count_bad(self) -> bool:
+        """Count a frame that nobody can serve; say whether it is logged."""
+        self._bad_frames += 1
+        if self._bad_frames == MOST_LOGGED + 1:
+            logger.warning("%s sends more frames that cannot be served; they are counted, and not logged", self.station)
+        return self._bad_frames <= MOST_LOGGED
+
+    async def _slow_down(self) -> None:
+        """Wait where a station sends more frames that nobody can serve than it may; TCP holds up what follows.
+
+        Such frames wait for no database: a flood of them would leave the node no time for others.
+        """
+        patience, since = self._patience
+        now = self._socket.loop.time()
+        patience = min(patience + (now - since) * self._bad_rate, self._bad_rate) - 1
+        self._patience = (patience, now)
+        if patience < 0:
+            await asyncio.sleep(-patience / self._bad_rate)
+            # What is read now may have come long ago.
+            self._socket.last_frame_at = self._socket.loop.time()
+
     async def _receive(self, raw: bytes) -> None:
         if self._trace:
             logger.debug("%s > %s", self.station, _shown(raw))
@@ -304,7 +337,10 @@ class Connection:
     async def _refuse_malformed(self, error: rpc.Malformed, raw: bytes) -> None:
         """Answer what cannot be understood, as far as the version wants that; an answer never gets an answer."""
         metrics.MALFORMED.inc()
-        logger.warning("%s sent a frame that cannot be understood: %s: %s", self.station, error.reason, _excerpt(raw))
+        if self._count_bad():
+            logger.warning(
+                "%s sent a frame that cannot be understood: %s: %s", self.station, error.reason, _excerpt(raw)
+            )
         self._note([Note("malformed-frame", f"{error.reason}: {_excerpt(raw)}")])
         code = self.version.spell(error.code)
         if error.is_answer:
@@ -317,6 +353,7 @@ class Connection:
     async def _serve(self, call: rpc.Call, raw: bytes, notes: list[Note]) -> None:
         replay = self._replays.get(call.action) if self._replays else None
         if replay is not None and replay.id == call.id and replay.frame_hash == hash(raw):
+            self._count_bad()
             self._note([Note("message-repeated", f"{call.action} {call.id}")])
             await self._send(replay.answer)
             return
@@ -332,7 +369,8 @@ class Connection:
             result = error.code.value
             if error.code != ErrorCode.SECURITY_ERROR:
                 self._note([*notes, Note("message-refused", f"{action[:100]}: {error}")])
-            logger.info("%s: %s refused, %s", self.station, call.action[:50], error)
+            if self._count_bad():
+                logger.info("%s: %s refused, %s", self.station, call.action[:50], error)
             answer = rpc.encode_error(call.id, self.version.spell(error.code), error.description)
         except IntakeUnavailable:
             result = ErrorCode.INTERNAL_ERROR.value
@@ -590,7 +628,8 @@ class Connection:
         else:
             metrics.UNMATCHED.labels("unknown").inc()
             notes.append(Note("answer-to-nobody", f"{type(answer).__name__} {rpc.excerpt(answer.id, 100)}"))
-            logger.info("%s answers a call nobody made, %r", self.station, rpc.excerpt(answer.id, 100))
+            if self._count_bad():
+                logger.info("%s answers a call nobody made, %r", self.station, rpc.excerpt(answer.id, 100))
         self._note(notes)
 
     async def _store_answer(

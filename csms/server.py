@@ -61,6 +61,8 @@ REFUSALS: dict[type[Exception], tuple[http.HTTPStatus, str]] = {
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 TICK_SECONDS = 1.0
+# Frames of a connection that are read ahead of the one that is served; each may have the largest size.
+MAX_UNSERVED = 4
 UNSEEN = "too many attempts have failed, and more are refused without a look"
 
 
@@ -175,6 +177,7 @@ class OcppServer:
             ping_interval=None,
             close_timeout=settings.OCPP_CLOSE_TIMEOUT,
             max_size=settings.OCPP_MAX_MESSAGE_SIZE,
+            max_queue=MAX_UNSERVED,
             backlog=4096,
             server_header=None,
         )

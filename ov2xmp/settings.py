@@ -231,6 +231,11 @@ def database() -> dict[str, object]:
             **parsed.get("OPTIONS", {}),
             "connect_timeout": DATABASE_TIMEOUT,
             "options": f"-c statement_timeout={DATABASE_TIMEOUT * 1000}",
+            # A network that goes silent resets nothing: what is sent must be received, and who sends nothing is asked.
+            "tcp_user_timeout": DATABASE_TIMEOUT * 1000,
+            "keepalives_idle": DATABASE_TIMEOUT,
+            "keepalives_interval": max(DATABASE_TIMEOUT // 3, 1),
+            "keepalives_count": 3,
         }
     else:
         raise ImproperlyConfigured("OV2XMP_DATABASE_URL must name PostgreSQL or SQLite.")
@@ -395,6 +400,8 @@ OCPP_CLOSE_TIMEOUT = env_number("OV2XMP_OCPP_CLOSE_TIMEOUT", 5, minimum=0.1)
 OCPP_DRAIN_TIMEOUT = env_number("OV2XMP_OCPP_DRAIN_TIMEOUT", 10, minimum=0.1)
 OCPP_GREETING_GRACE = env_number("OV2XMP_OCPP_GREETING_GRACE", 30)
 OCPP_MAX_MESSAGE_SIZE = env_int("OV2XMP_OCPP_MAX_MESSAGE_SIZE", 4 * 1024 * 1024, minimum=1024)  # bytes
+# Frames a second of one station that nobody can serve; more of them wait.
+OCPP_BAD_FRAME_RATE = env_number("OV2XMP_OCPP_BAD_FRAME_RATE", 20, minimum=0.1)
 OCPP_MAX_QUEUED_CALLS = env_int("OV2XMP_OCPP_MAX_QUEUED_CALLS", 50, minimum=1)
 OCPP_TRANSACTION_GRACE = env_number("OV2XMP_OCPP_TRANSACTION_GRACE", 300)
 # Whether 2.x stations are asked for all their variables after the first boot, and after one with another firmware.
