@@ -2,12 +2,17 @@
 
 import logging
 import os
+import signal
+import threading
 from contextlib import ExitStack
 from typing import Any
 
 from celery import Celery, signals
+from celery.worker import state
 
 from tasks import logcontext
+
+logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ov2xmp.settings")
 
@@ -40,8 +45,23 @@ def flush_logs(**_: Any) -> None:
     logging.shutdown()
 
 
+def watch_beat(sender: Any, **_: Any) -> None:
+    """End the worker when its beat dies: whoever starts it again starts both, where nobody would start beat alone."""
+    beat = getattr(sender.controller, "beat", None)
+    if beat is not None:
+        threading.Thread(target=_end_with, args=(beat,), name="beat-watch", daemon=True).start()
+
+
+def _end_with(beat: Any) -> None:
+    beat.join()
+    if state.should_stop is None and state.should_terminate is None:
+        logger.critical("beat has ended, so the worker ends")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 # Celery keeps weak references: to functions of a module they last.
 signals.setup_logging.connect(keep_logging)
 signals.task_prerun.connect(begin_task)
 signals.task_postrun.connect(end_task)
 signals.worker_process_shutdown.connect(flush_logs)
+signals.worker_ready.connect(watch_beat)

@@ -31,7 +31,7 @@ class Soak:
 
     def __init__(self, platform: Platform, load: Load, way: network.Network) -> None:
         self.scene = Scene(platform, load, way)
-        self.audit = Audit(platform, load)
+        self.audit = Audit(platform, load, way)
         self.done: Counter[str] = Counter()
         self.wrong: list[str] = []
 

@@ -14,6 +14,7 @@ import websockets
 
 from tests.faults.ledger import compare
 from tests.faults.load import Load
+from tests.faults.network import Network
 from tests.faults.platform import LEASE, Platform
 from tests.simulator.v16 import Station16
 
@@ -35,6 +36,7 @@ class Audit:
 
     platform: Platform
     load: Load
+    way: Network
     looks: int = 0
     stored: int = 0
     ended: dict[str, tuple[str, str]] = field(default_factory=dict)

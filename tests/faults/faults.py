@@ -21,6 +21,7 @@ MAX_FLOOD_LOG = 256 * 1024
 MAX_FLOOD_WAIT = 2.0
 # Bytes that a station which reads nothing may cost the csms.
 MAX_UNREAD = 64 * 1024 * 1024
+CONNECT_TIMEOUT = 30.0
 MALFORMED = ("x", "[]", "[2]", '[2,"1"]', "{", "\u0000", '[9,"1","Heartbeat",{}]', "[" * 100)
 CLOCKS = (3600.0, -3600.0, 86400.0, -400 * 86400.0, 30.0, -30.0, "1970-01-01T00:00:00Z", "2099-12-31T23:59:59Z")
 
@@ -59,6 +60,12 @@ def killed(name: str) -> Inject:
         yield
 
     return inject
+
+
+@asynccontextmanager
+async def killed_beat(scene: Scene) -> AsyncIterator[None]:
+    await scene.platform.kill_beat()
+    yield
 
 
 def terminated(name: str) -> Inject:
@@ -143,19 +150,34 @@ async def clock_jumps(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def connected(scene: Scene, identity: str) -> AsyncIterator[Station]:
+    """Connect a station that means no good, as soon as the platform takes it."""
+    station = Station(scene.platform.ocpp["csms"], identity, subprotocols=("ocpp1.6",))
+    async with asyncio.timeout(CONNECT_TIMEOUT):
+        while not station.online.is_set():
+            try:
+                await station.connect()
+            except (OSError, websockets.WebSocketException):
+                await asyncio.sleep(0.1)
+    try:
+        yield station
+    finally:
+        with suppress(OSError):
+            await station.drop()
+
+
+@asynccontextmanager
 async def malformed_flood(scene: Scene) -> AsyncIterator[None]:
     """Send what nobody can understand, as fast as the server takes it."""
     log = scene.platform.log_size()
     scene.load.ledger.take_slowest()
-    async with Station(scene.platform.ocpp["csms"], "FAULT-FLOOD", subprotocols=("ocpp1.6",)) as station:
+    async with connected(scene, "FAULT-FLOOD") as station:
         flood = asyncio.create_task(send_for_ever(station.connection, MALFORMED))
         reading = asyncio.create_task(forget_what_comes(station))
         yield
-        assert not flood.done(), flood
         for task in (flood, reading):
             task.cancel()
         await asyncio.gather(flood, reading, return_exceptions=True)
-        await station.drop()
     slowest = scene.load.ledger.take_slowest()
     assert slowest < MAX_FLOOD_WAIT, f"others waited {slowest:.1f} seconds during a flood of malformed frames"
     written = scene.platform.log_size() - log
@@ -167,6 +189,8 @@ async def send_for_ever(connection: websockets.ClientConnection | None, frames: 
     while True:
         for frame in frames:
             await connection.send(frame)
+        # It does not wait as long as there is room; the other stations live in this loop as well.
+        await asyncio.sleep(0)
 
 
 async def forget_what_comes(station: Station) -> None:
@@ -181,19 +205,15 @@ async def deaf_station(scene: Scene) -> AsyncIterator[None]:
     """Send without ever reading, messages whose answers are long."""
     scene.load.ledger.take_slowest()
     before = scene.platform.memory()["csms"]
-    station = Station(scene.platform.ocpp["csms"], "FAULT-DEAF", subprotocols=("ocpp1.6",), close_timeout=0.1)
-    await station.connect()
-    assert station.connection is not None
-    station.freeze()
-    # A CALLERROR repeats the message id, and what is unknown is named.
+    # A CALLERROR names what is unknown.
     frames = tuple(json.dumps([2, f"{number}", "x" * 1000, {"x": "y" * 10_000}]) for number in range(10))
-    sending = asyncio.create_task(send_for_ever(station.connection, frames))
-    yield
-    after = scene.platform.memory()["csms"]
-    sending.cancel()
-    await asyncio.gather(sending, return_exceptions=True)
-    with suppress(OSError):
-        await station.drop()
+    async with connected(scene, "FAULT-DEAF") as station:
+        station.freeze()
+        sending = asyncio.create_task(send_for_ever(station.connection, frames))
+        yield
+        after = scene.platform.memory()["csms"]
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
     if after[0] == before[0]:
         assert after[1] - before[1] < MAX_UNREAD, f"a deaf station cost {(after[1] - before[1]) >> 20} MiB"
     slowest = scene.load.ledger.take_slowest()
@@ -212,6 +232,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("csms killed", killed("csms")),
     Fault("web killed", killed("web")),
     Fault("worker killed", killed("worker")),
+    Fault("beat killed", killed_beat),
     Fault("csms ended", terminated("csms")),
     Fault("web ended", terminated("web")),
     Fault("worker ended", terminated("worker")),

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from tests.e2e.launcher import BASE_DIR, free_ports
-from tests.e2e.parts import Parts
+from tests.e2e.parts import START_TIMEOUT, Parts
 from tests.e2e.storage import PREPARE, PREPARE_TIMEOUT, SQLITE
 from tests.faults import disk
 from tests.faults.servers import Postgres, Redis, Sqlite, send
@@ -127,6 +127,23 @@ class Platform:
     def kill(self, name: str) -> None:
         """End a process as a crash does."""
         self._end(name, signal.SIGKILL)
+
+    async def kill_beat(self) -> None:
+        """End the worker's child that keeps time, as soon as there is one; the worker should end by itself then."""
+        async with asyncio.timeout(START_TIMEOUT):
+            while (beat := self._beat()) is None:
+                await asyncio.sleep(WATCH_INTERVAL)
+        self._expected.add(beat.ppid())
+        self.ended["beat"] += 1
+        beat.kill()
+
+    def _beat(self) -> psutil.Process | None:
+        """Return the worker's child that has the file of beat's own open."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self.parts.processes["worker"].pid).children():
+                if any("beat-schedule" in each.path for each in child.open_files()):
+                    return child
+        return None
 
     def terminate(self, name: str) -> None:
         """Ask a process to end."""

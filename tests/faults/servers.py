@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pwd
 import shutil
 import signal
 import sqlite3
@@ -123,6 +124,18 @@ class Redis(Server):
         except (redis.RedisError, OSError):
             return False
         return True
+
+
+def postgres_hindrance() -> str:
+    """Say why there can be no PostgreSQL of our own here; nothing where there can."""
+    if postgres_binaries() is None:
+        return "PostgreSQL's server programs are not installed"
+    if os.getuid() == 0:
+        try:
+            pwd.getpwnam(ACCOUNT)
+        except KeyError:
+            return f"PostgreSQL refuses to run as root, and there is no account {ACCOUNT}"
+    return ""
 
 
 def postgres_binaries() -> Path | None:
