@@ -9,12 +9,32 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.worker import state
+from kombu.transport import redis
 
 from tasks import logcontext
 
 logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ov2xmp.settings")
+
+
+
+class PatientQoS(redis.QoS):
+    """Lets a worker outlive its broker.
+
+    When redis goes away while tasks wait here that have not begun, kombu hands them back over a connection that is
+    closed already, and the worker dies of it. They stay in redis, if it kept them, until they are visible again.
+    """
+
+    def restore_unacked(self, client: Any = None) -> Any:
+        try:
+            return super().restore_unacked(client)
+        except (AttributeError, *self.channel.connection_errors) as error:
+            logger.warning("tasks that have not begun were not handed back: %s", error)
+            self._delivered.clear()
+
+
+redis.Channel.QoS = PatientQoS
 
 app = Celery("ov2xmp")
 app.config_from_object("django.conf:settings", namespace="CELERY")

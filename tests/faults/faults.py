@@ -63,8 +63,8 @@ def killed(name: str) -> Inject:
 
 
 @asynccontextmanager
-async def killed_beat(scene: Scene) -> AsyncIterator[None]:
-    await scene.platform.kill_beat()
+async def killed_children(scene: Scene) -> AsyncIterator[None]:
+    await scene.platform.kill_children()
     yield
 
 
@@ -232,7 +232,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("csms killed", killed("csms")),
     Fault("web killed", killed("web")),
     Fault("worker killed", killed("worker")),
-    Fault("beat killed", killed_beat),
+    Fault("worker's children killed", killed_children),
     Fault("csms ended", terminated("csms")),
     Fault("web ended", terminated("web")),
     Fault("worker ended", terminated("worker")),

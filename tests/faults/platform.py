@@ -128,22 +128,20 @@ class Platform:
         """End a process as a crash does."""
         self._end(name, signal.SIGKILL)
 
-    async def kill_beat(self) -> None:
-        """End the worker's child that keeps time, as soon as there is one; the worker should end by itself then."""
+    async def kill_children(self) -> None:
+        """End the worker's children, beat among them, as soon as they are there; the worker should end by itself then."""
         async with asyncio.timeout(START_TIMEOUT):
-            while (beat := self._beat()) is None:
+            while len(children := self._children()) < 2:
                 await asyncio.sleep(WATCH_INTERVAL)
-        self._expected.add(beat.ppid())
-        self.ended["beat"] += 1
-        beat.kill()
+        self._expected.add(children[0].ppid())
+        self.ended["worker's children"] += 1
+        send(children, signal.SIGKILL)
 
-    def _beat(self) -> psutil.Process | None:
-        """Return the worker's child that has the file of beat's own open."""
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(self.parts.processes["worker"].pid).children():
-                if any("beat-schedule" in each.path for each in child.open_files()):
-                    return child
-        return None
+    def _children(self) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self.parts.processes["worker"].pid).children()
+        except psutil.NoSuchProcess:
+            return []
 
     def terminate(self, name: str) -> None:
         """Ask a process to end."""

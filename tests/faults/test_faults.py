@@ -27,7 +27,7 @@ QUICK = {
     "disk full": 1.0,
     "network silent": 4.5,
     "flood of malformed frames": 1.0,
-    "beat killed": 0.1,
+    "worker's children killed": 0.1,
 }
 
 
