@@ -6,17 +6,18 @@ Prints what was done, how often, and what was lost. Ends with 1 if anything was 
 import argparse
 import asyncio
 import logging
-import os
 import random
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 from tests.faults import network
 from tests.faults.audit import Audit
 from tests.faults.faults import BY_NAME, FAULTS, Fault, Scene
 from tests.faults.load import Load
 from tests.faults.platform import LEASE, Platform, made
+from tests.faults.servers import postgres_hindrance
 
 STATIONS = 24
 SHARE_OF_PAIRS = 0.25
@@ -91,7 +92,7 @@ class Soak:
             say(f"  {each}")
 
 
-async def run(database: str, minutes: float, names: list[str], stations: int) -> int:
+async def run(database: str, minutes: float, names: list[str], stations: int, keep: Path | None) -> int:
     way = network.make()
     try:
         host = "0.0.0.0" if isinstance(way, network.Namespace) else "127.0.0.1"
@@ -106,9 +107,8 @@ async def run(database: str, minutes: float, names: list[str], stations: int) ->
                         await soak.go_on(minutes, names)
                     finally:
                         soak.report(time.monotonic() - started)
-                        if keep := os.environ.get("KEEP_OUTPUT"):
-                            with open(keep, "w") as kept:
-                                kept.write(platform.parts.text())
+                        if keep is not None:
+                            keep.write_text(platform.parts.text(), "utf-8")
                     return int(bool(soak.wrong))
     finally:
         way.close()
@@ -119,10 +119,15 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--stations", type=int, default=STATIONS)
+    parser.add_argument("--output", type=Path, help="file for what the platform's processes wrote")
     parser.add_argument("faults", nargs="*", metavar="fault", help=f"any of: {', '.join(BY_NAME)}; all if none is named")
     given = parser.parse_args()
+    if why := given.database == "postgresql" and postgres_hindrance():
+        parser.error(why)
+    if unknown := set(given.faults) - BY_NAME.keys():
+        parser.error(f"no such fault: {', '.join(sorted(unknown))}")
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
-    return asyncio.run(run(given.database, given.minutes, given.faults, given.stations))
+    return asyncio.run(run(given.database, given.minutes, given.faults, given.stations, given.output))
 
 
 if __name__ == "__main__":

@@ -19,16 +19,22 @@ class Disk:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=0755", "tmpfs", str(path)], check=True)
 
     def fill(self) -> None:
-        """Leave no room: a few pages, which are gone at once."""
-        status = os.statvfs(self.path)
-        used = (status.f_blocks - status.f_bfree) * status.f_frsize
-        self._resize(str(used + 4 * status.f_frsize))
+        """Leave no room but a page, which is gone at once."""
+        while True:
+            status = os.statvfs(self.path)
+            used = (status.f_blocks - status.f_bfree) * status.f_frsize
+            try:
+                return self._resize(str(used + status.f_frsize))
+            except subprocess.CalledProcessError:
+                # Somebody has just taken more.
+                continue
 
     def free(self) -> None:
         self._resize(SIZE)
 
     def _resize(self, size: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,size={size}", str(self.path)], check=True)
+        command = ["mount", "-o", f"remount,size={size}", str(self.path)]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
 
     def unmount(self) -> None:
         # Lazily: a process that is just being reaped may still hold it.

@@ -13,7 +13,7 @@ import websockets
 from tests.faults.load import Load
 from tests.faults.network import Network
 from tests.faults.platform import LEASE, Platform
-from tests.faults.servers import Server
+from tests.faults.servers import Server, Sqlite
 from tests.simulator.station import Station
 
 # Bytes of log that a flood of frames may bring, and seconds that stations may wait for an answer meanwhile.
@@ -121,6 +121,8 @@ def paused(name: str) -> Inject:
 @asynccontextmanager
 async def full_disk(scene: Scene) -> AsyncIterator[None]:
     assert scene.platform.disk is not None
+    if isinstance(scene.platform.database, Sqlite):
+        await asyncio.to_thread(scene.platform.database.shrink)
     await asyncio.to_thread(scene.platform.disk.fill)
     try:
         yield

@@ -208,6 +208,11 @@ class Sqlite:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def shrink(self) -> None:
+        """Give up the room that the write-ahead log has taken before: it must grow with the next commit."""
+        with self.connected() as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     @contextlib.contextmanager
     def connected(self) -> Iterator[Any]:
         with contextlib.closing(sqlite3.connect(self.path, timeout=10)) as connection:
