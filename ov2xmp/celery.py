@@ -18,7 +18,6 @@ logger = logging.getLogger(__name__)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ov2xmp.settings")
 
 
-
 class PatientQoS(redis.QoS):
     """Lets a worker outlive its broker.
 

@@ -83,10 +83,14 @@ class Soak:
             say(f"  {self.done[name]:4} x {name}")
         say(f"messages: {ledger.sent} sent, {ledger.repeated} repeats; not acknowledged: {dict(ledger.refused)}")
         say(f"ledger: {len(ledger.acknowledged)} acknowledged, {audit.stored} stored")
-        say(f"commands: {len(audit.ended)}, of which {dict(ends)}; REST answered {dict(self.scene.load.operator.outcomes)}")
+        say(
+            f"commands: {len(audit.ended)}, of which {dict(ends)}; REST answered {dict(self.scene.load.operator.outcomes)}"
+        )
         say(f"processes ended on purpose: {dict(self.scene.platform.ended)}")
-        say(f"longest until at rest: {audit.longest_rest:.1f} s; until online states were true: {audit.longest_wrong:.1f} s")
-        say(f"most that memory grew, MiB: {({name: grown >> 20 for name, grown in audit.growth.items()})}")
+        say(
+            f"longest until at rest: {audit.longest_rest:.1f} s; until online states were true: {audit.longest_wrong:.1f} s"
+        )
+        say(f"most that memory grew, MiB: { ({name: grown >> 20 for name, grown in audit.growth.items()}) }")
         say(f"wrong: {len(self.wrong)}")
         for each in self.wrong:
             say(f"  {each}")
@@ -98,7 +102,9 @@ async def run(database: str, minutes: float, names: list[str], stations: int, ke
         host = "0.0.0.0" if isinstance(way, network.Namespace) else "127.0.0.1"
         with made(database, host) as platform:
             async with platform:
-                say(f"{database}, the network is cut by {way.kind}, leases of {LEASE} s, output in {platform.parts.output}")
+                say(
+                    f"{database}, the network is cut by {way.kind}, leases of {LEASE} s, output in {platform.parts.output}"
+                )
                 nodes = list(platform.ocpp.values())
                 async with Load(platform.parts.web, platform.parts.log_in, nodes, way, stations) as load:
                     soak = Soak(platform, load, way)
@@ -120,7 +126,9 @@ def main() -> int:
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--stations", type=int, default=STATIONS)
     parser.add_argument("--output", type=Path, help="file for what the platform's processes wrote")
-    parser.add_argument("faults", nargs="*", metavar="fault", help=f"any of: {', '.join(BY_NAME)}; all if none is named")
+    parser.add_argument(
+        "faults", nargs="*", metavar="fault", help=f"any of: {', '.join(BY_NAME)}; all if none is named"
+    )
     given = parser.parse_args()
     if why := given.database == "postgresql" and postgres_hindrance():
         parser.error(why)

@@ -253,10 +253,3 @@ FAULTS: tuple[Fault, ...] = (
     Fault("station that reads nothing", deaf_station, 4.0),
 )
 BY_NAME: dict[str, Fault] = {fault.name: fault for fault in FAULTS}
-
-
-def possible(scene: Scene) -> dict[str, str]:
-    """Return what hinders each fault here; nothing for those that can be done."""
-    return {fault.name: fault.hindrance(scene) for fault in FAULTS}
-
-

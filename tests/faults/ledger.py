@@ -78,7 +78,9 @@ def compare(ledger: Ledger, connection: Any) -> Comparison:
             if told is not None:
                 found[Entry(kind, station, number(told))] = count
     cursor.execute(NUMBERS)
-    numbers = {Entry("start", station, number(told)): key for station, told, key in cursor.fetchall() if told is not None}
+    numbers = {
+        Entry("start", station, number(told)): key for station, told, key in cursor.fetchall() if told is not None
+    }
     return Comparison(
         stored=len(found),
         lost=sorted(ledger.acknowledged - found.keys()),

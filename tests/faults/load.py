@@ -182,7 +182,8 @@ class Charger(Station):
                 answer = await self.call(action, payload, message_id=message_id)
             except CallError as error:
                 self._ledger.refused[error.code] += 1
-                assert error.code in RETRIED, f"{self.identity}: {action} {payload}: {error}"
+                if error.code not in RETRIED:
+                    raise
             except (Disconnected, TimeoutError) as error:
                 self._ledger.refused[type(error).__name__] += 1
             else:

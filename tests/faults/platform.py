@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from tests.e2e.launcher import BASE_DIR, free_ports
-from tests.e2e.parts import START_TIMEOUT, Parts
-from tests.e2e.storage import PREPARE, PREPARE_TIMEOUT, SQLITE
+from tests.e2e.launcher import BASE_DIR, free_ports, wait_until
+from tests.e2e.parts import Parts
+from tests.e2e.storage import PREPARE, SQLITE
 from tests.faults import disk
 from tests.faults.servers import Postgres, Redis, Sqlite, send
 
@@ -38,6 +38,8 @@ SETTINGS = {
     "OV2XMP_REDIS_TIMEOUT": "2",
 }
 WATCH_INTERVAL = 0.1
+# A soak may share a machine that is busy.
+START_TIMEOUT = 240.0
 
 
 class Platform:
@@ -85,9 +87,11 @@ class Platform:
             cwd=BASE_DIR,
             env=self.parts.environment,
             check=True,
-            timeout=PREPARE_TIMEOUT,
+            timeout=START_TIMEOUT,
         )
-        self.parts.start(*PROCESSES)
+        for name in PROCESSES:
+            self.parts.launch(name)
+        wait_until(self.serving, START_TIMEOUT, self.parts.text)
 
     async def __aenter__(self) -> "Platform":
         await asyncio.to_thread(self.start)
@@ -198,4 +202,3 @@ def made(database: str, host: str = "127.0.0.1") -> Iterator[Platform]:
             yield platform
         finally:
             platform.close()
-

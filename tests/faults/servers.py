@@ -41,20 +41,20 @@ def send(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
 class Server:
     """A server process that can be started, killed, paused and resumed."""
 
-    process: subprocess.Popen[bytes] | None = None
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.log = directory.with_name(f"{directory.name}.log")
+        self.process: subprocess.Popen[bytes] | None = None
 
     def _command(self) -> Sequence[str]:
         raise NotImplementedError
 
-    def answers(self) -> bool:
-        raise NotImplementedError
-
     def _account(self) -> str | None:
+        """Say as whom the server runs, if not as us."""
         return None
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.log = directory.with_name(f"{directory.name}.log")
+    def answers(self) -> bool:
+        raise NotImplementedError
 
     def start(self) -> None:
         """Start the server and wait until it answers; one that gives up meanwhile is started again."""
@@ -161,8 +161,10 @@ class Postgres(Server):
             shutil.chown(directory, ACCOUNT, ACCOUNT)
         directory.chmod(0o700)
         subprocess.run(
-            [str(binaries / "initdb"), "--pgdata", str(directory / "data"), "--username", "postgres", "--auth", "trust"]
-            + ["--encoding", "UTF8", "--no-locale", "--no-sync"],
+            [
+                *(str(binaries / "initdb"), "--pgdata", str(directory / "data"), "--username", "postgres"),
+                *("--auth", "trust", "--encoding", "UTF8", "--no-locale", "--no-sync"),
+            ],
             cwd=directory,
             check=True,
             stdout=subprocess.DEVNULL,
