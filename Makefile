@@ -11,7 +11,7 @@ PYTHON = $(shell for python in python3 python3.13 python3.12 python3.11; do \
 
 FIND_PYTHON = test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed, and none was found on the PATH.' >&2; exit 1; }
 
-.PHONY: help run dev demo env backup restore test lint bench lock clean
+.PHONY: help run dev demo env backup restore test lint bench soak lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s  %s\n", $$1, $$2}' Makefile
@@ -70,6 +70,9 @@ lint: $(VENV)/.installed-dev  ## Check style, import directions, shell scripts, 
 
 bench: $(VENV)/.installed-dev  ## Measure the OCPP server against a bare one
 	@exec $(RUN) -m tests.bench
+
+soak: $(VENV)/.installed-dev  ## Do everything that fails to a platform under load; MINUTES=10, DATABASE=sqlite or postgresql
+	@exec $(RUN) -m tests.faults --minutes $(or $(MINUTES),10) --database $(or $(DATABASE),sqlite) $(ARGS)
 
 lock:  ## Pin the newest dependencies (needs uv)
 	@for name in requirements requirements-build requirements-dev; do uv pip compile --quiet --upgrade --universal --python-version 3.11 \

@@ -14,11 +14,15 @@ from django.db import DEFAULT_DB_ALIAS, connections, models
 Row = Sequence[Any]
 
 
-def insert_rows(model: type[models.Model], fields: Sequence[str], rows: Sequence[Row]) -> None:
+def insert_rows(
+    model: type[models.Model], fields: Sequence[str], rows: Sequence[Row], *, ignore_conflicts: bool = False
+) -> None:
     """Insert rows of values in the order of `fields`; JSON comes as text.
 
+    With `ignore_conflicts` a row that a unique constraint knows already is left out.
     `bulk_create` would make, prepare and inspect an object for each row. PostgreSQL gets the rows
-    by COPY, since parsing a long list of VALUES costs it more than storing them.
+    by COPY, since parsing a long list of VALUES costs it more than storing them; COPY knows no
+    conflicts, so rows that may have some come as a list a column.
     """
     if not rows:
         return
@@ -27,15 +31,23 @@ def insert_rows(model: type[models.Model], fields: Sequence[str], rows: Sequence
     columns = _columns(model, fields)
     table = connection.ops.quote_name(model._meta.db_table)
     names = ", ".join(connection.ops.quote_name(column.column) for column in columns)
-    if connection.vendor == "postgresql":
-        text = "\n".join(["\t".join([_CELLS.get(type(value), _cell)(value) for value in row]) for row in rows])
-        with connection.cursor() as cursor, connection.wrap_database_errors:
-            cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN", io.BytesIO(text.encode()))
+    conflicts = " ON CONFLICT DO NOTHING" if ignore_conflicts else ""
+    if connection.vendor == "sqlite":
+        # Its driver knows neither times nor decimals.
+        prepare = [_as_it_is if isinstance(column, models.JSONField) else column.get_db_prep_save for column in columns]
+        prepared = [[prep(value, connection) for value, prep in zip(row, prepare, strict=True)] for row in rows]
+        _execute(f"INSERT INTO {table} ({names}) VALUES {{rows}}{conflicts}", prepared)  # noqa: S608 - names of our own
         return
-    # SQLite's driver knows neither times nor decimals.
-    prepare = [_as_it_is if isinstance(column, models.JSONField) else column.get_db_prep_save for column in columns]
-    prepared = [[prep(value, connection) for value, prep in zip(row, prepare, strict=True)] for row in rows]
-    _execute(f"INSERT INTO {table} ({names}) VALUES {{rows}}", prepared)  # noqa: S608 - names of our own
+    with connection.cursor() as cursor, connection.wrap_database_errors:
+        if ignore_conflicts:
+            lists = [_array(values) for values in zip(*rows, strict=True)]
+            cursor.execute(
+                f"INSERT INTO {table} ({names}) SELECT * FROM {_unnest(columns)}{conflicts}",  # noqa: S608
+                lists,
+            )
+        else:
+            text = "\n".join(["\t".join([_CELLS.get(type(value), _cell)(value) for value in row]) for row in rows])
+            cursor.copy_expert(f"COPY {table} ({names}) FROM STDIN", io.BytesIO(text.encode()))
 
 
 def update_rows(rows: Iterable[models.Model], fields: Sequence[str]) -> None:
@@ -59,9 +71,9 @@ def update_rows(rows: Iterable[models.Model], fields: Sequence[str]) -> None:
     keyed = f"UPDATE {table} SET {assignments} FROM {{source}} WHERE {table}.{key} = v.k"  # noqa: S608 - names of our own
     if connection.vendor == "postgresql":
         written = [meta.pk, *columns]
-        source = f"unnest({', '.join(f'%s::{field.db_type(connection)}[]' for field in written)}) AS v(k, {', '.join(names)})"
+        source = f"{_unnest(written)} AS v(k, {', '.join(names)})"
         with connection.cursor() as cursor:
-            cursor.execute(keyed.format(source=source), [_array(rows, field) for field in written])
+            cursor.execute(keyed.format(source=source), [_column(rows, field) for field in written])
         return
     values = [
         (
@@ -111,12 +123,21 @@ _CELLS: dict[type, Callable[[Any], str]] = {
 }
 
 
-def _array(rows: Sequence[models.Model], field: Any) -> str:
-    """Spell a column of rows as PostgreSQL's array."""
+def _unnest(columns: Sequence[Any]) -> str:
+    """Spell rows that come as a list a column."""
+    return f"unnest({', '.join(f'%s::{column.db_type(connections[DEFAULT_DB_ALIAS])}[]' for column in columns)})"
+
+
+def _column(rows: Sequence[models.Model], field: Any) -> str:
+    """Spell what rows have in a field as PostgreSQL's array."""
     name = field.attname
     values = [getattr(row, name) for row in rows]
     if isinstance(field, models.JSONField):
         values = [None if value is None else orjson.dumps(value).decode() for value in values]
+    return _array(values)
+
+
+def _array(values: Iterable[Any]) -> str:
     return f"{{{','.join([_ELEMENTS.get(type(value), _element)(value) for value in values])}}}"
 
 

@@ -58,6 +58,8 @@ UNABLE = frozenset({ErrorCode.NOT_IMPLEMENTED.value, ErrorCode.NOT_SUPPORTED.val
 CONTROL = frozenset({Opcode.PING, Opcode.PONG})
 # Calls whose time was over and whose answer is still worth something when it comes (FR-10).
 MAX_LATE = 20
+# How many frames of a connection that nobody can serve are logged one by one; all of them are counted.
+MOST_LOGGED = 10
 
 
 class StationSocket(ServerConnection):
@@ -197,6 +199,7 @@ class Connection:
     """A station that is connected, from its handshake to its last frame."""
 
     __slots__ = (
+        "_bad_frames",
         "_busy",
         "_calls",
         "_ended",
@@ -246,6 +249,8 @@ class Connection:
         self._busy = False
         # Whether nothing can be sent any more.
         self._ended = False
+        # How many frames nobody could serve.
+        self._bad_frames = 0
         # Asked for each frame: settings and loggers answer slowly.
         self._strict = settings.OCPP_VALIDATION == "strict"
         self._trace = logger.isEnabledFor(logging.DEBUG)
@@ -374,6 +379,13 @@ class Connection:
 
     # The receive lane.
 
+    def _count_bad(self) -> bool:
+        """Count a frame that nobody can serve; say whether it is logged."""
+        self._bad_frames += 1
+        if self._bad_frames == MOST_LOGGED + 1:
+            logger.warning("%s sends more frames that cannot be served; they are counted, and not logged", self.station)
+        return self._bad_frames <= MOST_LOGGED
+
     async def _receive(self, raw: bytes) -> None:
         if self._trace:
             logger.debug("%s > %s", self.station, _shown(raw))
@@ -408,7 +420,10 @@ class Connection:
     async def _refuse_malformed(self, error: rpc.Malformed, raw: bytes) -> None:
         """Answer what cannot be understood, as far as the version wants that; an answer never gets an answer."""
         metrics.MALFORMED.inc()
-        logger.warning("%s sent a frame that cannot be understood: %s: %s", self.station, error.reason, _excerpt(raw))
+        if self._count_bad():
+            logger.warning(
+                "%s sent a frame that cannot be understood: %s: %s", self.station, error.reason, _excerpt(raw)
+            )
         self._note([Note("malformed-frame", f"{error.reason}: {_excerpt(raw)}")])
         code = self.version.spell(error.code)
         if error.is_answer:
@@ -421,6 +436,7 @@ class Connection:
     async def _serve(self, call: rpc.Call, raw: bytes, notes: list[Note]) -> None:
         replay = self._replays.get(call.action) if self._replays else None
         if replay is not None and replay.id == call.id and replay.frame_hash == hash(raw):
+            self._count_bad()
             self._note([Note("message-repeated", f"{call.action} {call.id}")])
             await self._send(replay.answer)
             return
@@ -437,7 +453,8 @@ class Connection:
             result = error.code.value
             if error.code != ErrorCode.SECURITY_ERROR:
                 self._note([*notes, Note("message-refused", f"{action[:100]}: {error}")])
-            logger.info("%s: %s refused, %s", self.station, call.action[:50], error)
+            if self._count_bad():
+                logger.info("%s: %s refused, %s", self.station, call.action[:50], error)
             answer = rpc.encode_error(call.id, self.version.spell(error.code), error.description)
         except NotAuthenticated as error:
             foreign, result = True, ErrorCode.SECURITY_ERROR.value
@@ -708,7 +725,8 @@ class Connection:
         else:
             metrics.UNMATCHED.labels("unknown").inc()
             notes.append(Note("answer-to-nobody", f"{type(answer).__name__} {rpc.excerpt(answer.id, 100)}"))
-            logger.info("%s answers a call nobody made, %r", self.station, rpc.excerpt(answer.id, 100))
+            if self._count_bad():
+                logger.info("%s answers a call nobody made, %r", self.station, rpc.excerpt(answer.id, 100))
         self._note(notes)
 
     async def _store_answer(

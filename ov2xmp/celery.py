@@ -2,14 +2,38 @@
 
 import logging
 import os
+import signal
+import threading
 from contextlib import ExitStack
 from typing import Any
 
 from celery import Celery, signals
+from celery.worker import state
+from kombu.transport import redis
 
 from tasks import logcontext
 
+logger = logging.getLogger(__name__)
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ov2xmp.settings")
+
+
+class PatientQoS(redis.QoS):
+    """Lets a worker outlive its broker.
+
+    When redis goes away while tasks wait here that have not begun, kombu hands them back over a connection that is
+    closed already, and the worker dies of it. They stay in redis, if it kept them, until they are visible again.
+    """
+
+    def restore_unacked(self, client: Any = None) -> Any:
+        try:
+            return super().restore_unacked(client)  # type: ignore[no-untyped-call]
+        except (AttributeError, *self.channel.connection_errors) as error:
+            logger.warning("tasks that have not begun were not handed back: %s", error)
+            self._delivered.clear()
+
+
+redis.Channel.QoS = PatientQoS
 
 app = Celery("ov2xmp")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -40,8 +64,23 @@ def flush_logs(**_: Any) -> None:
     logging.shutdown()
 
 
+def watch_beat(sender: Any, **_: Any) -> None:
+    """End the worker when its beat dies: whoever starts it again starts both, where nobody would start beat alone."""
+    beat = getattr(sender.controller, "beat", None)
+    if beat is not None:
+        threading.Thread(target=_end_with, args=(beat,), name="beat-watch", daemon=True).start()
+
+
+def _end_with(beat: Any) -> None:
+    beat.join()
+    if state.should_stop is None and state.should_terminate is None:
+        logger.critical("beat has ended, so the worker ends")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 # Celery keeps weak references: to functions of a module they last.
 signals.setup_logging.connect(keep_logging)
 signals.task_prerun.connect(begin_task)
 signals.task_postrun.connect(end_task)
 signals.worker_process_shutdown.connect(flush_logs)
+signals.worker_ready.connect(watch_beat)

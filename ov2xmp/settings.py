@@ -17,6 +17,8 @@ from urllib.parse import quote, urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from filestore import account, configuration, environment, logs
 
@@ -241,6 +243,11 @@ def database() -> dict[str, object]:
             "connect_timeout": DATABASE_TIMEOUT,
             # The time zone as Django wants it, which would ask for it on each connection else.
             "options": f"-c statement_timeout={DATABASE_TIMEOUT * 1000} -c TimeZone=UTC",
+            # A network that goes silent resets nothing: what is sent must be received, and who sends nothing is asked.
+            "tcp_user_timeout": DATABASE_TIMEOUT * 1000,
+            "keepalives_idle": DATABASE_TIMEOUT,
+            "keepalives_interval": max(DATABASE_TIMEOUT // 3, 1),
+            "keepalives_count": 3,
         }
     else:
         raise ImproperlyConfigured("OV2XMP_DATABASE_URL must name PostgreSQL or SQLite.")
@@ -269,7 +276,18 @@ REDIS_TIMEOUT = env_number("OV2XMP_REDIS_TIMEOUT", 5, minimum=0.1)
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": f"{REDIS_PREFIX}:live:"},
+        "CONFIG": {
+            "hosts": [
+                {
+                    "address": REDIS_URL,
+                    "socket_timeout": REDIS_TIMEOUT,
+                    "socket_connect_timeout": REDIS_TIMEOUT,
+                    # A connection that redis has left is found out when it is used, and replaced at once.
+                    "retry": Retry(NoBackoff(), 1),
+                }
+            ],
+            "prefix": f"{REDIS_PREFIX}:live:",
+        },
     }
 }
 

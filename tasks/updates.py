@@ -4,6 +4,7 @@ Best effort: a listener that was away reads REST again, and a silent Redis slows
 update is encoded once, here; the consumers only pass text on.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +14,9 @@ from typing import Any
 import orjson
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
+from django.conf import settings
 from django.utils import timezone
+from redis import RedisError
 
 from chargers import representation, selectors
 from chargers.changes import Changes
@@ -237,6 +240,15 @@ def publish(changes: Changes, gone: Batch | None = None) -> None:
     if not (changes or gone):
         return
     try:
-        async_to_sync(send)([*render(changes, timezone.now()), *(gone or [])])
+        async_to_sync(_send_in_time)([*render(changes, timezone.now()), *(gone or [])])
+    except (RedisError, OSError) as error:
+        # TimeoutError is an OSError.
+        logger.warning("live updates were not sent, redis does not answer: %s", error or type(error).__name__)
     except Exception:
         logger.exception("live updates were not sent")
+
+
+async def _send_in_time(batch: Batch) -> None:
+    """Send, and give up where Redis takes too long: whoever waits for this has more important things to tell."""
+    async with asyncio.timeout(settings.REDIS_TIMEOUT):
+        await send(batch)

@@ -31,6 +31,11 @@ class MeterValue(models.Model):
     )
     received_at = models.DateTimeField()
     samples = models.JSONField()
+    fingerprint = models.BigIntegerField(
+        null=True,
+        editable=False,
+        help_text="what the station told at that time; null where something else tells a repeat from news",
+    )
     energy_wh = EnergyField()
     energy_export_wh = EnergyField()
     power_w = models.FloatField(null=True, blank=True, help_text="import minus export")
@@ -42,7 +47,10 @@ class MeterValue(models.Model):
         ordering = ["id"]
         indexes = [
             models.Index(fields=["transaction", "timestamp"], name="metervalue_by_transaction"),
-            models.Index(fields=["chargepoint", "timestamp"], name="metervalue_by_station"),
+        ]
+        constraints = [
+            # Also the index by station and time.
+            models.UniqueConstraint(fields=["chargepoint", "timestamp", "fingerprint"], name="metervalue_once"),
         ]
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -49,6 +50,7 @@ FIELDS = (
     "timestamp_raw",
     "received_at",
     "samples",
+    "fingerprint",
     "energy_wh",
     "energy_export_wh",
     "power_w",
@@ -171,17 +173,20 @@ def _energy(value: Decimal | None) -> Decimal | None:
 
 
 def record(values: Sequence[MeterReport], changes: Changes) -> list[None]:
-    """Store readings and move their transactions, with a fixed number of statements a batch."""
+    """Store readings and move their transactions, with a fixed number of statements a batch.
+
+    A reading that is told again is stored once, over whichever connection and node it comes.
+    """
     rows: list[Row] = []
     moved: dict[int, Transaction] = {}
     for value, transaction in zip(values, resolve(values, changes), strict=True):
         for reading in value.readings:
             summary = summarise(reading.samples)
-            rows.append(row(value, reading, summary, transaction))
+            rows.append(row(value, reading, summary, transaction, once=True))
             if transaction is not None and move(transaction, reading.at, summary):
                 moved[transaction.pk] = transaction
             note(value, reading, transaction, changes)
-    insert_rows(MeterValue, FIELDS, rows)
+    insert_rows(MeterValue, FIELDS, rows, ignore_conflicts=True)
     update_rows(moved.values(), METER_FIELDS)
     return [None] * len(values)
 
@@ -193,8 +198,11 @@ def keep(value: MeterReport, transaction: Transaction, changes: Changes) -> None
         note(value, reading, transaction, changes)
 
 
-def row(value: MeterReport, reading: Reading, summary: Summary, transaction: Transaction | None) -> Row:
-    """Lay a reading out in the order of FIELDS."""
+def row(
+    value: MeterReport, reading: Reading, summary: Summary, transaction: Transaction | None, *, once: bool = False
+) -> Row:
+    """Lay a reading out in the order of FIELDS; `once` lets the database know it again."""
+    samples = orjson.dumps(reading.samples)
     return (
         value.station,
         transaction.pk if transaction else None,
@@ -203,7 +211,8 @@ def row(value: MeterReport, reading: Reading, summary: Summary, transaction: Tra
         reading.at,
         reading.at_raw,
         value.received_at,
-        orjson.dumps(reading.samples).decode(),
+        samples.decode(),
+        _fingerprint(value, samples) if once else None,
         summary.energy_wh,
         summary.energy_export_wh,
         summary.power_w,
@@ -211,6 +220,12 @@ def row(value: MeterReport, reading: Reading, summary: Summary, transaction: Tra
         summary.voltage_v,
         summary.soc_percent,
     )
+
+
+def _fingerprint(value: MeterReport, samples: bytes) -> int:
+    """Hash what a station says at one time, and where: in its words, since what they mean to us may have changed."""
+    where = f"{value.evse_id} {value.connector_id} {value.ref.number} {value.ref.uuid} ".encode()
+    return int.from_bytes(blake2b(where + samples, digest_size=8).digest(), "big", signed=True)
 
 
 def note(value: MeterReport, reading: Reading, transaction: Transaction | None, changes: Changes) -> None:

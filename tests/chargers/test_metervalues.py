@@ -223,3 +223,22 @@ def test_a_batch_takes_as_many_queries_as_a_single_report() -> None:
     assert MeterValue.objects.count() == 50
     outside = [a_report(None, [reading(20, *samples)] * 3, station=name) for name in names]
     assert queries_of(outside[:1]) == queries_of(outside[1:]) == 1
+
+
+def test_a_reading_that_is_told_again_is_stored_once() -> None:
+    told_twice = a_report(None, [reading(0, energy(100))])
+    metervalues.record([told_twice, told_twice], Changes())
+    metervalues.record([a_report(None, [reading(0, energy(100))], received=5)], Changes())
+    assert MeterValue.objects.count() == 1
+
+
+def test_readings_of_one_moment_that_tell_something_else_are_all_stored() -> None:
+    metervalues.record(
+        [
+            a_report(None, [reading(0, energy(100)), reading(0, energy(101)), reading(1, energy(100))]),
+            a_report(None, [reading(0, energy(100))], evse_id=2),
+            a_report(7, [reading(0, energy(100))]),
+        ],
+        Changes(),
+    )
+    assert MeterValue.objects.count() == 5

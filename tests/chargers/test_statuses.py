@@ -127,6 +127,19 @@ def test_a_batch_takes_as_many_queries_as_a_single_report() -> None:
     new = [a_status("Available", 0, station=name) for name in names]
     assert queries_of(new[:1]) == queries_of(new[1:])
     both = [a_status("Charging", 1, station=name, evse_id=evse_id) for evse_id in (0, 1) for name in names]
-    assert queries_of([both[0], both[25]]) == queries_of(both)
+    assert queries_of([both[0], both[25]]) == queries_of([*both[1:25], *both[26:]])
     assert set(Connector.objects.values_list("connector_status", flat=True)) == {"Charging"}
     assert ChargePoint.objects.filter(chargepoint_status="Charging").count() == 25
+
+
+def test_a_report_that_is_told_again_is_stored_once() -> None:
+    status("Available", 0, info="first")
+    status("Available", 0, info="first")
+    assert StatusNotification.objects.count() == 1
+
+
+def test_a_plug_that_bounces_within_a_second_tells_news_each_time() -> None:
+    for word in ("Available", "Preparing", "Available"):
+        status(word, 0)
+    status("Available", 0, info="another")
+    assert StatusNotification.objects.count() == 4

@@ -13,6 +13,7 @@ import pytest
 from channels.layers import channel_layers, get_channel_layer
 from pytest_django.fixtures import Settings
 
+from chargers.changes import Changes
 from chargers.models import ChargePoint, Transaction
 from csms import metrics
 from csms.relay import MAX_WAITING_UPDATES, Relay
@@ -54,6 +55,20 @@ async def relay_is_down(server: OcppServer) -> None:
 
 
 # Redis away
+
+
+async def test_while_redis_hangs_whoever_changes_something_waits_no_longer_than_a_setting_says(
+    flaky_redis: Proxy, transactional_db: None, query: Query, caplog: pytest.LogCaptureFixture
+) -> None:
+    changes = Changes()
+    changes.note("chargepoint", (await query(lambda: ChargePoint.objects.create(chargepoint_id="CP1"))).pk)
+    flaky_redis.hang()
+    # Several at once wait beside each other, not one after the other.
+    async with asyncio.timeout(3):
+        await asyncio.gather(*(query(lambda: updates.publish(changes)) for _ in range(3)))
+    assert caplog.text.count("live updates were not sent, redis does not answer") == 3
+    assert "Traceback" not in caplog.text
+    flaky_redis.mend_flow()
 
 
 async def test_without_redis_stations_are_served_and_with_it_commands_go_on(

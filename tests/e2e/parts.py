@@ -64,19 +64,23 @@ class Parts:
     def start(self, *names: str) -> None:
         """Start processes and wait until they serve."""
         for name in names:
-            with self.output.open("ab") as output:
-                self.processes[name] = subprocess.Popen(
-                    self.commands[name],
-                    cwd=BASE_DIR,
-                    env=self.environment | self.settings_of.get(name, {}),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    # Celery's worker has children of its own.
-                    start_new_session=True,
-                )
+            self.launch(name)
         for name in names:
             wait_until(lambda name=name: self.serves(name), START_TIMEOUT, self.text)  # type: ignore[misc]
+
+    def launch(self, name: str) -> None:
+        """Start a process without waiting for it."""
+        with self.output.open("ab") as output:
+            self.processes[name] = subprocess.Popen(
+                self.commands[name],
+                cwd=BASE_DIR,
+                env=self.environment | self.settings_of.get(name, {}),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # Celery's worker has children of its own.
+                start_new_session=True,
+            )
 
     def serves(self, name: str) -> bool:
         """Tell whether a process answers, whatever it says."""
