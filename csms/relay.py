@@ -47,7 +47,7 @@ class Relay:
         )
         self._updates: asyncio.Queue[updates.Batch] = asyncio.Queue(MAX_WAITING_UPDATES)
         # By table, as last read; None before that: what was removed before this node began is none of its counting.
-        self._removed: dict[bytes, int] | None = None
+        self._removed: dict[str, int] | None = None
         self._count_at = 0.0
 
     async def __aenter__(self) -> "Relay":
@@ -88,11 +88,11 @@ class Relay:
         except (redis.RedisError, OSError):
             # The list behind it will tell that redis is away.
             return
-        totals = {table: int(number) for table, number in found.items()}
+        totals = {table if isinstance(table, str) else table.decode(): int(number) for table, number in found.items()}
         for table, total in totals.items():
             before = total if self._removed is None else self._removed.get(table, 0)
             # Less than before: redis has begun anew.
-            metrics.REMOVED.labels(table.decode()).inc(total - before if total >= before else total)
+            metrics.REMOVED.labels(table).inc(total - before if total >= before else total)
         self._removed = totals
 
     def _dispatch(self, item: Any) -> None:
