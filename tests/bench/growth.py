@@ -30,6 +30,8 @@ from tests.bench.processes import BenchError, module, raise_file_limit, running
 from tests.bench.targets import ADMIN, PASSWORD, Platform, platform
 
 MAX_LIST_MS = 100
+# Readings from which on it matters how a table is read, and what removing old ones costs.
+LARGE = 100_000
 # How many times each list is asked for; the first time is not counted.
 REQUESTS = 15
 # Seconds.
@@ -133,7 +135,7 @@ def measure_size(database: Database, readings: int, load: LoadOptions, directory
         lists = measure_lists(target, plans["paths"])
         alone = measure_round(target, load, "ALONE-", name, directory)
         measured = Measured(filled, alone, lists, plans["uses"])
-        if readings >= 100_000:
+        if readings >= LARGE:
             began = time.monotonic()
             with pruning(target, load, directory) as removed:
                 measured.beside = measure_round(target, load, "BESIDE-", f"{name}, old ones go", directory)
@@ -270,15 +272,17 @@ def lists(columns: Sequence[Measured]) -> list[list[str]]:
 
 
 def statements(columns: Sequence[Measured]) -> list[list[str]]:
-    """Format how many statements each use takes, and which large tables it reads from end to end."""
+    """Format how many statements each use takes, and which tables it reads from end to end, once they are large."""
 
-    def spell(each: Mapping[str, Any]) -> str:
+    def spell(each: Mapping[str, Any], *, large: bool) -> str:
+        if not large:
+            return str(each["statements"])
         whole = "".join(f", **reads all of {table}**" for table in each["whole"])
         counted = "".join(f", counts {table}" for table in each["counted"])
         return f"{each['statements']}{whole}{counted}"
 
     return [
-        [f"{group}: {name}", *(spell(each.plans[group][name]) for each in columns)]
+        [f"{group}: {name}", *(spell(each.plans[group][name], large=each.removing > 0) for each in columns)]
         for group, uses in columns[0].plans.items()
         for name in uses
     ]
