@@ -54,7 +54,10 @@ def update_rows(rows: Iterable[models.Model], fields: Sequence[str]) -> None:
         f"UPDATE {table} SET {assignments} FROM v WHERE {table}.{key} = v.k"
     )
     values = [
-        (meta.pk.get_db_prep_save(row.pk, connection), *(field.get_db_prep_save(getattr(row, field.attname), connection) for field in columns))
+        (
+            meta.pk.get_db_prep_save(row.pk, connection),
+            *(field.get_db_prep_save(getattr(row, field.attname), connection) for field in columns),
+        )
         for row in rows
     ]
     _execute(statement, values)

@@ -324,6 +324,7 @@ def boot(values: Sequence[Boot], changes: Changes) -> list[Booted]:
         told=Exists(Variable.objects.filter(chargepoint=OuterRef("pk"), component__gt=""))
     )
     known = {row.pk: row for row in rows}
+    told = {row.pk for row in rows if row.told}
     answers = []
     for value in values:
         station = known.get(value.station)
@@ -343,7 +344,7 @@ def boot(values: Sequence[Boot], changes: Changes) -> list[Booted]:
         station.meter_type, station.meter_serial_number = value.meter_type, value.meter_serial_number
         station.last_boot = station.last_seen = value.at
         changes.note(TOPIC, value.station)
-        answers.append(Booted(RegistrationStatus(station.registration_status), changed or not station.told))
+        answers.append(Booted(RegistrationStatus(station.registration_status), changed or value.station not in told))
     update_rows(known.values(), BOOT_FIELDS)
     booted = [value.station for value in values if not value.triggered]
     _flag_open_transactions(booted, changes)

@@ -21,7 +21,7 @@ SETTLE = 2
 TOO_SLOW = "4408"
 # Updates that fill the kernel's buffers and the queue of a listener that reads nothing, with room to
 # spare, and how often the load is repeated until so many have been sent.
-ENOUGH = 25_000
+ENOUGH = 15_000
 MOST_REPEATS = 6
 MAX_SLOWDOWN = 1.5
 
