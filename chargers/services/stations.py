@@ -319,12 +319,11 @@ def boot(values: Sequence[Boot], changes: Changes) -> list[Booted]:
     (BO-04); it is flagged. What is the same firmware as before takes a fixed number of statements
     a batch.
     """
-    rows = ChargePoint.objects.filter(pk__in=[value.station for value in values]).annotate(
-        # A range, which the index finds at once however many variables there are.
-        told=Exists(Variable.objects.filter(chargepoint=OuterRef("pk"), component__gt=""))
-    )
-    known = {row.pk: row for row in rows}
-    told = {row.pk for row in rows if row.told}
+    rows = ChargePoint.objects.filter(pk__in=[value.station for value in values])
+    known = rows.in_bulk()
+    # A range, which the index finds at once however many variables there are.
+    variables = Variable.objects.filter(chargepoint=OuterRef("pk"), component__gt="")
+    told = set(rows.filter(Exists(variables)).values_list("pk", flat=True))
     answers = []
     for value in values:
         station = known.get(value.station)
