@@ -161,7 +161,7 @@ def figures(found: dict[str, Figures]) -> str:
         [f"memory of web, growth beside {DEAF} that read nothing (MiB)", *(mib(each.deaf_growth) for each in columns)],
         [
             "how those were closed",
-            *(", ".join(f"{count} × {code}" for code, count in each.deaf.items()) for each in columns),
+            *(", ".join(f"{count} x {code}" for code, count in each.deaf.items()) for each in columns),
         ],
     ]
     return report.table(["", *found], rows)
