@@ -27,6 +27,7 @@ AT = re.compile(rb'"timestamp":"([^"]+)"')
 # Of a deaf listener: so that it is soon full.
 RECEIVE_BUFFER = 65536
 READ_TIMEOUT = 60  # seconds
+STILL_OPEN, NO_CODE = "still open", "no code"
 
 
 class Listener(asyncio.Protocol):
@@ -120,7 +121,7 @@ async def read_on(listeners: list[Listener]) -> None:
         listener.transport.resume_reading()
     closed = [listener.closed for listener in listeners]
     await asyncio.wait(closed, timeout=READ_TIMEOUT)
-    codes = collections.Counter(str(each.result()) if each.done() else "still open" for each in closed)
+    codes = collections.Counter(str(each.result() or NO_CODE) if each.done() else STILL_OPEN for each in closed)
     say("read", codes=codes, heard=sum(listener.heard for listener in listeners))
 
 

@@ -111,11 +111,11 @@ def run(bench: Bench) -> Outcome:
         with bench.platform(name, relays=True) as target:
             found = measure_all(bench, target, load)
         outcome.tables.append(f"{target.name}:\n\n{figures(found)}")
-        for count, result in found.results.items():
-            lost = result.acknowledged - (result.stored or 0)
-            outcome.count(f"{target.name}, {label(count)}: readings that are not stored", ["a reading"] * abs(lost))
-            errors = [f"{times} times {kind}" for kind, times in result.errors.items()]
-            outcome.count(f"{target.name}, {label(count)}: errors", errors)
+        results = found.results.values()
+        lost = sum(abs(result.acknowledged - (result.stored or 0)) for result in results)
+        outcome.count(f"{target.name}: readings that are not stored", ["a reading"] * lost)
+        errors = [f"{times} times {kind}" for result in results for kind, times in result.errors.items()]
+        outcome.count(f"{target.name}: errors", errors)
         outcome.count(f"{target.name}: commands that did not find their station", found.lost_commands)
         left = ["a connection"] * found.not_taken_over
         outcome.count(f"{target.name}: older connections that another node did not close", left)
