@@ -207,6 +207,7 @@ class Connection:
         "_late",
         "_node",
         "_noted",
+        "_recalled",
         "_replays",
         "_slow",
         "_socket",
@@ -265,6 +266,8 @@ class Connection:
         # The actions that the station was asked for, each with the name it was asked by until it comes.
         self._triggered: dict[str, str] | None = None
         self._replays: dict[str, Replay] | None = None
+        # The messages that the station was asked for on an earlier connection, while it is not accepted.
+        self._recalled: frozenset[str] = frozenset()
 
     @property
     def station(self) -> str:
@@ -317,8 +320,13 @@ class Connection:
             )
         except IntakeUnavailable:
             return
+        told: set[str] = set()
         for action, payload in asked:
-            self._expect(action, payload)
+            if action in TRIGGERS:
+                told.update(self.version.triggered_by(payload["requestedMessage"]))
+            elif message := self.version.reported.get(action):
+                told.add(message)
+        self._recalled = frozenset(told)
 
     async def _count(self, messages: int) -> None:
         """Count messages that have been served; where they are too many, read nothing until there is room again."""
@@ -490,6 +498,7 @@ class Connection:
             self.registration != RegistrationStatus.ACCEPTED
             and action not in self.version.before_accepted
             and not (self._triggered and action in self._triggered)
+            and action not in self._recalled
         ):
             raise RpcError(
                 ErrorCode.SECURITY_ERROR, f"{action} is not allowed while the station is {self.registration}"
@@ -680,7 +689,10 @@ class Connection:
         waiting = Waiting(conversation.message_id, asyncio.get_running_loop().create_future())
         self._waiting = waiting
         try:
-            self._expect(action, payload)
+            if action in TRIGGERS:
+                self._expect_triggered(payload["requestedMessage"])
+            elif message := self.version.reported.get(action):
+                self._expect_reported(message)
             await self._send(rpc.encode_call(waiting.message_id, action, payload))
             async with asyncio.timeout(settings.OCPP_TIMEOUT):
                 return await waiting.answer
@@ -813,13 +825,6 @@ class Connection:
         notes += [note._replace(example=_discreet(note.example, payload)) for note in found]
         return checked
 
-    def _expect(self, action: str, payload: Payload) -> None:
-        """Serve what a CALL makes the station tell, whatever its registration."""
-        if action in TRIGGERS:
-            self._expect_triggered(payload["requestedMessage"])
-        elif message := self.version.reported.get(action):
-            self._expect_reported(message)
-
     def _expect_triggered(self, message: str) -> None:
         """Serve a message the station was told to send even before it is accepted (section 4.2).
 
@@ -827,7 +832,7 @@ class Connection:
         """
         if self._triggered is None:
             self._triggered = {}
-        for action in self.version.triggered.get(message, (message,)):
+        for action in self.version.triggered_by(message):
             self._triggered[action] = message
 
     def _expect_reported(self, message: str) -> None:

@@ -286,7 +286,7 @@ def _held(row: LocalList, value: ListUpdate) -> Entries | None:
         key = token.casefold()
         before = frozenset(filter(None, [known.get(key)]))
         after = (before - value.out.get(key, frozenset())) | value.put.get(key, frozenset())
-        if len(after) > 1:
+        if len(after) > 1 or (entry is None and key in value.put):
             return None
         if entry is None and after:
             # It was taken out as a type that the station does not hold it as.

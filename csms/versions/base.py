@@ -188,6 +188,10 @@ class Version:
     dispensable: Mapping[str, Collection[str]] = field(default_factory=dict)
     answers_unreadable: bool = True
 
+    def triggered_by(self, message: str) -> Sequence[str]:
+        """Name the actions in which a message comes that is asked for."""
+        return self.triggered.get(message, (message,))
+
     def spell(self, code: ErrorCode) -> str:
         """Spell an error code as this version does; a wrong spelling makes stations repeat (FR-12)."""
         return self.error_codes.get(code, code.value)

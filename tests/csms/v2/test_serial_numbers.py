@@ -16,6 +16,7 @@ from tests.csms.conftest import Query
 from tests.csms.test_proxied import der, field
 from tests.simulator.station import CallError
 from tests.simulator.v2 import Station201
+from tests.simulator.v16 import Station16
 
 SERIAL = "SN-4711"
 
@@ -103,6 +104,15 @@ async def test_a_station_without_a_certificate_may_change_its_number(
     await register(query, security_profile=SecurityProfile.NONE)
     async with Station201(wss, "CP1", ssl=authority.trusting(), boot=boots_with("SN-1")) as station:
         await station.boot()
+    assert await known_serial_number(query) == "SN-1"
+
+
+async def test_a_station_of_1_6_may_change_its_number(wss: str, authority: Authority, query: Query) -> None:
+    await register(query)
+    shown = authority.trusting(authority.station(SERIAL))
+    boot = {"chargePointVendor": "V", "chargePointModel": "M", "chargePointSerialNumber": "SN-1"}
+    async with Station16(wss, "CP1", ssl=shown) as station:
+        assert (await station.call("BootNotification", boot))["status"] == "Accepted"
     assert await known_serial_number(query) == "SN-1"
 
 
