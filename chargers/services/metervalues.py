@@ -1,5 +1,6 @@
 """Meter values: every reading is kept, and moves the transaction it belongs to."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -57,6 +58,8 @@ FIELDS = (
     "soc_percent",
 )
 Row = tuple[Any, ...]
+# Of a reading: its station, the key of its transaction, its EVSE, its time.
+Place = tuple[str, int | None, int, datetime]
 
 IMPORT = "Energy.Active.Import.Register"
 EXPORT = "Energy.Active.Export.Register"
@@ -86,6 +89,10 @@ class Summary:
     current_a: float | None = None
     voltage_v: float | None = None
     soc_percent: float | None = None
+
+
+# A reading with what it belongs to.
+Told = tuple[MeterReport, Transaction | None, Reading, Summary]
 
 
 def summarise(samples: Iterable[Sample]) -> Summary:
@@ -168,19 +175,58 @@ def _energy(value: Decimal | None) -> Decimal | None:
 
 
 def record(values: Sequence[MeterReport], changes: Changes) -> list[None]:
-    """Store readings and move their transactions, with a fixed number of statements a batch."""
+    """Store readings and move their transactions, with a fixed number of statements a batch.
+
+    A reading that is stored already is not stored twice: a station sends again what was not answered.
+    """
     rows: list[Row] = []
     moved: dict[int, Transaction] = {}
-    for value, transaction in zip(values, resolve(values, changes), strict=True):
-        for reading in value.readings:
-            summary = summarise(reading.samples)
-            rows.append(row(value, reading, summary, transaction))
-            if transaction is not None and move(transaction, reading.at, summary):
-                moved[transaction.pk] = transaction
-            note(value, reading, transaction, changes)
+    told = [
+        (value, transaction, reading, summarise(reading.samples))
+        for value, transaction in zip(values, resolve(values, changes), strict=True)
+        for reading in value.readings
+    ]
+    stored = _stored(told)
+    for value, transaction, reading, summary in told:
+        place = _place(value, transaction, reading)
+        samples = list(reading.samples)
+        if samples in stored[place]:
+            continue
+        stored[place].append(samples)
+        rows.append(row(value, reading, summary, transaction))
+        if transaction is not None and move(transaction, reading.at, summary):
+            moved[transaction.pk] = transaction
+        note(value, reading, transaction, changes)
     insert_rows(MeterValue, FIELDS, rows)
     update_rows(moved.values(), METER_FIELDS)
     return [None] * len(values)
+
+
+def _place(value: MeterReport, transaction: Transaction | None, reading: Reading) -> Place:
+    return value.station, transaction.pk if transaction else None, value.evse_id, reading.at
+
+
+def _stored(told: Sequence[Told]) -> defaultdict[Place, list[list[Any]]]:
+    """Read what is stored already of readings that may be."""
+    stored: defaultdict[Place, list[list[Any]]] = defaultdict(list)
+    doubtful = [each for each in told if _may_be_stored(*each)]
+    if doubtful:
+        rows = MeterValue.objects.filter(
+            chargepoint__in={value.station for value, *_ in doubtful},
+            timestamp__in={reading.at for _, _, reading, _ in doubtful},
+        )
+        for *place, samples in rows.values_list("chargepoint", "transaction", "evse_id", "timestamp", "samples"):
+            stored[tuple(place)].append(samples)
+    return stored
+
+
+def _may_be_stored(value: MeterReport, transaction: Transaction | None, reading: Reading, summary: Summary) -> bool:
+    """Tell whether a reading may have come before; one that moves its meter on cannot."""
+    if transaction is None or not transaction.is_open or summary.energy_wh is None:
+        return True
+    last = transaction.wh_meter_last_timestamp
+    # What jumps back is stored, and moves nothing.
+    return (last is not None and reading.at <= last) or TransactionFlag.METER_JUMPED_BACK in transaction.flags
 
 
 def keep(value: MeterReport, transaction: Transaction, changes: Changes) -> None:

@@ -1,7 +1,10 @@
 """Statuses: the history of what stations report, and the state it leaves."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Max
 
 from chargers.changes import Changes
 from chargers.choices import ConnectorStatus
@@ -14,39 +17,100 @@ from chargers.values import StatusReport
 CLOCK_SLACK = timedelta(seconds=2)
 
 
+# How far back a status is looked for that may be stored already, in rows of all stations.
+RECENT = 50_000
+
+# What makes two statuses of a station the same.
+SAME = (
+    "chargepoint_id",
+    "evse_id",
+    "connectorid",
+    "timestamp",
+    "status",
+    "error_code",
+    "info",
+    "vendor_id",
+    "vendor_error_code",
+)
+
+
 def record(values: Sequence[StatusReport], changes: Changes) -> list[None]:
     """Store every report, and let the newest by the station's own time be the live state (BO-11).
 
-    It takes a fixed number of statements a batch: after an outage all stations report at once.
+    It takes a fixed number of statements a batch: after an outage all stations report at once. A report that is
+    stored already is not stored twice, and moves nothing: a station sends again what was not answered.
     """
-    StatusNotification.objects.bulk_create(
-        StatusNotification(
-            chargepoint_id=value.station,
-            ocpp_version=value.ocpp_version,
-            evse_id=value.evse_id,
-            connectorid=value.connector_id,
-            status=value.status,
-            error_code=value.error_code,
-            info=value.info,
-            vendor_id=value.vendor_id,
-            vendor_error_code=value.vendor_error_code,
-            timestamp=value.at,
-            timestamp_raw=value.at_raw,
-            received_at=value.received_at,
-        )
-        for value in values
-    )
-    _move_connectors([value for value in values if value.evse_id], changes)
-    _move_stations([value for value in values if not value.evse_id], changes)
-    reservations.lose(values, changes)
+    on_connectors = connectors.ensure(((v.station, v.evse_id, v.connector_id) for v in values), changes)
+    at_large = [value.station for value in values if not value.evse_id]
+    stations = ChargePoint.objects.only("chargepoint_status_timestamp").in_bulk(at_large) if at_large else {}
+
+    def last_of(value: StatusReport) -> datetime | None:
+        if value.evse_id:
+            return on_connectors[_place(value)].status_timestamp
+        return stations[value.station].chargepoint_status_timestamp if value.station in stations else None
+
+    new = _new(values, last_of)
+    StatusNotification.objects.bulk_create(map(_row, new))
+    _move_connectors([value for value in new if value.evse_id], on_connectors, changes)
+    _move_stations([value for value in new if not value.evse_id], stations, changes)
+    reservations.lose(new, changes)
     return [None] * len(values)
 
 
-def _move_connectors(values: Sequence[StatusReport], changes: Changes) -> None:
-    known = connectors.ensure(((v.station, v.evse_id, v.connector_id) for v in values), changes)
+def _row(value: StatusReport) -> StatusNotification:
+    return StatusNotification(
+        chargepoint_id=value.station,
+        ocpp_version=value.ocpp_version,
+        evse_id=value.evse_id,
+        connectorid=value.connector_id,
+        status=value.status,
+        error_code=value.error_code,
+        info=value.info,
+        vendor_id=value.vendor_id,
+        vendor_error_code=value.vendor_error_code,
+        timestamp=value.at,
+        timestamp_raw=value.at_raw,
+        received_at=value.received_at,
+    )
+
+
+def _place(value: StatusReport) -> connectors.Place:
+    return value.station, value.evse_id, value.connector_id
+
+
+def _new(
+    values: Sequence[StatusReport], last_of: Callable[[StatusReport], datetime | None]
+) -> Sequence[StatusReport]:
+    """Leave out reports that are stored already; one that is newer than the live state cannot be."""
+    keys = [(*_place(v), v.at, v.status, v.error_code, v.info, v.vendor_id, v.vendor_error_code) for v in values]
+    doubtful = [value for value in values if (last := last_of(value)) is not None and value.at <= last]
+    if not doubtful and len(set(keys)) == len(keys):
+        return values
+    seen = set(_stored(doubtful)) if doubtful else set()
+    new = []
+    for value, key in zip(values, keys, strict=True):
+        if key not in seen:
+            new.append(value)
+        seen.add(key)
+    return new
+
+
+def _stored(doubtful: Sequence[StatusReport]) -> Iterable[tuple[Any, ...]]:
+    # The index leads through the rows of a station by their keys.
+    newest = StatusNotification.objects.aggregate(Max("pk"))["pk__max"] or 0
+    return StatusNotification.objects.filter(
+        chargepoint__in={value.station for value in doubtful},
+        pk__gt=newest - RECENT,
+        timestamp__in={value.at for value in doubtful},
+    ).values_list(*SAME)
+
+
+def _move_connectors(
+    values: Sequence[StatusReport], known: Mapping[connectors.Place, Connector], changes: Changes
+) -> None:
     moved = {}
     for value in values:
-        connector = known[value.station, value.evse_id, value.connector_id]
+        connector = known[_place(value)]
         if _is_news(value, connector.status_timestamp):
             connector.connector_status = _known(value.status)
             connector.status_timestamp = value.at
@@ -56,8 +120,7 @@ def _move_connectors(values: Sequence[StatusReport], changes: Changes) -> None:
     Connector.objects.bulk_update(moved.values(), ["connector_status", "status_timestamp", "error_code"])
 
 
-def _move_stations(values: Sequence[StatusReport], changes: Changes) -> None:
-    known = ChargePoint.objects.only("chargepoint_status_timestamp").in_bulk([value.station for value in values])
+def _move_stations(values: Sequence[StatusReport], known: Mapping[str, ChargePoint], changes: Changes) -> None:
     moved = {}
     for value in values:
         station = known.get(value.station)
