@@ -45,7 +45,7 @@ def differences(left: dict[str, list[Any]], expected: dict[str, list[Any]]) -> l
     ]
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(data=st.data(), fleet=sessions.fleets())
 def test_any_schedule_leaves_the_rows_of_the_one_without_faults(data: st.DataObject, fleet: Sequence[Station]) -> None:
     expected = left_by(lambda: sessions.tell_in_order(fleet))
