@@ -15,14 +15,15 @@ from tests.csms.sessions import Station
 
 pytestmark = pytest.mark.django_db
 
-EXAMPLES = int(os.environ.get("OV2XMP_FUZZ_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("OV2XMP_FUZZ_EXAMPLES", "20"))
 
 
 @pytest.fixture(autouse=True)
 def known(db: None) -> None:
     for index in range(3):
         ChargePoint.objects.create(chargepoint_id=f"CP{index}")
-    IdTag.objects.create(id_token=sessions.TAG)
+    # Who is one too many depends on who came first.
+    IdTag.objects.create(id_token=sessions.TAG, max_active_transactions=None)
 
 
 def left_by(tell: Callable[[], None]) -> dict[str, list[Any]]:
@@ -50,4 +51,5 @@ def differences(left: dict[str, list[Any]], expected: dict[str, list[Any]]) -> l
 def test_any_schedule_leaves_the_rows_of_the_one_without_faults(data: st.DataObject, fleet: Sequence[Station]) -> None:
     expected = left_by(lambda: sessions.tell_in_order(fleet))
     left = left_by(lambda: sessions.tell_somehow(fleet, data.draw))
-    assert differences(left, expected) == []
+    found = differences(left, expected)
+    assert not found, "\n".join(found)
