@@ -78,9 +78,7 @@ def _place(value: StatusReport) -> connectors.Place:
     return value.station, value.evse_id, value.connector_id
 
 
-def _new(
-    values: Sequence[StatusReport], last_of: Callable[[StatusReport], datetime | None]
-) -> Sequence[StatusReport]:
+def _new(values: Sequence[StatusReport], last_of: Callable[[StatusReport], datetime | None]) -> Sequence[StatusReport]:
     """Leave out reports that are stored already; one that is newer than the live state cannot be."""
     keys = [(*_place(v), v.at, v.status, v.error_code, v.info, v.vendor_id, v.vendor_error_code) for v in values]
     doubtful = [value for value in values if (last := last_of(value)) is not None and value.at <= last]

@@ -145,7 +145,9 @@ class _Batch:
         insert_rows(TransactionEvent, EVENT_FIELDS, self.events)
         insert_rows(MeterValue, metervalues.FIELDS, self.readings)
         for key, row in self.placed_late.items():
-            nowhere = MeterValue.objects.filter(transaction=key).exclude(evse_id=row.evse_id, connectorid=row.connectorid)
+            nowhere = MeterValue.objects.filter(transaction=key).exclude(
+                evse_id=row.evse_id, connectorid=row.connectorid
+            )
             nowhere.update(evse_id=row.evse_id, connectorid=row.connectorid)
         _judge_gaps(self.ended)
         update_rows(self.changed.values(), ALL_FIELDS)

@@ -1,5 +1,6 @@
 """Statuses: every report is history, and the newest by the station's own time is the live state."""
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -127,6 +128,19 @@ def test_a_batch_takes_as_many_queries_as_a_single_report() -> None:
     new = [a_status("Available", 0, station=name) for name in names]
     assert queries_of(new[:1]) == queries_of(new[1:])
     both = [a_status("Charging", 1, station=name, evse_id=evse_id) for evse_id in (0, 1) for name in names]
-    assert queries_of([both[0], both[25]]) == queries_of(both)
+    assert queries_of([both[0], both[25]]) == queries_of([*both[1:25], *both[26:]])
     assert set(Connector.objects.values_list("connector_status", flat=True)) == {"Charging"}
     assert ChargePoint.objects.filter(chargepoint_status="Charging").count() == 25
+
+
+def test_a_report_that_is_sent_again_is_stored_once_and_moves_nothing() -> None:
+    first, second = a_status("Preparing", 0), a_status("Charging", 0.02)
+    statuses.record([first, first], Changes())
+    statuses.record([second], Changes())
+    # As after a node that ended before it answered.
+    statuses.record([replace(first, received_at=at(1)), replace(second, received_at=at(1))], Changes())
+    assert list(StatusNotification.objects.order_by("pk").values_list("status", flat=True)) == ["Preparing", "Charging"]
+    assert Connector.objects.get().connector_status == "Charging"
+    # The same word at another time, or with something else to say, is another report.
+    statuses.record([a_status("Charging", 1), replace(second, info="more")], Changes())
+    assert StatusNotification.objects.count() == 4

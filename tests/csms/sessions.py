@@ -75,7 +75,9 @@ def _session_16(draw: st.DrawFn, station: str, session: int, evse: int, minute: 
     start = a_start(minute, meter=meter, id_token=tag, **place)
     if draw(st.booleans()):
         yield _status(station, evse, "Preparing", minute - 1)
-    yield Message(f"start {evse} {minute} {tag} {meter}", transactions.start, lambda number: start, session, begins=True)
+    yield Message(
+        f"start {evse} {minute} {tag} {meter}", transactions.start, lambda number: start, session, begins=True
+    )
     if draw(st.booleans()):
         yield _status(station, evse, "Charging", minute)
     for each in range(draw(st.integers(0, 2))):
@@ -155,7 +157,9 @@ def _event(
     kind: str, number: int, minute: int, meter: Sequence[float], station: str, session: int, members: dict[str, Any]
 ) -> Message:
     event = an_event(kind, number, minute, *meter, station=station, uuid=f"{station} {session}", **members)
-    return Message(f"{kind} {number} {minute} {meter} {members}", transactionevents.record, lambda number: event, session)
+    return Message(
+        f"{kind} {number} {minute} {meter} {members}", transactionevents.record, lambda number: event, session
+    )
 
 
 @st.composite

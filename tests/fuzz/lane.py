@@ -69,7 +69,7 @@ class Manner:
 
 
 class _Socket:
-    class loop:  # noqa: N801
+    class loop:
         time = staticmethod(time.monotonic)
 
     origin = None

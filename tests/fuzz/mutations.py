@@ -124,7 +124,22 @@ def scratched(raw: bytes, chance: random.Random) -> bytes:
         at = chance.randrange(len(scratch) + 1)
         length = chance.choice((0, 0, 1, 1, 5))
         scratch[at : at + length] = chance.choice(
-            (b"", b",", b":", b"\\", b'"', b"[", b"]", b"{", b"}", b"\x00", b"\xff", b"\xef\xbb\xbf", b"\\ud83d", b"NaN")
+            (
+                b"",
+                b",",
+                b":",
+                b"\\",
+                b'"',
+                b"[",
+                b"]",
+                b"{",
+                b"}",
+                b"\x00",
+                b"\xff",
+                b"\xef\xbb\xbf",
+                b"\\ud83d",
+                b"NaN",
+            )
         )
     return bytes(scratch)
 
@@ -172,8 +187,6 @@ def _places(value: Any, depth: int = 20) -> Iterator[tuple[Any, Any]]:
         for key in list(value) if isinstance(value, dict) else range(len(value)):
             yield value, key
             yield from _places(value[key], depth - 1)
-
-
 
 
 def _text(frame: Any, *, ascii_only: bool = False) -> bytes:
