@@ -215,8 +215,10 @@ def _stored(told: Sequence[Told]) -> defaultdict[Place, list[list[Any]]]:
             chargepoint__in={value.station for value, *_ in doubtful},
             timestamp__in={reading.at for _, _, reading, _ in doubtful},
         )
-        for *place, samples in rows.values_list("chargepoint", "transaction", "evse_id", "timestamp", "samples"):
-            stored[tuple(place)].append(samples)
+        for station, transaction, evse, at, samples in rows.values_list(
+            "chargepoint", "transaction", "evse_id", "timestamp", "samples"
+        ):
+            stored[station, transaction, evse, at].append(samples)
     return stored
 
 
