@@ -89,6 +89,7 @@ def error(
 
 
 INVALID = error("invalid", "The request is no good; `details` names the fields.", {"field": ["Is required."]})
+CONFLICT = error("CONFLICT", "Something else changed the same thing at the same time.")
 
 
 class Schema(AutoSchema):
@@ -134,8 +135,10 @@ class Schema(AutoSchema):
 
     def errors(self) -> dict[int, Any]:
         errors = {}
-        if self.action in ("list", "create", "partial_update", "post"):
+        if self.action in ("list", "retrieve", "create", "partial_update", "post"):
             errors[400] = INVALID
+        if self.action in ("create", "partial_update"):
+            errors[409] = CONFLICT
         if self.view.authentication_classes:
             errors[401] = error("not_authenticated", "No valid access token.")
             errors[403] = error("permission_denied", "The user's role does not allow it.")

@@ -520,8 +520,8 @@ class Connection:
         self, action: str, handler: Handler, payload: Payload, raw: bytes, notes: list[Note]
     ) -> tuple[Payload, Sequence[Step]]:
         """Serve a CALL in three steps: read, store, answer; return also what is asked next. Raises RpcError."""
-        # What had to be read leniently, and escapes below U+0100, may hide control characters.
-        suspect = bool(notes) or b"\\u00" in raw
+        # What had to be read leniently, and escapes below U+0100, may hide control characters; DEL needs no escape.
+        suspect = bool(notes) or b"\\u00" in raw or b"\x7f" in raw
         payload = self._checked(payload, action, "Request", handler.optional, suspect, notes)
         context = self._context(action, notes)
         value = handler.read(payload, context)
@@ -788,19 +788,20 @@ class Connection:
             error = repairs.clean_json(
                 {"code": answer.code, "description": answer.description, "details": answer.details}
             )
-            work = [self._unable(context, step.action, answer)] if answer.code in UNABLE else []
+            work = [self._unable(context, step.action, error)] if answer.code in UNABLE else []
             return CallFailed(CommandStatus.ERROR, error), work
         try:
             payload = self._checked_answer(step.action, answer.payload, context.notes)
         except RpcError as error:
-            reason = _discreet(error.description, answer.payload)
+            reason = repairs.clean(_discreet(error.description, answer.payload))
             failure = _error(self.version.spell(error.code), f"the station's answer is not valid: {reason}")
             return CallFailed(CommandStatus.ERROR, failure, repairs.clean_json(answer.payload)), []
         able = limitation(context, LimitationKind.ACTION, step.action)
         return payload, [*self._effects(step, payload, context), able, *self._note_now(context.notes)]
 
-    def _unable(self, context: Context, action: str, answer: rpc.CallError) -> Work:
-        return limitation(context, LimitationKind.ACTION, action, f"{answer.code} {answer.description}", certain=True)
+    def _unable(self, context: Context, action: str, error: Payload) -> Work:
+        reason = f"{error['code']} {error['description']}"
+        return limitation(context, LimitationKind.ACTION, action, reason, certain=True)
 
     def _learnt(self, conversation: Conversation, now: datetime) -> list[Work]:
         """Return the work that keeps what a script has learnt since the last answer."""
@@ -814,6 +815,10 @@ class Connection:
         effect = self.version.effects.get(step.action)
         try:
             return list(effect(step.payload, payload, context)) if effect else []
+        except RpcError as error:
+            # What its schema allows, and nobody can keep: a number out of range.
+            context.note("unreadable-member", f"{step.action}: {error.description}")
+            return []
         except Exception:
             logger.exception("%s: what the answer to %s changes is not known", self.station, step.action)
             return []

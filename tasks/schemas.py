@@ -109,7 +109,8 @@ def _bounded(node: Schema, least: Mapping[str, int], name: str = "", holder: str
     return bounded
 
 
-@functools.cache
+# Stations make up names too, without end.
+@functools.lru_cache(maxsize=4096)
 def snake(name: str) -> str:
     """Spell a member's name the REST way: ``idTag`` becomes ``id_tag``."""
     name = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1_\2", name)

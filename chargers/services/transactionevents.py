@@ -113,6 +113,8 @@ class _Batch:
         self.changed: dict[int, Transaction] = {}
         self.begun: list[Transaction] = []
         self.ended: dict[int, Transaction] = {}
+        # Those whose place was told after something else, which may be readings.
+        self.placed_late: dict[int, Transaction] = {}
         self.identified: list[tuple[TransactionStart, Transaction, Authorization]] = []
 
     def take(self, value: Event) -> Authorization | None:
@@ -150,6 +152,11 @@ class _Batch:
     def store(self) -> None:
         insert_rows(TransactionEvent, EVENT_FIELDS, self.events)
         insert_rows(MeterValue, metervalues.FIELDS, self.readings)
+        for key, row in self.placed_late.items():
+            nowhere = MeterValue.objects.filter(transaction=key).exclude(
+                evse_id=row.evse_id, connectorid=row.connectorid
+            )
+            nowhere.update(evse_id=row.evse_id, connectorid=row.connectorid)
         _judge_gaps(self.ended)
         update_rows(self.changed.values(), ALL_FIELDS)
         update_rows([row for key, row in self.moved.items() if key not in self.changed], MOVED_FIELDS)
@@ -214,6 +221,8 @@ class _Batch:
         transaction.evse_id = value.evse_id
         transaction.connectorid = connector.connectorid if connector else value.connector_id
         transaction.connector = connector
+        if transaction.last_seq_no is not None:
+            self.placed_late[transaction.pk] = transaction
         return True
 
     def _identify(self, transaction: Transaction, value: Event, authorization: Authorization | None) -> bool:
@@ -229,8 +238,8 @@ class _Batch:
         tag = self.tags[value.id_token or ""]
         transaction.id_tag_id = tag.pk if tag else value.id_token
         transaction.authorization_status = authorization.status
-        if transaction.is_open:
-            transaction.transaction_status = TransactionStatus.STARTED if accepted else TransactionStatus.UNAUTHORIZED
+        begun = TransactionStatus.STARTED if transaction.is_open else TransactionStatus.FINISHED
+        transaction.transaction_status = begun if accepted else TransactionStatus.UNAUTHORIZED
         reservations.use(
             transaction,
             self.held.get(value.station, ()),

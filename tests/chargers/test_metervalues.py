@@ -1,6 +1,7 @@
 """Meter values: every reading is kept, with its columns, and moves the transaction it belongs to."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -225,11 +226,17 @@ def test_a_batch_takes_as_many_queries_as_a_single_report() -> None:
     assert queries_of(outside[:1]) == queries_of(outside[1:]) == 1
 
 
-def test_a_reading_that_is_told_again_is_stored_once() -> None:
-    told_twice = a_report(None, [reading(0, energy(100))])
-    metervalues.record([told_twice, told_twice], Changes())
-    metervalues.record([a_report(None, [reading(0, energy(100))], received=5)], Changes())
+@pytest.mark.parametrize("sample", [energy(1500), power(7000)])
+@pytest.mark.parametrize("of_transaction", [True, False])
+def test_a_reading_that_is_sent_again_is_stored_once(sample: Sample, of_transaction: bool) -> None:
+    number = start().transaction_id if of_transaction else None
+    report = a_report(number, [reading(10, sample)])
+    metervalues.record([report, report], Changes())
+    # As after a node that ended before it answered.
+    metervalues.record([replace(report, received_at=at(11))], Changes())
     assert MeterValue.objects.count() == 1
+    metervalues.record([a_report(number, [reading(10, sample, energy(1600))])], Changes())
+    assert MeterValue.objects.count() == 2
 
 
 def test_readings_of_one_moment_that_tell_something_else_are_all_stored() -> None:

@@ -1,5 +1,6 @@
 """Statuses: every report is history, and the newest by the station's own time is the live state."""
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -142,4 +143,17 @@ def test_a_plug_that_bounces_within_a_second_tells_news_each_time() -> None:
     for word in ("Available", "Preparing", "Available"):
         status(word, 0)
     status("Available", 0, info="another")
+    assert StatusNotification.objects.count() == 4
+
+
+def test_a_report_that_is_sent_again_is_stored_once_and_moves_nothing() -> None:
+    first, second = a_status("Preparing", 0), a_status("Charging", 0.02)
+    statuses.record([first, first], Changes())
+    statuses.record([second], Changes())
+    # As after a node that ended before it answered.
+    statuses.record([replace(first, received_at=at(1)), replace(second, received_at=at(1))], Changes())
+    assert list(StatusNotification.objects.order_by("pk").values_list("status", flat=True)) == ["Preparing", "Charging"]
+    assert Connector.objects.get().connector_status == "Charging"
+    # The same word at another time, or with something else to say, is another report.
+    statuses.record([a_status("Charging", 1), replace(second, info="more")], Changes())
     assert StatusNotification.objects.count() == 4

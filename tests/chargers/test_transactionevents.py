@@ -320,3 +320,15 @@ def test_a_batch_takes_as_many_statements_for_twenty_stations_as_for_two(kind: s
     if kind == "Updated" and id_token is None:
         # The transactions; the events, the readings; the transactions again.
         assert many == 4
+
+
+def test_who_may_not_charge_stays_so_when_that_is_told_after_the_end() -> None:
+    event("Ended", 1, 30, 2000)
+    event("Started", 0, 0, 1000, id_token="NOBODY")
+    assert the_transaction().transaction_status == "Unauthorized"
+
+
+def test_readings_that_came_before_the_place_learn_it() -> None:
+    event("Updated", 1, 10, 1500, evse_id=0, connector_id=0)
+    event("Started", 0, 0, 1000, evse_id=2, connector_id=1)
+    assert set(MeterValue.objects.values_list("evse_id", "connectorid")) == {(2, 1)}
