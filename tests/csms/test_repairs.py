@@ -1,6 +1,7 @@
 """Payloads that break their schema: mended, placed or refused, and never more than a database takes."""
 
 import json
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,8 @@ from csms.versions.v16 import VERSION as V16
 from csms.versions.v201 import VERSION as V201
 from tasks import schemas
 from tasks.schemas import Schema
+
+Serve = Callable[[Version, str, Any], None]
 
 VERSION = OcppVersion.V16
 ODD_TEXTS = [
@@ -82,6 +85,47 @@ def members(draw: st.DrawFn, schema: Schema) -> dict[str, Any]:
     return found | draw(st.dictionaries(st.text(max_size=8), json_values, max_size=1))
 
 
+EXTREME_NUMBERS = [-1, 0.5, 1.0, 2**31, -(2**31) - 1, 2**63, -(2**63), 2**64 - 1, 1e30, -1e30]
+EXTREME_TEXTS = ["", "\x00\ud800", "9" * 400, "1e999", "-1e30", "é" * 5000, "0001-01-01T00:00:00Z"]
+
+
+def plain(schema: Schema) -> Any:
+    """Make the value that a schema asks for, with every member and one item a list."""
+    match schema.get("type"):
+        case "object":
+            return {name: plain(each) for name, each in schema.get("properties", {}).items()}
+        case "array":
+            return [plain(schema.get("items", {}))]
+        case "integer" | "number":
+            return schema.get("minimum", 1)
+        case "boolean":
+            return True
+        case "string":
+            text = "2026-01-01T00:00:00Z" if schema.get("format") == "date-time" else "1"
+            return schema.get("enum", [text])[0]
+        case _:
+            return "1"
+
+
+def one_extreme(schema: Schema) -> Iterator[tuple[str, Any]]:
+    """Make plain values with one member, which is named, at one extreme; the words of a list are extremes too."""
+    match schema.get("type"):
+        case "object":
+            whole = plain(schema)
+            for name, each in schema.get("properties", {}).items():
+                for path, value in one_extreme(each):
+                    yield f"{name}.{path}".removesuffix("."), {**whole, name: value}
+        case "array":
+            for path, value in one_extreme(schema.get("items", {})):
+                yield path, [value]
+        case "integer" | "number":
+            yield from (("", value) for value in EXTREME_NUMBERS)
+        case "boolean":
+            yield "", False
+        case _:
+            yield from (("", value) for value in [*schema.get("enum", ()), *EXTREME_TEXTS])
+
+
 def mend(
     payload: Any, action: str, kind: schemas.Kind, optional: Any = ()
 ) -> tuple[dict[str, Any], list[repairs.Note]]:
@@ -120,36 +164,69 @@ def test_a_mended_payload_breaks_its_schema_only_where_handlers_know_what_to_do(
     check()
 
 
-@pytest.mark.django_db
-@pytest.mark.parametrize(
+every_message = pytest.mark.parametrize(
     ("version", "action"),
     [(version, action) for version in (V16, V201) for action in version.handlers],
     ids=lambda each: each if isinstance(each, str) else each.name.value,
 )
-def test_what_passes_is_stored_whatever_its_values(version: Version, action: str) -> None:
-    """A value that no database takes must be refused as the station's error or be stored as something else."""
-    station = ChargePoint.objects.create(chargepoint_id="CP1", chargepoint_serial_number="1")
-    handler, schema = version.handlers[action], schemas.schema(version.name, action, "Request")
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    @given(near(schema))
-    def check(payload: Any) -> None:
-        context = Context(station.pk, version.name, datetime.now(UTC))
+
+@pytest.fixture
+def serve(db: None) -> Serve:
+    """Serve a message of a station as the server does, but for its connection; what it stores is rolled back."""
+    station = ChargePoint.objects.create(chargepoint_id="CP1", chargepoint_serial_number="1")
+    now = datetime.now(UTC)
+    served: set[str] = set()
+
+    def serve_once(version: Version, action: str, payload: Any) -> None:
+        handler, schema = version.handlers[action], schemas.schema(version.name, action, "Request")
+        validator = schemas.validator(version.name, action, "Request")
+        context = Context(station.pk, version.name, now)
         try:
-            mended, _ = repairs.mend(payload, schema, handler.optional)
-            value = handler.read(mended, context)
+            if repairs.clean_json(payload) != payload or not validator.is_valid(payload):
+                payload, _ = repairs.mend(payload, schema, handler.optional)
+            value = handler.read(payload, context)
         except RpcError:
             return
+        if repr(value) in served:
+            return
+        served.add(repr(value))
         result = None
         if handler.service is not None:
             with transaction.atomic():
-                changes = Changes()
                 # Twice in one batch, as two stations that send the same would have it.
-                (result, repeated) = handler.service([value, value], changes)
+                (result, repeated) = handler.service([value, value], Changes())
                 assert type(result) is type(repeated)
                 transaction.set_rollback(True)
         answer = handler.answer(result, context)
         assert schemas.validator(version.name, action, "Response").is_valid(answer)
+
+    return serve_once
+
+
+@every_message
+def test_each_member_may_be_at_any_extreme(version: Version, action: str, serve: Serve) -> None:
+    """A value that no database takes must be refused as the station's error or be stored as something else."""
+    failures = {}
+    for member, payload in one_extreme(schemas.schema(version.name, action, "Request")):
+        try:
+            serve(version, action, payload)
+        except Exception as error:
+            failures.setdefault(member, error)
+    assert not failures
+
+
+@every_message
+def test_what_passes_is_stored_whatever_its_values(version: Version, action: str, serve: Serve) -> None:
+    @settings(
+        max_examples=60,
+        deadline=None,
+        # What is served leaves nothing behind.
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    )
+    @given(near(schemas.schema(version.name, action, "Request")))
+    def check(payload: Any) -> None:
+        serve(version, action, payload)
 
     check()
 

@@ -36,6 +36,8 @@ from tasks.v2 import charging
 
 # A member of 1.6 that no message of 2.x has (V2-02).
 MEMBER_OF_16 = "csChargingProfiles"
+# Of the words of a profile: a longer one is none that anybody knows, and cannot be kept.
+LONGEST_WORDS = {"chargingProfilePurpose": MAX_WORD, "chargingProfileKind": 10, "recurrencyKind": 10}
 
 
 # Profiles.
@@ -147,10 +149,14 @@ def profiles_told(payload: Payload, context: Context) -> ReportPart:
 
 
 def _can_be_kept(profile: Payload, context: Context) -> bool:
-    kept = bool(abs(profile["id"]) <= MAX_NUMBER and 0 <= profile["stackLevel"] <= MAX_NUMBER)
-    if not kept:
+    if abs(profile["id"]) > MAX_NUMBER or not 0 <= profile["stackLevel"] <= MAX_NUMBER:
         context.note("unreadable-member", f"id {profile['id']}, stackLevel {profile['stackLevel']}")
-    return kept
+        return False
+    for member, longest in LONGEST_WORDS.items():
+        if len(word := profile.get(member, "")) > longest:
+            context.note("unreadable-member", f"{member} {word}")
+            return False
+    return True
 
 
 def _source(word: str) -> str:

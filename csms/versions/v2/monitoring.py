@@ -20,13 +20,14 @@ from csms.versions.base import Context, Effect, Handler, Payload, Script
 from csms.versions.members import MAX_OWN_NUMBER, whole
 from csms.versions.v2 import reports
 from csms.versions.v2.batches import in_batches
-from csms.versions.v2.members import MAX_NAME, MAX_WORD, nothing
+from csms.versions.v2.members import MAX_NAME, nothing
 from csms.versions.v2.variables import variable_name
 from tasks.models import ReportKind
 from tasks.reports import ReportPart, take
 from tasks.v2 import variables as requests
 
 MAX_TYPE = 30
+MAX_TRIGGER = 20
 MAX_SEVERITY = 9
 CONTROLLER = "MonitoringCtrlr"
 
@@ -43,8 +44,8 @@ def event(told: Payload, context: Context) -> EventReport:
     return EventReport(
         number=whole(told["eventId"], MAX_OWN_NUMBER) or 0,
         name=named,
-        trigger=told["trigger"][:MAX_WORD],
-        notification=told["eventNotificationType"][:MAX_WORD],
+        trigger=told["trigger"][:MAX_TRIGGER],
+        notification=told["eventNotificationType"][:MAX_TYPE],
         actual_value=MASK if value and is_secret(named.variable) else value,
         at=moment.at,
         at_raw=moment.raw,
