@@ -18,6 +18,7 @@ from django.conf import settings
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import State
 
 from chargers.choices import LimitationKind, RegistrationStatus
 from chargers.secrets import holds_secret, masked, without_secrets
@@ -238,6 +239,9 @@ class Connection:
                 self._busy = False
                 if self._bad_frames != bad_frames:
                     await self._slow_down()
+                    if self._socket.state is not State.OPEN:
+                        # What is left of a flood outlives its connection, and nobody is there to be answered.
+                        break
         except ConnectionClosed:
             pass
         finally:

@@ -6,10 +6,11 @@ import logging
 import pytest
 from pytest_django.fixtures import Settings
 
-from chargers.models import Deviation
+from chargers.models import ChargePoint, Deviation
 from csms.connection import MOST_LOGGED
 from csms.server import OcppServer
 from tests.csms.conftest import Query
+from tests.csms.waiting import until
 from tests.simulator.station import dumps
 from tests.simulator.v16 import Station16
 
@@ -66,3 +67,11 @@ async def test_a_flood_is_counted_in_full_and_logged_in_part(
     assert deviation.count == count
     assert caplog.text.count("cannot be understood") == MOST_LOGGED
     assert caplog.text.count("counted, and not logged") == 1
+
+
+async def test_a_flood_ends_with_the_connection_it_came_over(station: Station16, query: Query) -> None:
+    await station.boot()
+    for _ in range(RATE * 30):
+        await station.send_raw("x")
+    await station.drop()
+    await until(lambda: not ChargePoint.objects.filter(pk="CP1", node__isnull=False).exists())
