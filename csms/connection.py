@@ -240,7 +240,7 @@ class Connection:
                 if self._bad_frames != bad_frames:
                     await self._slow_down()
                     if self._socket.state is not State.OPEN:
-                        # What is left of a flood outlives its connection, and nobody is there to be answered.
+                        # What is left of a flood outlives its connection, until a ping finds out.
                         break
         except ConnectionClosed:
             pass

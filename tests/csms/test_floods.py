@@ -27,6 +27,8 @@ FLOODS = {
 def slow_rate(settings: Settings) -> None:
     settings.OCPP_BAD_FRAME_RATE = RATE
     settings.OCPP_GREETING_GRACE = 0
+    # What is not read does not tell that its connection has gone; what is sent there does.
+    settings.OCPP_PING_INTERVAL = 0.2
 
 
 @pytest.mark.parametrize("frame", FLOODS.values(), ids=FLOODS.keys())
