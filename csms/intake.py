@@ -70,6 +70,7 @@ class Intake:
         self._pending: deque[Unit] = deque()
         name = "reader" if only_reads else "intake"
         self._thread = threading.Thread(target=self._write, name=name, daemon=True)
+        self._stopped = False
         self.available = True
 
     async def __aenter__(self) -> "Intake":
@@ -79,9 +80,14 @@ class Intake:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        self._stopped = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join, settings.INTAKE_TIMEOUT)
         self._watcher.cancel()
+        for unit in self._pending:
+            # The database hangs, and nobody watches any more.
+            if not unit.future.done():
+                unit.future.set_exception(IntakeUnavailable("the node has stopped"))
 
     async def submit(self, *work: Work) -> list[Any]:
         """Store work in one transaction and return its services' results, in order.
@@ -91,6 +97,8 @@ class Intake:
         long, the first exception among the results of the unit's services, or what a service
         raised for this unit alone.
         """
+        if self._stopped:
+            raise IntakeUnavailable("the node has stopped")
         unit = Unit(work, self._loop.create_future(), self._loop.time())
         self._pending.append(unit)
         self._queue.put(unit)

@@ -6,10 +6,11 @@ import logging
 import pytest
 from pytest_django.fixtures import Settings
 
-from chargers.models import Deviation
+from chargers.models import ChargePoint, Deviation
 from csms.connection import MOST_LOGGED
 from csms.server import OcppServer
 from tests.csms.conftest import Query
+from tests.csms.waiting import until
 from tests.simulator.station import dumps
 from tests.simulator.v16 import Station16
 
@@ -26,6 +27,8 @@ FLOODS = {
 def slow_rate(settings: Settings) -> None:
     settings.OCPP_MAX_MESSAGE_RATE = settings.OCPP_MAX_MESSAGE_BURST = RATE
     settings.OCPP_GREETING_GRACE = 0
+    # What is not read does not tell that its connection has gone; what is sent there does.
+    settings.OCPP_PING_INTERVAL = 0.2
 
 
 @pytest.mark.parametrize("frame", FLOODS.values(), ids=FLOODS.keys())
@@ -66,3 +69,11 @@ async def test_a_flood_is_counted_in_full_and_logged_in_part(
     assert deviation.count == count
     assert caplog.text.count("cannot be understood") == MOST_LOGGED
     assert caplog.text.count("counted, and not logged") == 1
+
+
+async def test_a_flood_ends_with_the_connection_it_came_over(station: Station16, query: Query) -> None:
+    await station.boot()
+    for _ in range(RATE * 30):
+        await station.send_raw("x")
+    await station.drop()
+    await until(lambda: not ChargePoint.objects.filter(pk="CP1", node__isnull=False).exists())

@@ -559,3 +559,13 @@ async def test_a_batch_that_is_tried_again_leaves_out_who_was_given_up(
     assert await intake.submit((store, "later")) == ["stored later"]
     assert await query(stored) == ["later"]
     assert tries == [["given up"]]
+
+
+async def test_what_comes_when_a_node_has_stopped_is_told_so_and_waits_for_nobody(
+    transactional_db: None, published: list[updates.Batch]
+) -> None:
+    async with Intake(published.append) as intake:
+        pass
+    async with asyncio.timeout(5):
+        with pytest.raises(IntakeUnavailable):
+            await intake.submit((store, "late"))

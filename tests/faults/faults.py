@@ -17,7 +17,7 @@ from tests.simulator.station import Station
 
 # Bytes of log that a flood of frames may bring, and seconds that stations may wait for an answer meanwhile.
 MAX_FLOOD_LOG = 256 * 1024
-MAX_FLOOD_WAIT = 2.0
+MAX_FLOOD_WAIT = 4.0
 # Bytes that a station which reads nothing may cost the csms.
 MAX_UNREAD = 64 * 1024 * 1024
 CONNECT_TIMEOUT = 30.0
