@@ -85,8 +85,8 @@ def members(draw: st.DrawFn, schema: Schema) -> dict[str, Any]:
     return found | draw(st.dictionaries(st.text(max_size=8), json_values, max_size=1))
 
 
-EXTREME_NUMBERS = [-1, 0.5, 1.0, 2**31, -(2**31) - 1, 2**63, -(2**63), 2**64 - 1, 1e30, -1e30]
-EXTREME_TEXTS = ["", "\x00\ud800", "9" * 400, "1e999", "-1e30", "é" * 5000, "0001-01-01T00:00:00Z"]
+EXTREME_NUMBERS = [-1, 0.5, 1.0, 2**31, -(2**31) - 1, 2**63, 1e30, -1e30]
+EXTREME_TEXTS = ["", "\x00\ud800", "9" * 400, "1e999", "é" * 5000, "0001-01-01T00:00:00Z"]
 
 
 def plain(schema: Schema) -> Any:
@@ -219,7 +219,7 @@ def test_each_member_may_be_at_any_extreme(version: Version, action: str, serve:
 @every_message
 def test_what_passes_is_stored_whatever_its_values(version: Version, action: str, serve: Serve) -> None:
     @settings(
-        max_examples=60,
+        max_examples=30,
         deadline=None,
         # What is served leaves nothing behind.
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
