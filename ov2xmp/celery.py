@@ -27,7 +27,7 @@ class PatientQoS(redis.QoS):
 
     def restore_unacked(self, client: Any = None) -> Any:
         try:
-            return super().restore_unacked(client)
+            return super().restore_unacked(client)  # type: ignore[no-untyped-call]
         except (AttributeError, *self.channel.connection_errors) as error:
             logger.warning("tasks that have not begun were not handed back: %s", error)
             self._delivered.clear()
