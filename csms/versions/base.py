@@ -60,8 +60,8 @@ class Context:
 
     def reservation(self, number: float) -> int | None:
         """Read which reservation a start uses up; 0 or less stands for none (TX-16)."""
-        if isinstance(number, int) and number <= MAX_RESERVATION_ID:
-            return number if number > 0 else None
+        if number <= MAX_RESERVATION_ID and number == int(number):
+            return int(number) if number > 0 else None
         self.note("reservation-unknown", number)
         return None
 

@@ -23,7 +23,7 @@ async def station201(url: str) -> AsyncIterator[Station]:
         yield station
 
 
-def event(kind: str, seq_no: int, minute: int, **members: Any) -> dict[str, Any]:
+def event(kind: str, seq_no: float, minute: int, **members: Any) -> dict[str, Any]:
     reason = {"stoppedReason": "EVDisconnected"} if kind == "Ended" else {}
     return {
         "eventType": kind,
@@ -113,6 +113,20 @@ async def test_a_number_beyond_any_meter_is_left_out_and_the_session_kept(statio
     kept = await query(lambda: TransactionEvent.objects.get())
     assert (kept.number_of_phases_used, kept.cable_max_current) == (None, None)
     assert (await query(lambda: Deviation.objects.get())).kind == "number-out-of-range"
+
+
+async def test_a_whole_number_may_be_spelt_with_a_point(station: Station16, station201: Station, query: Query) -> None:
+    """JSON Schema takes 1.0 for an integer, and some languages write all numbers so."""
+    told = event("Started", 0.0, 0, evse={"id": 1.0, "connectorId": 1.0}, cableMaxCurrent=32.0)
+    assert await station201.call("TransactionEvent", told) == {}
+    start = {"connectorId": 1.0, "idTag": "TAG1", "meterStart": 1000.0, "timestamp": "2026-01-01T10:00:00Z"}
+    number = (await station.call("StartTransaction", start))["transactionId"]
+    reading = {"timestamp": "2026-01-01T10:10:00Z", "sampledValue": [{"value": "1500"}]}
+    values = {"connectorId": 1.0, "transactionId": float(number), "meterValue": [reading]}
+    assert await station.call("MeterValues", values) == {}
+    kept = await query(lambda: TransactionEvent.objects.get())
+    assert (kept.seq_no, kept.evse_id, kept.cable_max_current) == (0, 1, 32)
+    assert (await query(lambda: MeterValue.objects.get())).transaction_id == number
 
 
 async def test_a_start_button_charges_without_a_tag(station201: Station, query: Query) -> None:

@@ -9,7 +9,7 @@ from chargers.values import Authorization, Reading, Sample
 from csms import times
 from csms.errors import ErrorCode, RpcError
 from csms.versions.base import Context, Payload
-from csms.versions.members import MAX_NUMBER, whole
+from csms.versions.members import whole
 from tasks.v2.tokens import MAX_TOKEN, STATUS_WORDS, group
 
 MAX_NAME = 255
@@ -23,9 +23,10 @@ NO_AUTHORIZATION = "NoAuthorization"
 
 
 def number(payload: Payload, member: str, default: int = 0) -> int:
-    value = payload.get(member, default)
-    if not isinstance(value, int) or not 0 <= value <= MAX_NUMBER:
-        raise RpcError(ErrorCode.PROPERTY_CONSTRAINT, f"{member}: {value} is out of range")
+    told = payload.get(member, default)
+    value = whole(told)
+    if value is None or value < 0:
+        raise RpcError(ErrorCode.PROPERTY_CONSTRAINT, f"{member}: {told} is out of range")
     return value
 
 
