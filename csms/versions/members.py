@@ -10,7 +10,7 @@ MAX_OWN_NUMBER = 2**63 - 1
 
 
 def whole(value: Any, limit: int = MAX_NUMBER) -> int | None:
-    """Read a whole number that can be kept, be it spelt as 1.0 (a valid integer of JSON Schema); None for any other."""
+    """Read a whole number that can be kept, be it spelt as 1.0, as the schemas of 2.x take it; None for any other."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if isinstance(value, int) and abs(value) <= limit else None

@@ -68,7 +68,7 @@ def test_texts_are_stored_as_they_are_whatever_they_contain() -> None:
     """What stands for something in PostgreSQL's own notations is only text here."""
     for text in ODD_TEXTS:
         samples = [{"value": text, "unit": text}]
-        values = ("CP1", None, 1, 1, START, text, START, orjson.dumps(samples).decode(), Decimal("1.5"), None)
+        values = ("CP1", None, 1, 1, START, text, START, orjson.dumps(samples).decode(), None, Decimal("1.5"), None)
         insert_rows(MeterValue, metervalues.FIELDS, [(*values, -0.25, None, 1e-7, None)])
         row = MeterValue.objects.get()
         assert (row.timestamp_raw, row.samples, row.timestamp) == (text, samples, START)

@@ -227,8 +227,8 @@ def test_stations_that_come_back_at_once_take_as_many_queries_as_one(
         # The stations are read, locked, and written.
         with django_assert_num_queries(2):
             stations.connect(connected, Changes())
-        # The stations are read and written, their variables, running transactions and what awaits a reboot looked for.
-        with django_assert_num_queries(5):
+        # The stations are read and written, running transactions and what awaits a reboot looked for.
+        with django_assert_num_queries(4):
             stations.boot(boots, Changes())
         rows = ChargePoint.objects.filter(connection_id__in=[each.connection_id for each in connected])
         assert {(row.pk, row.node_id, row.ip_address, row.last_boot) for row in rows} == {

@@ -603,8 +603,9 @@ class Story:
                 assert not row(told_then).is_open
             case "values", minute, value, index, evse_id, by_connector:
                 members = {"ref": TransactionRef(by_connector=True)} if by_connector else {}
-                meter(self.number(index), minute, value or 0, evse_id=evse_id, **members)
                 self.readings += 1
+                # No two readings say the same: that would be one told again.
+                meter(self.number(index), minute, value or 0, power(self.readings), evse_id=evse_id, **members)
             case "status", minute, evse_id:
                 status("Available", minute, evse_id=evse_id, told_at=121)
             case "boot", minute:

@@ -55,7 +55,8 @@ async def check(row: Row, mode: str, station: Station, query: Query, settings: S
         await station.exchange(row.before)
     command = await call_for(row, station, settings) if row.call else None
     await send(row, station, command)
-    assert [outcome(each, row) for each in await received(station)] == [each for each in [expected] if each != SILENCE]
+    outcomes = [outcome(each, row) for each in await received(station)]
+    assert outcomes == [each for each in [expected] if each != SILENCE], f"{row.name}: {outcomes}"
 
     if command is not None:
         ends = row.ends_strictly or row.ends if mode == "strict" else row.ends

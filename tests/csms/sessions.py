@@ -264,7 +264,7 @@ def rows() -> dict[str, list[Any]]:
     return {
         "transactions": _told(Transaction, names, "transaction_id", "received_at", "connector", "fingerprint"),
         "events": _told(TransactionEvent, names, "id", "received_at"),
-        "meter values": _told(MeterValue, names, "id", "received_at"),
+        "meter values": _told(MeterValue, names, "id", "received_at", "fingerprint"),
         "statuses": _told(StatusNotification, names, "id", "received_at"),
         "connectors": _told(Connector, names, "uuid"),
     }

@@ -116,7 +116,7 @@ async def test_a_number_beyond_any_meter_is_left_out_and_the_session_kept(statio
 
 
 async def test_a_whole_number_may_be_spelt_with_a_point(station: Station16, station201: Station, query: Query) -> None:
-    """JSON Schema takes 1.0 for an integer, and some languages write all numbers so."""
+    """The schemas of 2.x take 1.0 for an integer, those of 1.6 do not; some languages write all numbers so."""
     told = event("Started", 0.0, 0, evse={"id": 1.0, "connectorId": 1.0}, cableMaxCurrent=32.0)
     assert await station201.call("TransactionEvent", told) == {}
     start = {"connectorId": 1.0, "idTag": "TAG1", "meterStart": 1000.0, "timestamp": "2026-01-01T10:00:00Z"}

@@ -4,6 +4,7 @@ What is fuzzed is the connection as it serves stations: frames, repairs, schemas
 """
 
 import contextlib
+import contextvars
 import gc
 import json
 import logging
@@ -35,6 +36,7 @@ from csms.versions.v201 import VERSION as V201
 from tasks import schemas
 from tasks.actions import ACTIONS
 from tasks.models import Command
+from tasks.proxies import Origin
 from tests.fuzz.payloads import completed, fitting
 
 STATION = "FUZZ1"
@@ -72,7 +74,7 @@ class _Socket:
     class loop:
         time = staticmethod(time.monotonic)
 
-    origin = None
+    origin = Origin(None, secure=False)
 
 
 class _Done:
@@ -182,7 +184,8 @@ class Lane(Connection):
         self._replays = self._noted = self._slow = None
         self._late = self.answers
         with _listening() as errors, self.ends.forgetting():
-            finish(self._receive(raw))
+            # In a context of its own, as each connection has one.
+            contextvars.copy_context().run(finish, self._receive(raw))
         if errors.records:
             record = errors.records[0]
             cause = record.exc_info[1] if record.exc_info else None

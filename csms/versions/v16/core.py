@@ -30,7 +30,7 @@ from chargers.values import (
 from csms import times
 from csms.intake import Work
 from csms.versions.base import Context, Effect, Handler, Payload, Script, Step, Talk
-from csms.versions.members import text, whole
+from csms.versions.members import text
 from csms.versions.v16 import charging
 from csms.versions.v16.members import (
     MAX_CONNECTOR_ID,
@@ -274,8 +274,8 @@ def transaction_ref(payload: Payload) -> TransactionRef:
     Without an id it is about none (MV-14); with 0 or less the station knows that it charges but
     not under which id (TX-02); the largest number of its kind means none again (TX-03).
     """
-    number = whole(payload.get("transactionId"), MAX_TRANSACTION_ID)
-    if number is None or number in NO_TRANSACTION_IDS or number >= MAX_TRANSACTION_ID:
+    number = payload.get("transactionId")
+    if not isinstance(number, int) or number in NO_TRANSACTION_IDS or number >= MAX_TRANSACTION_ID:
         return NO_TRANSACTION
     return TransactionRef(number=number) if number > 0 else TransactionRef(by_connector=True)
 

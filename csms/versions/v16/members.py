@@ -9,7 +9,7 @@ from csms import times
 from csms.errors import ErrorCode, RpcError
 from csms.repairs import clean
 from csms.versions.base import Context, Payload
-from csms.versions.members import text, whole
+from csms.versions.members import text
 
 NAME = OcppVersion.V16
 
@@ -26,10 +26,11 @@ def remark(payload: Payload, member: str) -> str:
 
 
 def connector_id(payload: Payload) -> int:
-    told = payload["connectorId"]
-    number = whole(told)
-    if number is None or not 0 <= number <= MAX_CONNECTOR_ID:
-        raise RpcError(ErrorCode.PROPERTY_CONSTRAINT, f"connectorId: {told} is no connector")
+    number = payload["connectorId"]
+    if not isinstance(number, int):
+        raise RpcError(ErrorCode.TYPE_CONSTRAINT, f"connectorId: {number} is no integer")
+    if not 0 <= number <= MAX_CONNECTOR_ID:
+        raise RpcError(ErrorCode.PROPERTY_CONSTRAINT, f"connectorId: {number} is no connector")
     return number
 
 

@@ -246,9 +246,9 @@ async def test_fr_09_the_same_message_again_gets_the_same_answer_and_is_stored_o
 
 
 async def test_fr_09_the_same_id_with_another_payload_is_another_message(station: Station16, query: Query) -> None:
-    for value in (5, 6, 5):
+    for value in (5, 6, 7):
         assert await message(station, json.dumps([2, "7", "MeterValues", energy(value)])) == [3, "7", {}]
-    assert await query(energies) == [5, 6, 5]
+    assert await query(energies) == [5, 6, 7]
 
 
 # FR-10 and FR-11: answers that come late, or never

@@ -15,7 +15,17 @@ from tests.simulator.v16 import sample as sample16
 ONLY_16 = {"fingerprint"}
 ONLY_201 = {"uuid", "last_seq_no", "charging_state", "time_spent_charging", "remote_start_id"}
 # What differs between any two sessions.
-OWN = {"id", "pk", "transaction_id", "chargepoint_id", "connector_id", "ocpp_version", "received_at", "uuid"}
+OWN = {
+    "id",
+    "pk",
+    "fingerprint",
+    "transaction_id",
+    "chargepoint_id",
+    "connector_id",
+    "ocpp_version",
+    "received_at",
+    "uuid",
+}
 # Statuses have fewer words in 2.0.1, and no error codes.
 WORDS = {"Preparing": "Occupied", "Charging": "Occupied", "Finishing": "Occupied"}
 BEGIN = datetime(2026, 1, 1, 10, tzinfo=UTC)
