@@ -17,8 +17,10 @@ from uuid import UUID, uuid4
 import orjson
 from django.conf import settings
 from websockets.asyncio.server import ServerConnection, broadcast
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
 
 from chargers.choices import LimitationKind, RegistrationStatus
 from chargers.errors import NotAuthenticated
@@ -60,6 +62,10 @@ CONTROL = frozenset({Opcode.PING, Opcode.PONG})
 MAX_LATE = 20
 # How many frames of a connection that nobody can serve are logged one by one; all of them are counted.
 MOST_LOGGED = 10
+
+
+# Stands for the request of a station that is served: without any, a connection waits for one.
+SERVED = Request("/", Headers())
 
 
 class StationSocket(ServerConnection):
@@ -126,6 +132,10 @@ class StationSocket(ServerConnection):
         finally:
             if self.request is None:
                 metrics.HANDSHAKES.labels("no request").inc()
+
+    def forget_handshake(self) -> None:
+        """Give back the memory of the request and the response, which nobody reads any more."""
+        self.request, self.response = SERVED, None
 
     async def send_ping(self) -> None:
         """Send a ping; `ping` would keep every one that a station leaves unanswered."""

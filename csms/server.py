@@ -446,6 +446,7 @@ class OcppServer:
             return
         station = websocket.profile.chargepoint_id
         connection = Connection(websocket, self, websocket.profile, websocket.version, self._begin(websocket, station))
+        websocket.forget_handshake()
         # Once for the connection's task: all that it starts inherits it.
         logcontext.chargepoint_id.set(station)
         older = self._stations.get(station)
