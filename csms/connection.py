@@ -265,12 +265,12 @@ class Connection:
         # Asked for each frame: settings and loggers answer slowly.
         self._strict = settings.OCPP_VALIDATION == "strict"
         self._trace = logger.isEnabledFor(logging.DEBUG)
-        self._calls: deque[Command] = deque()
         self._lane: asyncio.Task[None] | None = None
         self._waiting: Waiting | None = None
         # The CALL that is served beside the lane.
         self._slow: asyncio.Task[None] | None = None
         # Made when first needed: most of ten thousand idle stations never do.
+        self._calls: deque[Command] | None = None
         self._late: OrderedDict[str, Late] | None = None
         self._noted: set[str] | None = None
         # The actions that the station was asked for, each with the name it was asked by until it comes.
@@ -626,6 +626,8 @@ class Connection:
         if self._ended:
             self._node.spawn(self._end_offline(command))
             return True
+        if self._calls is None:
+            self._calls = deque()
         if len(self._calls) >= settings.OCPP_MAX_QUEUED_CALLS:
             return False
         self._calls.append(command)

@@ -170,6 +170,8 @@ class OcppServer:
         self._unstored_ends: list[Disconnected] = []
         self._draining = False
         self._ungreeted: set[Connection] = set()
+        # One for all connections.
+        self._on_flood = self._end_flood
 
     async def __aenter__(self) -> "OcppServer":
         await self.intake.__aenter__()
@@ -488,7 +490,7 @@ class OcppServer:
         if pace is not None:
             pace.take(CONNECTION_COUNT, websocket.last_frame_at)
             websocket.control_pace = _pace(settings.OCPP_MAX_MESSAGE_RATE, settings.OCPP_MAX_MESSAGE_BURST)
-            websocket.on_flood = self._end_flood
+            websocket.on_flood = self._on_flood
         return pace
 
     def _end_flood(self, websocket: StationSocket) -> None:

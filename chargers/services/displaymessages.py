@@ -1,11 +1,10 @@
 """Messages on stations' displays, as stations are believed to have them (2.0.1 block O)."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef
 
 from chargers import representation
 from chargers.changes import Changes
@@ -101,9 +100,11 @@ def forget_untold(station: str, since: datetime, changes: Changes) -> None:
     _remove(rows.filter(status=DisplayMessageStatus.ACCEPTED), changes)
 
 
-def end(transactions: Collection[int], changes: Changes) -> None:
+def end(transactions: Iterable[Transaction], changes: Changes) -> None:
     """Forget the messages of transactions that have ended, as their stations do (O02.FR.02)."""
-    its = Transaction.objects.filter(
-        pk__in=transactions, chargepoint=OuterRef("chargepoint"), uuid=OuterRef("transaction_uuid")
-    )
-    _remove(DisplayMessage.objects.filter(Exists(its), transaction_uuid__gt=""), changes)
+    ended = {(row.chargepoint_id, row.uuid) for row in transactions if row.uuid}
+    if not ended:
+        return
+    stations, uuids = zip(*ended, strict=True)
+    rows = DisplayMessage.objects.filter(chargepoint__in=stations, transaction_uuid__in=uuids)
+    _remove([row for row in rows if (row.chargepoint_id, row.transaction_uuid) in ended], changes)

@@ -169,7 +169,7 @@ class _Batch:
             )
         if self.ended:
             installedprofiles.end(self.ended.keys(), self.changes)
-            displaymessages.end(self.ended.keys(), self.changes)
+            displaymessages.end(self.ended.values(), self.changes)
 
     def _is_free(self, value: Event) -> bool:
         """Tell whether a token stands for no driver: a start button's, or one that an operator made up (C02, C05)."""

@@ -179,7 +179,7 @@ def _close(transaction: Transaction, at: datetime, flag: TransactionFlag, change
     transaction.save()
     changes.note(TOPIC, transaction.pk)
     installedprofiles.end([transaction.pk], changes)
-    displaymessages.end([transaction.pk], changes)
+    displaymessages.end([transaction], changes)
 
 
 def stop(values: Sequence[TransactionStop], changes: Changes) -> list[Stopped]:

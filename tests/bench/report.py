@@ -13,9 +13,9 @@ import psutil
 from tests.bench.measure import Result
 
 # Of this platform on PostgreSQL against the bare server.
-MAX_CPU_RATIO = 0.40
-MIN_RATE_RATIO = 2.5
-MAX_KIB_PER_STATION = 25
+MAX_CPU_RATIO = 0.30
+MIN_RATE_RATIO = 3.0
+MAX_KIB_PER_STATION = 20
 
 PROCESSES = {
     "server": "CPU, OCPP server (µs a message)",
