@@ -653,6 +653,8 @@ class Connection:
                     logger.exception("%s: %s failed", self.station, command.action)
         finally:
             self._lane = None
+            if not self._calls:
+                self._calls = None
 
     async def _perform(self, command: Command) -> None:
         """Send what a command takes, one CALL after the other, and store how it ended."""
