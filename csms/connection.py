@@ -62,8 +62,6 @@ CONTROL = frozenset({Opcode.PING, Opcode.PONG})
 MAX_LATE = 20
 # How many frames of a connection that nobody can serve are logged one by one; all of them are counted.
 MOST_LOGGED = 10
-
-
 # Stands for the request of a station that is served: without any, a connection waits for one.
 SERVED = Request("/", Headers())
 
@@ -298,12 +296,12 @@ class Connection:
 
     async def run(self) -> None:
         """Serve the station until its connection ends or drains."""
-        if self.registration != RegistrationStatus.ACCEPTED:
-            await self._recall()
         limited = self.pace is not None or self._node.pace is not None
         # Counted a few at a time, so that a message costs no look at the clock.
         left = COUNTED_AT_ONCE if limited else math.inf
         try:
+            if self.registration != RegistrationStatus.ACCEPTED:
+                await self._recall()
             while not self.draining:
                 raw = await self._socket.recv(decode=False)
                 self._busy = True
@@ -454,7 +452,6 @@ class Connection:
     async def _serve(self, call: rpc.Call, raw: bytes, notes: list[Note]) -> None:
         replay = self._replays.get(call.action) if self._replays else None
         if replay is not None and replay.id == call.id and replay.frame_hash == hash(raw):
-            self._count_bad()
             self._note([Note("message-repeated", f"{call.action} {call.id}")])
             await self._send(replay.answer)
             return

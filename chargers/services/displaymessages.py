@@ -10,7 +10,7 @@ from chargers import representation
 from chargers.changes import Changes
 from chargers.choices import DisplayMessageStatus
 from chargers.models import DisplayMessage, Transaction
-from chargers.services import room
+from chargers.services import removals, room
 from chargers.values import Message, MessagesReport
 
 TOPIC = "displaymessage"
@@ -74,11 +74,7 @@ def _record(value: MessagesReport, changes: Changes) -> None:
 
 
 def _remove(rows: Iterable[DisplayMessage], changes: Changes) -> None:
-    going = {row.pk: row for row in rows}
-    for row in going.values():
-        changes.note_removed(TOPIC, row.chargepoint_id, representation.displaymessage(row))
-    if going:
-        DisplayMessage.objects.filter(pk__in=going).delete()
+    removals.remove(rows, TOPIC, representation.displaymessage, changes)
 
 
 def _fill(row: DisplayMessage, message: Message, at: datetime) -> None:

@@ -18,7 +18,7 @@ from chargers import profiles, representation
 from chargers.changes import Changes
 from chargers.choices import ChargingProfilePurpose, ProfileState
 from chargers.models import ChargePoint, InstalledProfile, Transaction
-from chargers.services import idtags, room
+from chargers.services import idtags, removals, room
 from chargers.values import (
     PlacedProfile,
     Profile,
@@ -122,13 +122,7 @@ def left_beside(profile: Profile, station: str, evse_id: int) -> int:
 
 
 def _remove(rows: Iterable[InstalledProfile], changes: Changes) -> list[int]:
-    """Delete rows and return their keys."""
-    going = {row.pk: row for row in rows}
-    for row in going.values():
-        changes.note_removed(TOPIC, row.chargepoint_id, representation.installedprofile(row))
-    if going:
-        InstalledProfile.objects.filter(pk__in=going).delete()
-    return list(going)
+    return removals.remove(rows, TOPIC, representation.installedprofile, changes)
 
 
 def clear(values: Sequence[ProfilesCleared], changes: Changes) -> list[None]:

@@ -8,7 +8,7 @@ from django.conf import settings
 from chargers import representation
 from chargers.changes import Changes
 from chargers.models import VariableMonitor
-from chargers.services import room
+from chargers.services import removals, room
 from chargers.values import MonitorsReport
 
 TOPIC = "variablemonitor"
@@ -58,11 +58,7 @@ def _record(value: MonitorsReport, changes: Changes) -> None:
 
 
 def _remove(rows: Iterable[VariableMonitor], changes: Changes) -> None:
-    going = {row.pk: row for row in rows}
-    for row in going.values():
-        changes.note_removed(TOPIC, row.chargepoint_id, representation.variablemonitor(row))
-    if going:
-        VariableMonitor.objects.filter(pk__in=going).delete()
+    removals.remove(rows, TOPIC, representation.variablemonitor, changes)
 
 
 def forget_all(values: Sequence[str], changes: Changes) -> list[None]:

@@ -30,7 +30,7 @@ def record(values: Sequence[StatusReport], changes: Changes) -> list[None]:
     report that is stored already is not stored twice, and moves nothing: a station sends again
     what was not answered.
     """
-    on_connectors = connectors.ensure(((v.station, v.evse_id, v.connector_id) for v in values if v.evse_id), changes)
+    on_connectors = connectors.ensure(((v.station, v.evse_id, v.connector_id) for v in values), changes)
     at_large = [value.station for value in values if not value.evse_id]
     stations = ChargePoint.objects.only("chargepoint_status_timestamp").in_bulk(at_large) if at_large else {}
 
