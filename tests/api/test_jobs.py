@@ -70,7 +70,9 @@ def test_firmware_updates_come_newest_first_and_are_filtered(viewer: APIClient) 
     assert viewer.get("/api/firmwareupdate/", {"status": "Uploaded"}).json()["details"].keys() == {"status"}
 
 
-def test_a_log_upload_is_read_by_its_id(viewer: APIClient) -> None:
+def test_a_log_upload_is_read_by_its_id(viewer: APIClient, settings: Settings, tmp_path: Path) -> None:
+    # Where no file server has ever run.
+    settings.FILES_DIR = tmp_path / "missing"
     user, command = User.objects.create(username="ann"), uuid4()
     job = rows.log_upload(
         rows.station(),
