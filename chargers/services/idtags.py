@@ -100,11 +100,8 @@ def _means_no_tag(request: AuthorizationRequest) -> bool:
 class Running:
     """What runs on tags that may have only so many transactions at once, read once for any number of starts."""
 
-    def __init__(self, tags: Iterable[IdTag | None], *, besides: Collection[int] = ()) -> None:
-        """Read it with the tags locked: two nodes that serve one tag must not both find the last free place.
-
-        `besides` names transactions that do not count, such as the ones that these starts end.
-        """
+    def __init__(self, tags: Iterable[IdTag | None]) -> None:
+        """Read it with the tags locked: two nodes that serve one tag must not both find the last free place."""
         self._begun: dict[str, dict[int, datetime | None]] = defaultdict(dict)
         limited = sorted({tag.pk for tag in tags if tag is not None and tag.max_active_transactions is not None})
         if not limited:
@@ -116,19 +113,19 @@ class Running:
             chargepoint__lookup_key__isnull=False,
             stop_transaction_timestamp__isnull=True,
             transaction_status=TransactionStatus.STARTED,
-        ).exclude(pk__in=besides)
+        )
         for id_tag, key, started in running.values_list("id_tag", "pk", "start_transaction_timestamp"):
             self._begun[id_tag][key] = started
 
     def judge(
-        self, request: AuthorizationRequest, tag: IdTag | None, *, at: datetime, besides: int | None = None
+        self, request: AuthorizationRequest, tag: IdTag | None, *, at: datetime, besides: Collection[int] = ()
     ) -> Authorization:
-        """Judge a tag that starts a transaction at `at`; the one named `besides` is that transaction."""
+        """Judge a tag that starts a transaction at `at`; those named `besides` do not count, as it ends them or is it."""
         authorization = judge(request, tag)
         if tag is None or tag.max_active_transactions is None or authorization.status != AuthorizationStatus.ACCEPTED:
             return authorization
         others = [
-            started for key, started in self._begun[tag.pk].items() if key != besides and started and started <= at
+            started for key, started in self._begun[tag.pk].items() if key not in besides and started and started <= at
         ]
         if len(others) < tag.max_active_transactions:
             return authorization
@@ -137,7 +134,9 @@ class Running:
     def note(self, transaction: Transaction) -> None:
         """Count a transaction as it is after the batch that is being served has come to it."""
         begun = self._begun[transaction.id_tag_id or ""]
+        # One that is not stored yet has no number.
+        key = transaction.pk or -id(transaction)
         if transaction.is_open and transaction.transaction_status == TransactionStatus.STARTED:
-            begun[transaction.pk] = transaction.start_transaction_timestamp
+            begun[key] = transaction.start_transaction_timestamp
         else:
-            begun.pop(transaction.pk, None)
+            begun.pop(key, None)

@@ -129,7 +129,7 @@ def summarise(samples: Iterable[Sample]) -> Summary:
             return totals[measurand]
         return sum(phases[measurand].values(), Decimal(0)) if measurand in phases else None
 
-    summary = Summary(energy_wh=_energy(total(IMPORT)), energy_export_wh=_energy(total(EXPORT)))
+    summary = Summary(energy_wh=fit(total(IMPORT)), energy_export_wh=fit(total(EXPORT)))
     power, power_out = total("Power.Active.Import"), total("Power.Active.Export")
     if power is not None or power_out is not None:
         summary.power_w = float((power or 0) - (power_out or 0))
@@ -167,7 +167,7 @@ def decimal(text: str) -> Decimal | None:
     return value if value.is_finite() and value.copy_abs() < MAX_ENERGY else None
 
 
-def _energy(value: Decimal | None) -> Decimal | None:
+def fit(value: Decimal | None) -> Decimal | None:
     """Fit a number into an energy column; PostgreSQL would not even read one with thousands of decimals."""
     return value.quantize(ENERGY_STEP) if value is not None and value.copy_abs() < MAX_ENERGY else None
 
@@ -189,13 +189,6 @@ def record(values: Sequence[MeterReport], changes: Changes) -> list[None]:
     insert_rows(MeterValue, FIELDS, rows, ignore_conflicts=True)
     update_rows(moved.values(), METER_FIELDS)
     return [None] * len(values)
-
-
-def keep(value: MeterReport, transaction: Transaction, changes: Changes) -> None:
-    """Store readings of a transaction that has ended; they move nothing."""
-    insert_rows(MeterValue, FIELDS, [row(value, each, summarise(each.samples), transaction) for each in value.readings])
-    for reading in value.readings:
-        note(value, reading, transaction, changes)
 
 
 def row(

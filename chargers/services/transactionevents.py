@@ -186,7 +186,7 @@ class _Batch:
         if value.kind == ENDED or value.stops:
             return idtags.judge(request, tag)
         at = _moment(value)
-        authorization = self.starting.judge(request, tag, at=at, besides=transaction.pk)
+        authorization = self.starting.judge(request, tag, at=at, besides=[transaction.pk])
         if tag is not None and tag.parent is not None and tag.parent.lookup_key in self.masters.get(value.station, ()):
             # It ends the sessions of others, and begins none (C16.FR.03).
             return Authorization(AuthorizationStatus.BLOCKED, authorization.expiry_date, authorization.parent)

@@ -36,6 +36,8 @@ from chargers.services import (
     statuses,
     transactionevents,
     transactions,
+    transactionstarts,
+    transactionstops,
 )
 from chargers.services import retention as domain
 from chargers.values import (
@@ -123,7 +125,7 @@ def start(place: Place) -> None:
         received_at=place.now,
         fingerprint="plans",
     )
-    transactions.start([value], Changes())
+    transactionstarts.record([value], Changes())
 
 
 def stop(place: Place, ref: TransactionRef) -> None:
@@ -138,7 +140,7 @@ def stop(place: Place, ref: TransactionRef) -> None:
         fingerprint="plans",
         readings=[Reading(place.now, [{"value": "9999"}])],
     )
-    transactions.stop([value], Changes())
+    transactionstops.record([value], Changes())
 
 
 def status(place: Place) -> None:

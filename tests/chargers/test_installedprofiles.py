@@ -12,7 +12,7 @@ from chargers import representation
 from chargers.changes import Changes
 from chargers.choices import ConnectorStatus
 from chargers.models import ChargePoint, Connector, IdTag, InstalledProfile
-from chargers.services import installedprofiles, transactions
+from chargers.services import installedprofiles, transactionstarts
 from chargers.values import PlacedProfile, ProfileExpected, ProfileInstalled, ProfilesCleared, Started
 from tests.chargers import told
 from tests.chargers.test_profiles import profile
@@ -348,7 +348,7 @@ def test_each_of_a_batch_of_starts_gets_its_own() -> None:
     expect(1, 1)
     expect(2, 2, tag="TAG2")
     values = [told.a_start(1), told.a_start(1, evse_id=2, id_token="TAG2"), told.a_start(1, evse_id=3)]
-    first, second, _ = transactions.start(values, Changes())
+    first, second, _ = transactionstarts.record(values, Changes())
     assert believed() == [
         (1, 1, "Installed", first.transaction_id),
         (2, 2, "Installed", second.transaction_id),

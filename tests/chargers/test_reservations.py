@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 from chargers.changes import Changes
 from chargers.choices import AuthorizationStatus, OcppVersion, ReservationStatus
 from chargers.models import ChargePoint, Connector, IdTag, Reservation, Transaction
-from chargers.services import idtags, reservations, statuses, transactionevents, transactions
+from chargers.services import idtags, reservations, statuses, transactionevents, transactionstarts
 from chargers.values import (
     Authorization,
     AuthorizationRequest,
@@ -582,5 +582,5 @@ def test_a_transaction_of_a_later_version_uses_the_reservation_it_names() -> Non
 def test_starts_of_a_batch_read_what_is_held_once() -> None:
     stations = ["CP1", *(told.station(f"S{number}").pk for number in range(20))]
     with CaptureQueriesContext(connection) as statements:
-        transactions.start([a_start(station=each) for each in stations], Changes())
+        transactionstarts.record([a_start(station=each) for each in stations], Changes())
     assert sum("chargers_reservation" in each["sql"] for each in statements) == 1

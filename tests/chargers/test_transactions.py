@@ -14,7 +14,7 @@ from pytest_django.fixtures import Settings
 from chargers.changes import Changes
 from chargers.choices import AuthorizationStatus, TransactionFlag, TransactionStatus
 from chargers.models import ChargePoint, Connector, IdTag, MeterValue, Transaction
-from chargers.services import metervalues, transactions
+from chargers.services import metervalues, transactionstops
 from chargers.values import Reading, TransactionRef
 from tests.chargers import told
 from tests.chargers.told import abandoned, at, boot, energy, event, meter, power, reading, row, start, status, stop
@@ -654,7 +654,7 @@ def test_values_and_stop_in_any_order_and_repetition_leave_one_transaction_with_
             if index == 0:
                 assert start(told_at=1).transaction_id == number
             elif index == 1:
-                transactions.stop([replace(the_stop, received_at=at(31 + index))], Changes())
+                transactionstops.record([replace(the_stop, received_at=at(31 + index))], Changes())
             else:
                 metervalues.record([values[index - 2]], Changes())
         transaction = Transaction.objects.get()

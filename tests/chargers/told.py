@@ -8,7 +8,15 @@ from typing import Any
 from chargers.changes import Changes
 from chargers.choices import OcppVersion
 from chargers.models import ChargePoint, Transaction
-from chargers.services import metervalues, stations, statuses, transactionevents, transactions
+from chargers.services import (
+    metervalues,
+    stations,
+    statuses,
+    transactionevents,
+    transactions,
+    transactionstarts,
+    transactionstops,
+)
 from chargers.values import (
     NO_TRANSACTION,
     Authorization,
@@ -70,7 +78,7 @@ def a_start(
 
 
 def start(minute: float = 0, changes: Changes | None = None, **members: Any) -> Started:
-    (started,) = transactions.start([a_start(minute, **members)], changes if changes is not None else Changes())
+    (started,) = transactionstarts.record([a_start(minute, **members)], changes if changes is not None else Changes())
     return started
 
 
@@ -95,7 +103,9 @@ def a_stop(
 
 
 def stop(number: int | None, minute: float = 30, changes: Changes | None = None, **members: Any) -> Stopped:
-    (stopped,) = transactions.stop([a_stop(number, minute, **members)], changes if changes is not None else Changes())
+    (stopped,) = transactionstops.record(
+        [a_stop(number, minute, **members)], changes if changes is not None else Changes()
+    )
     return stopped
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from chargers.models import Connector, MeterValue, StatusNotification, Transaction, TransactionEvent
-from chargers.services import metervalues, statuses, transactionevents, transactions
+from chargers.services import metervalues, statuses, transactionevents, transactionstarts, transactionstops
 from chargers.values import Started
 from csms.intake import Service, Work
 from tests.chargers.told import a_report, a_start, a_status, a_stop, an_event, energy, reading
@@ -76,7 +76,7 @@ def _session_16(draw: st.DrawFn, station: str, session: int, evse: int, minute: 
     if draw(st.booleans()):
         yield _status(station, evse, "Preparing", minute - 1)
     yield Message(
-        f"start {evse} {minute} {tag} {meter}", transactions.start, lambda number: start, session, begins=True
+        f"start {evse} {minute} {tag} {meter}", transactionstarts.record, lambda number: start, session, begins=True
     )
     if draw(st.booleans()):
         yield _status(station, evse, "Charging", minute)
@@ -115,7 +115,7 @@ def _clock_aligned(station: str, evse: int, minute: int, meter: int) -> Message:
 def _stop(station: str, minute: int, meter: int, tag: str, readings: Sequence[Any], session: int) -> Message:
     return Message(
         f"stop {minute} {meter} {tag} {readings}",
-        transactions.stop,
+        transactionstops.record,
         lambda number: a_stop(number, minute, meter=meter, id_token=tag, station=station, readings=readings),
         session,
     )

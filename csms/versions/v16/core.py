@@ -8,7 +8,7 @@ from math import isfinite
 from django.conf import settings
 
 from chargers.choices import LimitationKind
-from chargers.services import connectors, idtags, metervalues, stations, statuses, transactions
+from chargers.services import connectors, idtags, metervalues, stations, statuses, transactionstarts, transactionstops
 from chargers.values import (
     NO_TRANSACTION,
     Authorization,
@@ -426,7 +426,7 @@ HANDLERS: Mapping[str, Handler] = {
     ),
     "StartTransaction": Handler(
         start,
-        transactions.start,
+        transactionstarts.record,
         started,
         records=True,
         optional=("idTag", "meterStart", "timestamp"),
@@ -435,7 +435,7 @@ HANDLERS: Mapping[str, Handler] = {
     "StatusNotification": Handler(status, statuses.record, nothing, records=True, optional=("errorCode", "timestamp")),
     "StopTransaction": Handler(
         stop,
-        transactions.stop,
+        transactionstops.record,
         stopped,
         records=True,
         optional=("meterStop", "sampledValue", "timestamp", "transactionId", "value"),
