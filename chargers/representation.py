@@ -98,7 +98,7 @@ def limitation(row: Limitation) -> Json:
 
 
 def chargepoint(row: ChargePoint) -> Json:
-    """Represent a station read by `selectors.chargepoints`, which annotates ``connected``."""
+    """Represent a station read by `selectors.chargepoints`."""
     return {
         "chargepoint_id": row.chargepoint_id,
         "chargepoint_vendor": row.chargepoint_vendor,
@@ -114,8 +114,8 @@ def chargepoint(row: ChargePoint) -> Json:
         "security_profile": row.security_profile,
         "last_heartbeat": time(row.last_heartbeat),
         "last_seen": time(row.last_seen),
-        "deviations": [deviation(each) for each in row.deviations.all()],
-        "limitations": [limitation(each) for each in row.limitations.all()],
+        "deviations": [deviation(each) for each in row.known_deviations],
+        "limitations": [limitation(each) for each in row.known_limitations],
         "location": str(row.location_id) if row.location_id else None,
     }
 

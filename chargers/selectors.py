@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 
 from chargers.models import (
     ChargePoint,
@@ -17,7 +17,10 @@ from chargers.models import (
 
 
 def chargepoints(*, now: datetime) -> QuerySet[ChargePoint]:
-    return ChargePoint.objects.with_connected(now).prefetch_related("deviations", "limitations")
+    """Read stations with what is known of them; as lists, since a manager a row costs more than the rest of a page."""
+    return ChargePoint.objects.with_connected(now).prefetch_related(  # type: ignore[no-redef]
+        Prefetch("deviations", to_attr="known_deviations"), Prefetch("limitations", to_attr="known_limitations")
+    )
 
 
 def connectors() -> QuerySet[Connector]:

@@ -11,6 +11,9 @@ from chargers.choices import OcppVersion, RegistrationStatus, SecurityProfile
 from chargers.models.location import Location
 from chargers.models.node import CsmsNode
 
+if TYPE_CHECKING:
+    from chargers.models.limitation import Limitation
+
 IDENTITY_LENGTH = 255
 
 
@@ -35,6 +38,9 @@ class ChargePoint(models.Model):
     if TYPE_CHECKING:
         # Only on rows read by `with_connected`.
         connected: bool
+        # Only on rows read by `selectors.chargepoints`.
+        known_deviations: list["Deviation"]
+        known_limitations: list["Limitation"]
 
     chargepoint_id = models.CharField(max_length=IDENTITY_LENGTH, primary_key=True, verbose_name="identity")
     lookup_key = models.CharField(max_length=3 * IDENTITY_LENGTH, unique=True, editable=False)
