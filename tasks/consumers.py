@@ -65,17 +65,22 @@ class UpdatesConsumer(AsyncWebsocketConsumer):
         self.waiting: deque[str] = deque()
         self.topics = updates.TOPICS if topic == updates.ALL else (topic,)
 
-        # Accepted first: a refused handshake could not carry a close code to the frontend.
-        await self.accept()
         lifetime = await database_sync_to_async(token_lifetime)(query.get("token", [""])[0])
         if lifetime is None:
-            await self.close(UNAUTHENTICATED, "a valid access token is needed in ?token=")
+            await self.refuse(UNAUTHENTICATED, "a valid access token is needed in ?token=")
         elif topic not in (*updates.TOPICS, updates.ALL):
-            await self.close(UNKNOWN_TOPIC, "no such topic")
+            await self.refuse(UNKNOWN_TOPIC, "no such topic")
         else:
             for each in self.topics:
                 await self.channel_layer.group_add(updates.group(each), self.channel_name)
+            # From here on nothing is missed: a frontend that reads REST once it is connected knows all.
+            await self.accept()
             self.expiry = asyncio.create_task(self.close_after(lifetime))
+
+    async def refuse(self, code: int, reason: str) -> None:
+        # Accepted first: a refused handshake could not carry a close code to the frontend.
+        await self.accept()
+        await self.close(code, reason)
 
     async def close_after(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
