@@ -68,8 +68,10 @@ class _Batch:
         """Find the transactions that stops mean, by station and locked."""
         numbers = {value.station: value.ref.number for value in self.values if value.ref.number is not None}
         # In the order of their keys, so that two nodes cannot wait for each other.
-        rows = Transaction.objects.select_for_update().filter(pk__in=set(numbers.values())).order_by("pk")
-        found = {row.chargepoint_id or "": row for row in rows if numbers.get(row.chargepoint_id or "") == row.pk}
+        rows = Transaction.objects.select_for_update().filter(chargepoint__in=numbers, pk__in=set(numbers.values()))
+        found = {
+            row.chargepoint_id or "": row for row in rows.order_by("pk") if numbers[row.chargepoint_id or ""] == row.pk
+        }
         for value in self.values:
             if value.station not in found and (row := self._without_number(value)):
                 found[value.station] = row
