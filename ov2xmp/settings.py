@@ -150,13 +150,11 @@ if len(CSMS_TLS_CERTIFICATES) != len(CSMS_TLS_KEYS):
 CSMS_TLS_CLIENT_CA = env("OV2XMP_CSMS_TLS_CLIENT_CA").strip()
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "channels",
     "rest_framework",

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pytest
 from channels.layers import channel_layers
-from django.conf import settings as project_settings
 from django.contrib.auth.models import Group, User
 from django.db import connections
 from pytest_django.fixtures import Settings
@@ -53,23 +52,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the modules that run the whole platform: a long one at the end would run alone."""
     items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in LONG)
-
-
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings(
-    django_db_modify_db_settings_parallel_suffix: None, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Keep SQLite's test database in a file: threads that share one in memory meet locks that do not wait.
-
-    Neither database waits for the disk: what a test stores need not survive a power cut.
-    """
-    database = project_settings.DATABASES["default"]
-    options = database["OPTIONS"]
-    if database["ENGINE"] == "django.db.backends.sqlite3":
-        database.setdefault("TEST", {})["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
-        options["init_command"] += " PRAGMA synchronous=OFF;"
-    else:
-        options["options"] += " -c synchronous_commit=off"
 
 
 @pytest.fixture(scope="session", autouse=True)

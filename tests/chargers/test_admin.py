@@ -13,10 +13,11 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.templatetags.admin_list import results
 from django.contrib.admin.utils import quote
 from django.contrib.auth.models import User
 from django.db.models import Model
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 
@@ -112,31 +113,38 @@ def test_everything_that_is_stored_can_be_seen() -> None:
 
 
 @pytest.mark.parametrize("model", REGISTERED)
-def test_list_costs_the_same_queries_for_one_row_and_for_twenty(
+def test_list_costs_the_same_queries_for_one_row_and_for_five(
     model: type[Model], as_administrator: Client, django_assert_num_queries: Any, django_assert_max_num_queries: Any
 ) -> None:
     fill()
     with django_assert_max_num_queries(15) as one:
         assert as_administrator.get(url(model, "changelist")).status_code == 200
-    for number in range(1, 20):
+    for number in range(1, 5):
         fill(number)
     with django_assert_num_queries(len(one)):
         as_administrator.get(url(model, "changelist"))
 
 
 @pytest.mark.parametrize("model", REGISTERED)
-def test_every_filter_order_and_search_works(model: type[Model], as_viewer: Client) -> None:
+def test_every_filter_order_and_search_works(
+    model: type[Model], as_viewer: Client, viewing_user: User, rf: RequestFactory
+) -> None:
     fill()
     page = as_viewer.get(url(model, "changelist"))
-    changelist = page.context["cl"]
-    for spec in changelist.filter_specs:
-        for choice in spec.choices(changelist):
-            assert as_viewer.get(url(model, "changelist") + choice["query_string"]).status_code == 200
-    for number in range(1, len(changelist.list_display) + 1):
-        assert as_viewer.get(url(model, "changelist"), {"o": f"-{number}"}).status_code == 200
-    if changelist.search_fields:
-        for text in ("TAG0", STRANGE, "1", "9" * 30, "'"):
-            assert as_viewer.get(url(model, "changelist"), {"q": text}).status_code == 200
+    whole = page.context["cl"]
+    queries = [choice["query_string"] for spec in whole.filter_specs for choice in spec.choices(whole)]
+    queries += [f"?{urlencode({'o': f'-{number}'})}" for number in range(1, len(whole.list_display) + 1)]
+    if whole.search_fields:
+        queries += [f"?{urlencode({'q': text})}" for text in ("TAG0", STRANGE, "1", "9" * 30, "'")]
+    for query in queries:
+        # What the page shows, without the page around it; it raises what a visitor would be turned away with.
+        request = rf.get(url(model, "changelist") + query)
+        request.user = viewing_user
+        changelist = admin.site._registry[model].get_changelist_instance(request)
+        changelist.formset = None
+        list(results(changelist))
+        for spec in changelist.filter_specs:
+            assert list(spec.choices(changelist))
 
 
 @pytest.mark.parametrize("model", REGISTERED)

@@ -32,7 +32,8 @@ async def operator(platform: Platform) -> AsyncIterator[httpx.AsyncClient]:
 def start_platform(tmp_path: Path, template: Template) -> Iterator[StartPlatform]:
     """Yield a function that starts a platform of the test's own, but does not wait for it.
 
-    Platforms on one `data_dir` share their database. It is empty on the `first` start, else as a first start leaves it.
+    Platforms on one `data_dir` share their database. It has only its tables on the `first` start, else what a first
+    start leaves.
     """
     storages: dict[Path, dict[str, str]] = {}
     platforms: list[Platform] = []
@@ -43,7 +44,7 @@ def start_platform(tmp_path: Path, template: Template) -> Iterator[StartPlatform
         ) -> Platform:
             path = tmp_path / data_dir
             if path not in storages:
-                storages[path] = stack.enter_context(own_storage() if first else template.copied(path))
+                storages[path] = stack.enter_context(template.copied(path, admin=not first))
             platforms.append(Platform(path, storages[path] | settings, command))
             return platforms[-1]
 

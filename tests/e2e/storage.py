@@ -1,8 +1,10 @@
 """Databases and redis keys of a platform's own on the servers that the environment names."""
 
+import fcntl
 import os
 import secrets
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,36 +31,73 @@ call_command("migrate", verbosity=0)
 User.objects.create_superuser("admin", password="{PASSWORD}")
 """
 SQLITE = "db.sqlite3"
+DELETE_USERS = "DELETE FROM auth_user"
 
 
 @dataclass(frozen=True)
 class Template:
-    """What a first start leaves: tables and the user admin, in the database of `storage`, else a file in `data_dir`."""
+    """What a first start leaves: tables and the user admin, in the database `url`, else a file in `data_dir`."""
 
     data_dir: Path
-    storage: dict[str, str]
+    url: str
 
     @contextmanager
-    def copied(self, data_dir: Path) -> Iterator[dict[str, str]]:
-        """Yield the settings of a copy for a platform with this data directory, as `own_storage` does."""
+    def copied(self, data_dir: Path, admin: bool = True) -> Iterator[dict[str, str]]:
+        """Yield the settings of a copy for a platform with this data directory, as `own_storage` does.
+
+        Without the `admin` it is what migrating leaves.
+        """
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (data_dir / "admin-password").write_text(PASSWORD, "utf-8")
-        if not self.storage:
+        if not self.url:
             shutil.copy(self.data_dir / SQLITE, data_dir / SQLITE)
-        name = urlsplit(self.storage.get("OV2XMP_DATABASE_URL", "")).path.strip("/")
-        with own_storage(template=name) as storage:
+        with own_storage(template=urlsplit(self.url).path.strip("/")) as storage:
+            if admin:
+                (data_dir / "admin-password").write_text(PASSWORD, "utf-8")
+            elif self.url:
+                execute(storage["OV2XMP_DATABASE_URL"], DELETE_USERS)
+            else:
+                with closing(sqlite3.connect(data_dir / SQLITE)) as connection, connection:
+                    connection.execute(DELETE_USERS)
             yield storage
 
 
 @contextmanager
-def prepared(data_dir: Path) -> Iterator[Template]:
-    """Make a database to copy, which takes some seconds; drop it afterwards."""
-    with own_storage() as storage:
-        environment = without_settings() | storage | {"OV2XMP_DATA_DIR": str(data_dir)}
-        subprocess.run(
-            [sys.executable, "-c", PREPARE], cwd=BASE_DIR, env=environment, check=True, timeout=PREPARE_TIMEOUT
-        )
-        yield Template(data_dir, storage)
+def prepared(folder: Path) -> Iterator[Template]:
+    """Yield the database to copy of all who share the folder: the first makes it, the last one drops it."""
+    made = folder / "made"
+    with (folder / "users").open("w") as users:
+        with locked(folder):
+            if not made.exists():
+                made.write_text(prepare(folder), "utf-8")
+            fcntl.flock(users, fcntl.LOCK_SH)
+        url = made.read_text("utf-8")
+        try:
+            yield Template(folder, url)
+        finally:
+            with locked(folder):
+                try:
+                    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return
+                made.unlink()
+                if url:
+                    drop(url)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def prepare(data_dir: Path) -> str:
+    """Make a database to copy, which takes some seconds; return its URL, or nothing for a file in `data_dir`."""
+    server = postgresql()
+    url = create(server) if server else ""
+    environment = without_settings() | {"OV2XMP_DATA_DIR": str(data_dir), "OV2XMP_DATABASE_URL": url}
+    subprocess.run([sys.executable, "-c", PREPARE], cwd=BASE_DIR, env=environment, check=True, timeout=PREPARE_TIMEOUT)
+    return url
 
 
 @contextmanager
@@ -68,29 +107,51 @@ def own_storage(template: str = "") -> Iterator[dict[str, str]]:
     The database is a copy of `template`, else empty. Without OV2XMP_DATABASE_URL there are none: the platform
     then embeds both.
     """
-    url = os.environ.get("OV2XMP_DATABASE_URL", "")
-    if not url.startswith("postgres"):
+    server = postgresql()
+    if not server:
         yield {}
         return
-    name = f"ov2xmp_e2e_{secrets.token_hex(6)}"
-    execute(url, f"CREATE DATABASE {name} TEMPLATE {template or 'template1'}")
-    # What a test stores need not survive a power cut.
-    execute(url, f"ALTER DATABASE {name} SET synchronous_commit TO off")
-    settings = {"OV2XMP_DATABASE_URL": urlsplit(url)._replace(path=f"/{name}").geturl()}
+    url = create(server, template)
+    name = urlsplit(url).path.strip("/")
+    settings = {"OV2XMP_DATABASE_URL": url}
     redis_url = os.environ.get("OV2XMP_REDIS_URL")
     if redis_url:
         settings |= {"OV2XMP_REDIS_URL": redis_url, "OV2XMP_REDIS_PREFIX": name}
     try:
         yield settings
     finally:
-        execute(url, f"DROP DATABASE {name} WITH (FORCE)")
+        drop(url)
         if redis_url:
             delete_keys(redis_url, name)
 
 
+def postgresql() -> str:
+    """Return the URL of the PostgreSQL that the environment names."""
+    url = os.environ.get("OV2XMP_DATABASE_URL", "")
+    return url if url.startswith("postgres") else ""
+
+
+def create(server: str, template: str = "") -> str:
+    """Create a database on a server, a copy of `template` or empty; return its URL."""
+    name = f"ov2xmp_e2e_{secrets.token_hex(6)}"
+    execute(maintenance(server), f"CREATE DATABASE {name} TEMPLATE {template or 'template1'}")
+    # What a test stores need not survive a power cut.
+    execute(maintenance(server), f"ALTER DATABASE {name} SET synchronous_commit TO off")
+    return urlsplit(server)._replace(path=f"/{name}").geturl()
+
+
+def drop(url: str) -> None:
+    execute(maintenance(url), f"DROP DATABASE {urlsplit(url).path.strip('/')} WITH (FORCE)")
+
+
+def maintenance(url: str) -> str:
+    """Return the URL of the database that every server has."""
+    return urlsplit(url)._replace(path="/postgres").geturl()
+
+
 def execute(url: str, statement: str) -> None:
-    """Run a statement that no transaction may hold, in the database that every server has."""
-    with closing(psycopg2.connect(urlsplit(url)._replace(path="/postgres").geturl())) as connection:
+    """Run a statement that no transaction may hold."""
+    with closing(psycopg2.connect(url)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(statement)

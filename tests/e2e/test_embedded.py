@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.conftest import StartPlatform
 from tests.e2e.launcher import START_TIMEOUT, Platform, closed, running, shared_platform, wait_until
-from tests.e2e.storage import PASSWORD, own_storage
+from tests.e2e.storage import PASSWORD, Template
 
 # A second start takes 2 to 4 seconds on two idle cores; a busy machine may take longer.
 FAST = 20.0
@@ -28,15 +28,16 @@ def status(url: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def odd(tmp_path_factory: pytest.TempPathFactory, template: Template) -> Iterator[Platform]:
     """A first start with a given password, in a folder of a long and odd name, where no redis is installed."""
     folder = tmp_path_factory.mktemp("odd")
     settings = {"OV2XMP_ADMIN_PASSWORD": PASSWORD, "OV2XMP_REDIS_URL": ""}
     if WHEEL:
         settings["PATH"] = str(folder)
+    data_dir = folder / f"100% odd? #1 {'long ' * 20}name"
     with (
-        own_storage() as storage,
-        shared_platform(folder / f"100% odd? #1 {'long ' * 20}name", storage | settings) as platform,
+        template.copied(data_dir, admin=False) as storage,
+        shared_platform(data_dir, storage | settings) as platform,
     ):
         yield platform
 
