@@ -49,11 +49,13 @@ from csms.census import Census
 from csms.connection import Connection, StationSocket
 from csms.errors import IntakeUnavailable
 from csms.intake import Intake
+from csms.large import Large
 from csms.outside import Outside
 from csms.pace import Pace, Seldom
 from csms.proxied import ProxiedCertificates
 from csms.relay import Relay
 from csms.repairs import Note
+from csms.unanswered import Unanswered
 from csms.versions.base import Version
 from csms.versions.v16 import VERSION as V16
 from csms.versions.v201 import VERSION as V201
@@ -154,6 +156,7 @@ class OcppServer:
         self._proxied = ProxiedCertificates() if settings.TRUSTED_PROXIES else None
         self.attempts = Attempts()
         self.census = Census()
+        self.unanswered = Unanswered()
         # Of all stations together, and of those that have left and would have to wait; None: no limit.
         self.pace = _pace(settings.OCPP_MAX_TOTAL_RATE, settings.OCPP_MAX_TOTAL_RATE)
         self._paces: dict[str, Pace] = {}
@@ -162,6 +165,7 @@ class OcppServer:
         self.intake = Intake(self._relay.publish)
         self.reader = Intake(self._relay.publish, only_reads=True)
         self.outside = Outside()
+        self.large = Large()
         self._stations: dict[str, Connection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._deviations: Counter[tuple[str, str]] = Counter()
@@ -194,7 +198,9 @@ class OcppServer:
             port,
             ssl=context,
             # Which is only called.
-            create_connection=cast(type[ServerConnection], partial(StationSocket, census=self.census)),
+            create_connection=cast(
+                type[ServerConnection], partial(StationSocket, census=self.census, unanswered=self.unanswered)
+            ),
             process_request=self._process_request,
             process_response=_name_version,
             compression=None,
@@ -211,6 +217,7 @@ class OcppServer:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._drain()
+        self.large.close()
         await self._relay.__aexit__(*exc_info)
         await self.reader.__aexit__(*exc_info)
         await self.intake.__aexit__(*exc_info)
@@ -437,6 +444,13 @@ class OcppServer:
     async def _serve_station(self, websocket: ServerConnection) -> None:
         """Own a connection from its handshake to its end."""
         assert isinstance(websocket, StationSocket)
+        websocket.in_service = True
+        try:
+            await self._serve(websocket)
+        finally:
+            websocket.end_service()
+
+    async def _serve(self, websocket: StationSocket) -> None:
         assert websocket.profile is not None
         if websocket.version is None:
             # The handshake is completed without a subprotocol, then closed (OCPP-J 1.6 section 3.2).
@@ -613,6 +627,7 @@ class OcppServer:
                 self._greet(now)
                 self._close_dead(now)
                 self._paces = {station: pace for station, pace in self._paces.items() if pace.empty_at > now}
+                self._make_room(now)
                 metrics.OPEN_SOCKETS.set(self.census.total)
             except Exception:
                 # Whatever it was: without this watch dead peers would stay connected for ever.
@@ -638,12 +653,20 @@ class OcppServer:
         strict = settings.OCPP_PING_INTERVAL + settings.OCPP_PING_TIMEOUT
         for connection in list(self._stations.values()):
             limit = strict if connection.answers_pings and settings.OCPP_PING_INTERVAL else patient
-            if now - connection.last_frame_at > limit and not connection.slowed:
+            if now - connection.last_frame_at > limit and not connection.unread:
                 metrics.DEAD_PEERS.inc()
                 extra = {"chargepoint_id": connection.station}
                 logger.warning("%s gives no sign of life, its connection is closed", connection.station, extra=extra)
                 del self._stations[connection.station]
                 self.spawn(connection.close(CloseCode.GOING_AWAY, "no sign of life"))
+
+    def _make_room(self, now: float) -> None:
+        """Read those again for whom there is room, and close who has long kept others from it."""
+        self.unanswered.let_go_on(now)
+        for each in self.unanswered.stalled(now):
+            metrics.STALLED.inc()
+            each.give_up()
+        metrics.UNANSWERED.set(self.unanswered.total)
 
     async def _report_when_possible(self) -> None:
         """Announce the node; without a database it waits, as no station could be served anyway."""

@@ -423,6 +423,10 @@ OCPP_CLOSE_TIMEOUT = env_number("OV2XMP_OCPP_CLOSE_TIMEOUT", 5, minimum=0.1)
 OCPP_DRAIN_TIMEOUT = env_number("OV2XMP_OCPP_DRAIN_TIMEOUT", 10, minimum=0.1)
 OCPP_GREETING_GRACE = env_number("OV2XMP_OCPP_GREETING_GRACE", 30)
 OCPP_MAX_MESSAGE_SIZE = env_int("OV2XMP_OCPP_MAX_MESSAGE_SIZE", 4 * 1024 * 1024, minimum=1024)  # bytes
+# Bytes of messages that a csms process has not answered yet, of all stations.
+OCPP_MAX_UNANSWERED_SIZE = env_int("OV2XMP_OCPP_MAX_UNANSWERED_SIZE", 256 * 1024 * 1024)
+if OCPP_MAX_UNANSWERED_SIZE < OCPP_MAX_MESSAGE_SIZE:
+    raise ImproperlyConfigured("OV2XMP_OCPP_MAX_UNANSWERED_SIZE must not be less than OV2XMP_OCPP_MAX_MESSAGE_SIZE.")
 # Messages a second of a station and of all of a csms process, 0: no limit; the burst is what may come at once.
 OCPP_MAX_MESSAGE_RATE = env_number("OV2XMP_OCPP_MAX_MESSAGE_RATE", 100)
 OCPP_MAX_MESSAGE_BURST = env_int("OV2XMP_OCPP_MAX_MESSAGE_BURST", 1000, minimum=1)
