@@ -10,7 +10,7 @@ import re
 import socket
 from collections import Counter
 from collections.abc import Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 from urllib.parse import unquote
@@ -43,7 +43,7 @@ from chargers.values import (
     Refusal,
     SecurityEventReport,
 )
-from csms import metrics, tls
+from csms import lease, metrics, tls
 from csms.attempts import MOST_LOGGED, Attempts, Failure
 from csms.census import Census
 from csms.connection import Connection, StationSocket
@@ -166,6 +166,7 @@ class OcppServer:
         self.reader = Intake(self._relay.publish, only_reads=True)
         self.outside = Outside()
         self.large = Large()
+        self.lease = lease.Lease(self.node_id)
         self._stations: dict[str, Connection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._deviations: Counter[tuple[str, str]] = Counter()
@@ -182,6 +183,7 @@ class OcppServer:
         await self.reader.__aenter__()
         await self._relay.__aenter__()
         await self._report_when_possible()
+        self.lease.start()
         self._server = await self._listen(self._port)
         self._tls_server = await self._listen(self._tls_port, self._tls) if self._tls_port is not None else None
         self._watcher = asyncio.create_task(self._watch())
@@ -623,6 +625,7 @@ class OcppServer:
         while True:
             await asyncio.sleep(tick)
             now = loop.time()
+            self.lease.note_life()
             try:
                 self._greet(now)
                 self._close_dead(now)
@@ -684,18 +687,17 @@ class OcppServer:
             try:
                 await self.report()
             except IntakeUnavailable:
-                logger.error("the node's lease was not renewed")
+                logger.error("the node's report was not stored")
             except Exception:
-                # Whatever it was: without its lease the node's stations would count as offline.
+                # Whatever it was: what the next ones tell is wanted.
                 logger.exception("the node's report failed")
 
     async def report(self) -> None:
-        """Renew the node's lease and store what was counted since the last report."""
+        """Store what was counted since the last report; that renews the node's lease as well."""
         now = datetime.now(UTC)
         since = asyncio.get_running_loop().time() - settings.NODE_LEASE / 3
         seen = [each.station for each in self._stations.values() if each.last_frame_at >= since]
-        lease_until = now + timedelta(seconds=settings.NODE_LEASE)
-        report = NodeReport(self.node_id, self.name, now, lease_until, seen)
+        report = NodeReport(self.node_id, self.name, now, lease.lasting(), seen)
         counted, self._deviations = self._deviations, Counter()
         notes = [
             (
@@ -714,7 +716,7 @@ class OcppServer:
         try:
             # The ends first: what is held is counted after them.
             *_, held = await self.intake.submit(
-                *[(stations.disconnect, end) for end in ends], *notes, *refusals, (stations.report_node, report)
+                *[(stations.disconnect, end) for end in ends], *notes, *refusals, (lease.report, report)
             )
         except IntakeUnavailable:
             self._unstored_ends += ends
@@ -765,6 +767,7 @@ class OcppServer:
                     await asyncio.wait(self._tasks)
         except TimeoutError:
             logger.warning("%d connections did not end in time", len(self._stations))
+        await asyncio.to_thread(self.lease.stop)
         try:
             await self.intake.submit((stations.leave_node, self.node_id))
         except IntakeUnavailable:
