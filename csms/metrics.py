@@ -36,6 +36,7 @@ UNAVAILABLE = Counter("intake_unavailable_total", "Units of work given up becaus
 
 UPDATES_DROPPED = Counter("updates_dropped_total", "Batches of live updates that were not delivered")
 REMOVED = Gauge("retention_removed_rows", "Rows that the workers removed for their age, since Redis began", ["table"])
+REFUSED = Gauge("rest_refused_requests", "Requests answered 429 as their user sent too many, since Redis began")
 RELAY_DOWN = Gauge("relay_down", "1 while Redis does not answer")
 
 
