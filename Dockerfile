@@ -54,4 +54,4 @@ USER 10001:10001
 # web, csms, csms with TLS
 EXPOSE 8000 9000 9443
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --retries=3 CMD ["python", "-m", "deployment.healthcheck", "web"]
-CMD ["daphne", "-v", "0", "-b", "0.0.0.0", "-p", "8000", "ov2xmp.asgi:application"]
+CMD ["daphne", "-v", "0", "-e", "tcp:port=8000:interface=0.0.0.0:backlog=4096", "ov2xmp.asgi:application"]

@@ -142,6 +142,7 @@ class Schema(AutoSchema):
         if self.view.authentication_classes:
             errors[401] = error("not_authenticated", "No valid access token.")
             errors[403] = error("permission_denied", "The user's role does not allow it.")
+            errors[429] = error("throttled", "Too many requests; `Retry-After` has the seconds.", {"wait": 1})
         if uritemplate.variables(self.path):
             errors[404] = error("not_found", "There is no such thing.")
         own = getattr(self.view, "problems", {}).get(self.action, {})

@@ -8,6 +8,12 @@ import sys
 
 import django
 
+from filestore import arguments
+
+if __name__ == "__main__":
+    # Before the settings are read, of which one may be wrong.
+    arguments.take_none("csms", "Run the OCPP server, to which charging stations connect, until SIGTERM or SIGINT.")
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ov2xmp.settings")
 django.setup()
 

@@ -11,6 +11,7 @@ import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID, uuid4
 
@@ -40,9 +41,11 @@ from csms.census import Census
 from csms.conversation import Conversation, End
 from csms.errors import ErrorCode, IntakeUnavailable, RpcError
 from csms.intake import Intake, Work
+from csms.large import LARGE, Large
 from csms.outside import Outside
 from csms.pace import COUNT_SHIFT, COUNTED_AT_ONCE, Pace
 from csms.repairs import Note
+from csms.unanswered import OWN, Unanswered
 from csms.versions.base import CallFailed, Context, Handler, Payload, Step, Version, limitation
 from tasks import commands, logcontext, schemas
 from tasks.actions import BY_NAME
@@ -58,6 +61,8 @@ TRIGGERS = frozenset({"ExtendedTriggerMessage", "TriggerMessage"})
 # The error codes of a station that does not know an action, or never does it.
 UNABLE = frozenset({ErrorCode.NOT_IMPLEMENTED.value, ErrorCode.NOT_SUPPORTED.value})
 CONTROL = frozenset({Opcode.PING, Opcode.PONG})
+# What may hold a message, or a part of it, besides a frame of text.
+DATA = frozenset({Opcode.BINARY, Opcode.CONT})
 # Calls whose time was over and whose answer is still worth something when it comes (FR-10).
 MAX_LATE = 20
 # How many frames of a connection that nobody can serve are logged one by one; all of them are counted.
@@ -69,11 +74,21 @@ SERVED = Request("/", Headers())
 class StationSocket(ServerConnection):
     """A WebSocket that remembers when its peer last gave a sign of life, and is counted while it is open."""
 
-    def __init__(self, *args: Any, census: Census, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, census: Census, unanswered: Unanswered, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.last_frame_at = self.loop.time()
         self.answers_pings = False
         self._census = census
+        self._unanswered = unanswered
+        # Bytes of frames that nobody has served yet, and what the node counts of them and of the next one.
+        self._unserved = 0
+        self.beyond = 0
+        self.beyond_since = 0.0
+        # Why nothing is read: the node holds enough, or enough frames of this one wait.
+        self.held_back = False
+        self._full = False
+        # Whether somebody serves what has come, be the connection open or not.
+        self.in_service = False
         # What the census counts it for; nothing while it is not open.
         self.client: str | None = None
         # Of the frames that no lane takes; set once it is known whose they are.
@@ -103,6 +118,7 @@ class StationSocket(ServerConnection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self.recv_messages.pause, self.recv_messages.resume = self._pause, self._resume
         peer = self.peer or ""
         self.client = self._census.enter(peer)
         if self._census.is_flooded(self.client, peer):
@@ -114,6 +130,54 @@ class StationSocket(ServerConnection):
             self._census.leave(self.client)
             self.client = None
         super().connection_lost(exc)
+        if not self.in_service:
+            self._unanswered.forget(self, self.loop.time())
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        held = self._unserved + len(self.protocol.reader.buffer)
+        if held > OWN or self.beyond:
+            self._unanswered.count(self, held, self.loop.time())
+
+    def served(self, size: int) -> None:
+        """Hold a message of so many bytes no longer."""
+        self._unserved -= size
+        if self.beyond:
+            self._unanswered.count(self, self._unserved + len(self.protocol.reader.buffer), self.loop.time())
+
+    def end_service(self) -> None:
+        """Hold nothing any more: whoever served it has ended."""
+        self.in_service = False
+        self._unanswered.forget(self, self.loop.time())
+
+    def hold_back(self) -> None:
+        """Leave unread what comes from now on."""
+        self.held_back = True
+        self.transport.pause_reading()
+
+    def go_on(self) -> None:
+        """Read again; it could not give a sign of life meanwhile."""
+        self.held_back = False
+        self.last_frame_at = self.loop.time()
+        if not self._full:
+            self.transport.resume_reading()
+
+    def _pause(self) -> None:
+        self._full = True
+        self.transport.pause_reading()
+
+    def _resume(self) -> None:
+        self._full = False
+        if not self.held_back:
+            self.transport.resume_reading()
+
+    def give_up(self) -> None:
+        """Close a connection that holds on to what leaves no room for others, without waiting for its station."""
+        whose = self.profile.chargepoint_id if self.profile is not None else self.peer
+        logger.warning("%s has long sent nothing that is complete, and others wait for its room: closing", whose)
+        self.protocol.fail(CloseCode.TRY_AGAIN_LATER, "a message took too long")
+        self.send_data()
+        self.transport.close()
 
     def count_for(self, address: str | None) -> str:
         """Count it for the client behind a proxy, and return what it counts for."""
@@ -143,13 +207,17 @@ class StationSocket(ServerConnection):
     def process_event(self, event: Any) -> None:
         if isinstance(event, Frame):
             self.last_frame_at = self.loop.time()
-            if event.opcode is not Opcode.TEXT:
+            if event.opcode is Opcode.TEXT:
+                self._unserved += len(event.data)
+            else:
                 self._take_other(event)
         super().process_event(event)
 
     def _take_other(self, frame: Frame) -> None:
         """Look at a frame that is no text; pings and the like are answered at once, however many come."""
-        if frame.opcode is Opcode.PONG:
+        if frame.opcode in DATA:
+            self._unserved += len(frame.data)
+        elif frame.opcode is Opcode.PONG:
             self.answers_pings = True
         if (
             frame.opcode in CONTROL
@@ -170,6 +238,7 @@ class Node(Protocol):
     intake: Intake
     reader: Intake
     outside: Outside
+    large: Large
     pace: Pace | None
 
     def note_slowed(self, station: str, *, alone: bool) -> None: ...
@@ -193,6 +262,14 @@ class Late(NamedTuple):
 
     command: Command
     step: Step
+
+
+class Answer(NamedTuple):
+    """What a station is sent for its CALL, and what comes behind that: CALLs of ours, or the end of the connection."""
+
+    frame: bytes
+    following: Sequence[Step] = ()
+    foreign: bool = False
 
 
 class Replay(NamedTuple):
@@ -241,7 +318,7 @@ class Connection:
         self.id = uuid4()
         # None where no station is slowed.
         self.pace = pace
-        # Whether nothing is read now, so that silence says nothing.
+        # Whether nothing is read now, as its messages come too fast.
         self.slowed = False
         self.profile = profile
         self.version = version
@@ -291,6 +368,11 @@ class Connection:
         return self._socket.last_frame_at
 
     @property
+    def unread(self) -> bool:
+        """Whether nothing is read of it now, so that its silence says nothing."""
+        return self.slowed or self._socket.held_back
+
+    @property
     def answers_pings(self) -> bool:
         return self._socket.answers_pings
 
@@ -306,6 +388,7 @@ class Connection:
                 raw = await self._socket.recv(decode=False)
                 self._busy = True
                 await self._receive(raw)
+                self._socket.served(len(raw))
                 self._busy = False
                 left -= 1 + (len(raw) >> COUNT_SHIFT)
                 if left <= 0:
@@ -403,25 +486,39 @@ class Connection:
         return self._bad_frames <= MOST_LOGGED
 
     async def _receive(self, raw: bytes) -> None:
+        """Serve a message; a large one in its turn, which ends before its station is answered: that may read slowly."""
         if self._trace:
             logger.debug("%s > %s", self.station, _shown(raw))
         try:
-            frame, deviations = rpc.parse(raw, strict=self._strict, repair=settings.OCPP_REPAIR_JSON)
+            if len(raw) <= LARGE:
+                answer = await self._serve_frame(raw)
+            else:
+                async with self._node.large.turn(len(raw)):
+                    answer = await self._serve_frame(raw)
+            if answer is not None:
+                await self._give(answer)
+        finally:
+            logcontext.request_id.set(None)
+
+    async def _serve_frame(self, raw: bytes) -> Answer | None:
+        """Read a frame and serve it; return its answer where the lane is to send one."""
+        large = len(raw) > LARGE
+        try:
+            frame, deviations = await self._node.large.read(partial(self._parse, raw)) if large else self._parse(raw)
         except rpc.Malformed as error:
-            await self._refuse_malformed(error, raw)
-            return
+            return self._refuse_malformed(error, raw)
         notes = [Note(deviation, _excerpt(raw)) for deviation in deviations]
         if not isinstance(frame, rpc.Call):
-            self._take_answer(frame, notes)
-            return
-        outer = logcontext.request_id.set(frame.id)
-        try:
-            if self._consults(frame):
-                await self._serve_beside(frame, raw, notes)
-            else:
-                await self._serve(frame, raw, notes)
-        finally:
-            logcontext.request_id.reset(outer)
+            self._take_answer(frame._replace(size=len(raw)) if large else frame, notes)
+            return None
+        logcontext.request_id.set(frame.id)
+        if not large and self._consults(frame):
+            await self._serve_beside(frame, raw, notes)
+            return None
+        return await self._serve(frame, raw, notes)
+
+    def _parse(self, raw: bytes) -> rpc.Parsed:
+        return rpc.parse(raw, strict=self._strict, repair=settings.OCPP_REPAIR_JSON)
 
     def _consults(self, call: rpc.Call) -> bool:
         handler = self.version.handlers.get(call.action)
@@ -431,9 +528,21 @@ class Connection:
         """Serve a CALL that may take long beside the lane, so that answers to our own calls get through; one at a time."""
         if self._slow is not None and not self._slow.done():
             await asyncio.wait([self._slow])
-        self._slow = self._node.spawn(self._serve(call, raw, notes))
+        self._slow = self._node.spawn(self._serve_slowly(call, raw, notes))
 
-    async def _refuse_malformed(self, error: rpc.Malformed, raw: bytes) -> None:
+    async def _serve_slowly(self, call: rpc.Call, raw: bytes, notes: list[Note]) -> None:
+        await self._give(await self._serve(call, raw, notes))
+
+    async def _give(self, answer: Answer) -> None:
+        """Send an answer, and do what comes behind it."""
+        await self._send(answer.frame)
+        if answer.foreign:
+            # B01.FR.12.
+            await self.close(CloseCode.POLICY_VIOLATION, "the certificate is of another serial number")
+        for step in answer.following:
+            self._node.spawn(self._ask(step))
+
+    def _refuse_malformed(self, error: rpc.Malformed, raw: bytes) -> Answer | None:
         """Answer what cannot be understood, as far as the version wants that; an answer never gets an answer."""
         metrics.MALFORMED.inc()
         if self._count_bad():
@@ -447,14 +556,14 @@ class Connection:
                 self._take_answer(rpc.CallError(error.message_id, code, "the answer cannot be read", {}), [])
         elif self.version.answers_unreadable or (error.message_type == rpc.CALL and error.message_id is not None):
             message_id = rpc.NO_ID if error.message_id is None else error.message_id
-            await self._send(rpc.encode_error(message_id, code, error.reason))
+            return Answer(rpc.encode_error(message_id, code, error.reason))
+        return None
 
-    async def _serve(self, call: rpc.Call, raw: bytes, notes: list[Note]) -> None:
+    async def _serve(self, call: rpc.Call, raw: bytes, notes: list[Note]) -> Answer:
         replay = self._replays.get(call.action) if self._replays else None
         if replay is not None and replay.id == call.id and replay.frame_hash == hash(raw):
             self._note([Note("message-repeated", f"{call.action} {call.id}")])
-            await self._send(replay.answer)
-            return
+            return Answer(replay.answer)
         action, result = call.action, "answered"
         following: Sequence[Step] = ()
         foreign = False
@@ -483,12 +592,7 @@ class Connection:
             logger.exception("%s: %s could not be served", self.station, action)
             answer = rpc.encode_error(call.id, ErrorCode.INTERNAL_ERROR, "an internal error occurred")
         metrics.messages(action if action in self.version.handlers else "other", result).inc()
-        await self._send(answer)
-        if foreign:
-            # B01.FR.12.
-            await self.close(CloseCode.POLICY_VIOLATION, "the certificate is of another serial number")
-        for step in following:
-            self._node.spawn(self._ask(step))
+        return Answer(answer, following, foreign)
 
     def _remember(self, action: str, replay: Replay) -> None:
         if self._replays is None:
@@ -529,9 +633,13 @@ class Connection:
         """Serve a CALL in three steps: read, store, answer; return also what is asked next. Raises RpcError."""
         # What had to be read leniently, and escapes below U+0100, may hide control characters; DEL needs no escape.
         suspect = bool(notes) or b"\\u00" in raw or b"\x7f" in raw
-        payload = self._checked(payload, action, "Request", handler.optional, suspect, notes)
-        context = self._context(action, notes)
-        value = handler.read(payload, context)
+        context, large = self._context(action, notes), len(raw) > LARGE
+
+        def read() -> tuple[Payload, Any]:
+            checked = self._checked(payload, action, "Request", handler.optional, suspect, notes)
+            return checked, handler.read(checked, context)
+
+        payload, value = await self._node.large.read(read) if large else read()
         work: list[Work] = [(handler.service, value)] if handler.service else []
         if self._triggered and (asked := self._triggered.get(action)):
             work.append((limitations.record, self._doubt(asked, "")))
@@ -539,7 +647,9 @@ class Connection:
             self._triggered[action] = ""
         work += self._note_now(notes)
         if handler.consults is not None and handler.consults.wanted(payload):
-            context.consulted, context.told = True, await self._node.outside.ask(handler.consults.ask, value)
+            # What may be asked is never large: nobody's turn lasts until a stranger answers.
+            told = None if large else await self._node.outside.ask(handler.consults.ask, value)
+            context.consulted, context.told = True, told
         results = await self._node.intake.submit(*work) if work else []
         result = results[0] if handler.service else None
         if isinstance(result, Booted):
@@ -757,7 +867,7 @@ class Connection:
     ) -> None:
         """Store an answer together with what it changes; the command goes on, or has ended."""
         command, step = conversation.command, conversation.step
-        result, work = self._understood(command, step, answer)
+        result, work = await self._understood(command, step, answer)
         conversation.arrived = None
         conversation.go_on(result)
         now = datetime.now(UTC)
@@ -779,7 +889,7 @@ class Connection:
         """Keep an answer that came too late, and believe what it tells."""
         logcontext.command_id.set(late.command.pk)
         logcontext.request_id.set(answer.id)
-        result, work = self._understood(late.command, late.step, answer, late=True)
+        result, work = await self._understood(late.command, late.step, answer, late=True)
         now = datetime.now(UTC)
         if isinstance(result, CallFailed):
             outcome = commands.Outcome(late.command.pk, result.status, now, result.response, result.error)
@@ -787,7 +897,7 @@ class Connection:
             outcome = commands.Outcome(late.command.pk, CommandStatus.ANSWERED, now, result)
         await self._finish(late.command, outcome, work)
 
-    def _understood(
+    async def _understood(
         self, command: Command, step: Step, answer: rpc.CallResult | rpc.CallError | CallFailed, *, late: bool = False
     ) -> tuple[Payload | CallFailed, list[Work]]:
         """Read an answer: what it says, or why it is none, and the work that follows from it."""
@@ -795,6 +905,16 @@ class Connection:
             return answer, []
         context = self._context(step.action, [])
         context.command_id, context.late = command.pk, late
+        if answer.size:
+            async with self._node.large.turn(answer.size):
+                result, work = await self._node.large.read(partial(self._read_answer, step, answer, context))
+        else:
+            result, work = self._read_answer(step, answer, context)
+        return result, [*work, *self._note_now(context.notes)]
+
+    def _read_answer(
+        self, step: Step, answer: rpc.CallResult | rpc.CallError, context: Context
+    ) -> tuple[Payload | CallFailed, list[Work]]:
         if isinstance(answer, rpc.CallError):
             error = repairs.clean_json(
                 {"code": answer.code, "description": answer.description, "details": answer.details}
@@ -808,7 +928,7 @@ class Connection:
             failure = _error(self.version.spell(error.code), f"the station's answer is not valid: {reason}")
             return CallFailed(CommandStatus.ERROR, failure, repairs.clean_json(answer.payload)), []
         able = limitation(context, LimitationKind.ACTION, step.action)
-        return payload, [*self._effects(step, payload, context), able, *self._note_now(context.notes)]
+        return payload, [*self._effects(step, payload, context), able]
 
     def _unable(self, context: Context, action: str, error: Payload) -> Work:
         reason = f"{error['code']} {error['description']}"

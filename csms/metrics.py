@@ -9,6 +9,8 @@ HANDSHAKES = Counter("ocpp_handshakes_total", "Connection attempts by how they e
 SLOWED = Counter("ocpp_handshakes_slowed_total", "Refusals that were held back because many had failed before")
 OPEN_SOCKETS = Gauge("ocpp_open_sockets", "Sockets open at this node, in their handshake or after it")
 PAUSES = Counter("ocpp_pauses_total", "Times that a station was not read for a while, by the limit reached", ["limit"])
+UNANSWERED = Gauge("ocpp_unanswered_bytes", "Bytes held of messages that are not answered yet, but for a little each")
+STALLED = Counter("ocpp_stalled_total", "Connections closed because what they began to send left no room for others")
 FLOODS = Counter("ocpp_floods_total", "Connections closed because of a flood of pings or pongs")
 TAKEOVERS = Counter("ocpp_takeovers_total", "Connections closed because their station connected anew")
 DEAD_PEERS = Counter("ocpp_dead_peers_total", "Connections closed because nothing came any more")
@@ -34,6 +36,7 @@ UNAVAILABLE = Counter("intake_unavailable_total", "Units of work given up becaus
 
 UPDATES_DROPPED = Counter("updates_dropped_total", "Batches of live updates that were not delivered")
 REMOVED = Gauge("retention_removed_rows", "Rows that the workers removed for their age, since Redis began", ["table"])
+REFUSED = Gauge("rest_refused_requests", "Requests answered 429 as their user sent too many, since Redis began")
 RELAY_DOWN = Gauge("relay_down", "1 while Redis does not answer")
 
 

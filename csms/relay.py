@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 # How long one look at the list waits; short, so that a lost connection is soon noticed.
 POLL_SECONDS = 5
 PAUSE_SECONDS = 1
-# How often it is asked what the worker has removed.
+# How often it is asked what the worker and web have counted.
 LOOK_SECONDS = 15
 # Batches of live updates kept for a slow Redis; older listeners read REST again.
 MAX_WAITING_UPDATES = 1000
@@ -73,21 +73,23 @@ class Relay:
             metrics.RELAY_DOWN.set(0)
             if item is not None:
                 self._dispatch(item[1])
-            await self._show_removed()
+            await self._show_others()
 
-    async def _show_removed(self) -> None:
-        """Show in the node's metrics how much retention has removed: the worker has none of its own."""
+    async def _show_others(self) -> None:
+        """Show in the node's metrics what retention has removed and web has refused: worker and web have none."""
         now = asyncio.get_running_loop().time()
         if now < self._look_at:
             return
         self._look_at = now + LOOK_SECONDS
         try:
             found: dict[Any, Any] = await self._redis.hgetall(broker.removed_key())
+            refused = await self._redis.get(broker.refused_key())
         except (redis.RedisError, OSError):
             # The list behind it will tell that redis is away.
             return
         for table, number in found.items():
             metrics.REMOVED.labels(table.decode()).set(int(number))
+        metrics.REFUSED.set(int(refused or 0))
 
     def _dispatch(self, item: Any) -> None:
         try:

@@ -37,15 +37,21 @@ class Call(NamedTuple):
 
 
 class CallResult(NamedTuple):
+    """An answer. `size` is its length in bytes where it is large, else 0."""
+
     id: MessageId
     payload: dict[str, Any]
+    size: int = 0
 
 
 class CallError(NamedTuple):
+    """An answer that tells of an error. `size` is its length in bytes where it is large, else 0."""
+
     id: MessageId
     code: str
     description: str
     details: Any
+    size: int = 0
 
 
 Frame = Call | CallResult | CallError

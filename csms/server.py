@@ -10,7 +10,7 @@ import re
 import socket
 from collections import Counter
 from collections.abc import Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, cast
 from urllib.parse import unquote
@@ -43,17 +43,19 @@ from chargers.values import (
     Refusal,
     SecurityEventReport,
 )
-from csms import metrics, tls
+from csms import lease, metrics, tls
 from csms.attempts import MOST_LOGGED, Attempts, Failure
 from csms.census import Census
 from csms.connection import Connection, StationSocket
 from csms.errors import IntakeUnavailable
 from csms.intake import Intake
+from csms.large import Large
 from csms.outside import Outside
 from csms.pace import Pace, Seldom
 from csms.proxied import ProxiedCertificates
 from csms.relay import Relay
 from csms.repairs import Note
+from csms.unanswered import Unanswered
 from csms.versions.base import Version
 from csms.versions.v16 import VERSION as V16
 from csms.versions.v201 import VERSION as V201
@@ -154,6 +156,7 @@ class OcppServer:
         self._proxied = ProxiedCertificates() if settings.TRUSTED_PROXIES else None
         self.attempts = Attempts()
         self.census = Census()
+        self.unanswered = Unanswered()
         # Of all stations together, and of those that have left and would have to wait; None: no limit.
         self.pace = _pace(settings.OCPP_MAX_TOTAL_RATE, settings.OCPP_MAX_TOTAL_RATE)
         self._paces: dict[str, Pace] = {}
@@ -162,6 +165,8 @@ class OcppServer:
         self.intake = Intake(self._relay.publish)
         self.reader = Intake(self._relay.publish, only_reads=True)
         self.outside = Outside()
+        self.large = Large()
+        self.lease = lease.Lease(self.node_id)
         self._stations: dict[str, Connection] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._deviations: Counter[tuple[str, str]] = Counter()
@@ -178,6 +183,7 @@ class OcppServer:
         await self.reader.__aenter__()
         await self._relay.__aenter__()
         await self._report_when_possible()
+        self.lease.start()
         self._server = await self._listen(self._port)
         self._tls_server = await self._listen(self._tls_port, self._tls) if self._tls_port is not None else None
         self._watcher = asyncio.create_task(self._watch())
@@ -194,7 +200,9 @@ class OcppServer:
             port,
             ssl=context,
             # Which is only called.
-            create_connection=cast(type[ServerConnection], partial(StationSocket, census=self.census)),
+            create_connection=cast(
+                type[ServerConnection], partial(StationSocket, census=self.census, unanswered=self.unanswered)
+            ),
             process_request=self._process_request,
             process_response=_name_version,
             compression=None,
@@ -211,6 +219,7 @@ class OcppServer:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self._drain()
+        self.large.close()
         await self._relay.__aexit__(*exc_info)
         await self.reader.__aexit__(*exc_info)
         await self.intake.__aexit__(*exc_info)
@@ -437,6 +446,13 @@ class OcppServer:
     async def _serve_station(self, websocket: ServerConnection) -> None:
         """Own a connection from its handshake to its end."""
         assert isinstance(websocket, StationSocket)
+        websocket.in_service = True
+        try:
+            await self._serve(websocket)
+        finally:
+            websocket.end_service()
+
+    async def _serve(self, websocket: StationSocket) -> None:
         assert websocket.profile is not None
         if websocket.version is None:
             # The handshake is completed without a subprotocol, then closed (OCPP-J 1.6 section 3.2).
@@ -609,10 +625,12 @@ class OcppServer:
         while True:
             await asyncio.sleep(tick)
             now = loop.time()
+            self.lease.note_life()
             try:
                 self._greet(now)
                 self._close_dead(now)
                 self._paces = {station: pace for station, pace in self._paces.items() if pace.empty_at > now}
+                self._make_room(now)
                 metrics.OPEN_SOCKETS.set(self.census.total)
             except Exception:
                 # Whatever it was: without this watch dead peers would stay connected for ever.
@@ -638,12 +656,20 @@ class OcppServer:
         strict = settings.OCPP_PING_INTERVAL + settings.OCPP_PING_TIMEOUT
         for connection in list(self._stations.values()):
             limit = strict if connection.answers_pings and settings.OCPP_PING_INTERVAL else patient
-            if now - connection.last_frame_at > limit and not connection.slowed:
+            if now - connection.last_frame_at > limit and not connection.unread:
                 metrics.DEAD_PEERS.inc()
                 extra = {"chargepoint_id": connection.station}
                 logger.warning("%s gives no sign of life, its connection is closed", connection.station, extra=extra)
                 del self._stations[connection.station]
                 self.spawn(connection.close(CloseCode.GOING_AWAY, "no sign of life"))
+
+    def _make_room(self, now: float) -> None:
+        """Read those again for whom there is room, and close who has long kept others from it."""
+        self.unanswered.let_go_on(now)
+        for each in self.unanswered.stalled(now):
+            metrics.STALLED.inc()
+            each.give_up()
+        metrics.UNANSWERED.set(self.unanswered.total)
 
     async def _report_when_possible(self) -> None:
         """Announce the node; without a database it waits, as no station could be served anyway."""
@@ -661,18 +687,17 @@ class OcppServer:
             try:
                 await self.report()
             except IntakeUnavailable:
-                logger.error("the node's lease was not renewed")
+                logger.error("the node's report was not stored")
             except Exception:
-                # Whatever it was: without its lease the node's stations would count as offline.
+                # Whatever it was: what the next ones tell is wanted.
                 logger.exception("the node's report failed")
 
     async def report(self) -> None:
-        """Renew the node's lease and store what was counted since the last report."""
+        """Store what was counted since the last report; that renews the node's lease as well."""
         now = datetime.now(UTC)
         since = asyncio.get_running_loop().time() - settings.NODE_LEASE / 3
         seen = [each.station for each in self._stations.values() if each.last_frame_at >= since]
-        lease_until = now + timedelta(seconds=settings.NODE_LEASE)
-        report = NodeReport(self.node_id, self.name, now, lease_until, seen)
+        report = NodeReport(self.node_id, self.name, now, lease.lasting(), seen)
         counted, self._deviations = self._deviations, Counter()
         notes = [
             (
@@ -691,7 +716,7 @@ class OcppServer:
         try:
             # The ends first: what is held is counted after them.
             *_, held = await self.intake.submit(
-                *[(stations.disconnect, end) for end in ends], *notes, *refusals, (stations.report_node, report)
+                *[(stations.disconnect, end) for end in ends], *notes, *refusals, (lease.report, report)
             )
         except IntakeUnavailable:
             self._unstored_ends += ends
@@ -742,6 +767,7 @@ class OcppServer:
                     await asyncio.wait(self._tasks)
         except TimeoutError:
             logger.warning("%d connections did not end in time", len(self._stations))
+        await asyncio.to_thread(self.lease.stop)
         try:
             await self.intake.submit((stations.leave_node, self.node_id))
         except IntakeUnavailable:

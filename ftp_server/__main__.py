@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from filestore import logs
+from filestore import arguments, logs
 from filestore.environment import SettingError
 from ftp_server import server, settings
 
@@ -24,4 +24,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    arguments.take_none("ftp_server", "Run the FTP server, where stations upload logs and fetch firmware.")
     sys.exit(main())

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from filestore import logs
+from filestore import arguments, logs
 from filestore.environment import SettingError
 from http_file_server import server, settings
 
@@ -20,4 +20,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    arguments.take_none("http_file_server", "Run the HTTP server where stations upload logs and fetch firmware.")
     sys.exit(main())

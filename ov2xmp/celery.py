@@ -5,10 +5,13 @@ import os
 import signal
 import threading
 from contextlib import ExitStack
+from functools import cached_property
 from typing import Any
 
 from celery import Celery, signals
+from celery.fixups.django import DjangoFixup, DjangoWorkerFixup
 from celery.worker import state
+from django.db import close_old_connections
 from kombu.transport import redis
 
 from tasks import logcontext
@@ -35,7 +38,28 @@ class PatientQoS(redis.QoS):
 
 redis.Channel.QoS = PatientQoS
 
-app = Celery("ov2xmp")
+
+class SteadyFixup(DjangoWorkerFixup):  # type: ignore[misc]
+    """Keeps a connection to the database from one task to the next, as web keeps it from request to request.
+
+    Celery would open one for each task, or keep one that is broken. Django closes it when it is old or has failed,
+    and asks whether the database still answers before it uses it again.
+    """
+
+    def close_database(self, **_: Any) -> None:
+        close_old_connections()
+
+
+class Fixup(DjangoFixup):  # type: ignore[misc]
+    """Sets Celery up for Django."""
+
+    @cached_property
+    def worker_fixup(self) -> SteadyFixup:
+        # Made late: it reads the settings.
+        return SteadyFixup(self.app)
+
+
+app = Celery("ov2xmp", fixups=[lambda celery: Fixup(celery).install()])
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

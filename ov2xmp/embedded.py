@@ -27,7 +27,7 @@ from django.db import OperationalError, connections
 from redis import RedisError
 
 from deployment import healthcheck
-from filestore import account, configuration
+from filestore import account, arguments, configuration
 from filestore.environment import SettingError
 from ftp_server import health as ftp_health
 from ov2xmp import administrator, redis_server
@@ -41,6 +41,8 @@ if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
 REDIS_START_TIMEOUT = 10.0
 START_TIMEOUT = 90.0
 PROBE_INTERVAL = 0.2
+# Clients of web that wait to be accepted; the system may have fewer (net.core.somaxconn).
+WEB_BACKLOG = 4096
 # What a process may take to end beyond the time that the csms may drain.
 STOP_GRACE = 10.0
 
@@ -275,9 +277,7 @@ def ended(name: str, code: int) -> LaunchError:
 def commands() -> dict[str, list[str]]:
     """Return the commands of the platform's processes by their names."""
     return {
-        "web": module(
-            "daphne", "-v", "0", "-b", settings.BIND, "-p", str(settings.WEB_PORT), "ov2xmp.asgi:application"
-        ),
+        "web": module("daphne", "-v", "0", "-e", web_endpoint(), "ov2xmp.asgi:application"),
         "csms": module("csms"),
         "worker": [
             sys.executable,
@@ -290,6 +290,12 @@ def commands() -> dict[str, list[str]]:
         "ftp": module("ftp_server"),
         "files": module("http_file_server"),
     }
+
+
+def web_endpoint() -> str:
+    """Say where Daphne listens; by itself it would let 50 clients wait to be accepted, and reset the others."""
+    interface = settings.BIND.replace(":", r"\:")
+    return f"tcp:port={settings.WEB_PORT}:interface={interface}:backlog={WEB_BACKLOG}"
 
 
 def module(name: str, *arguments: str) -> list[str]:
@@ -381,4 +387,5 @@ def told(known: account.Account, source: account.Source) -> str:
 
 
 if __name__ == "__main__":
+    arguments.take_none("ov2xmp.embedded", "Run the whole platform on this machine, until Ctrl-C or SIGTERM.")
     sys.exit(main())

@@ -201,6 +201,8 @@ TEMPLATES = [
 # How many requests work at once, each with a database connection, and how many seconds others wait for their turn.
 WEB_MAX_REQUESTS = env_int("OV2XMP_WEB_MAX_REQUESTS", 20, minimum=1)
 WEB_QUEUE_TIMEOUT = env_number("OV2XMP_WEB_QUEUE_TIMEOUT", 30)
+# Requests a second of one user to one web process; ten seconds' worth may come at once. 0: no limit.
+WEB_MAX_USER_RATE = env_number("OV2XMP_WEB_MAX_USER_RATE", 100)
 # Bytes of a body that is parsed: JSON of REST, forms of the admin.
 WEB_MAX_BODY = env_int("OV2XMP_WEB_MAX_BODY", 4 * 1024 * 1024, minimum=1024)
 DATA_UPLOAD_MAX_MEMORY_SIZE = WEB_MAX_BODY
@@ -337,6 +339,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["api.parsers.BoundedJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["api.throttle.UserThrottle"],
     "EXCEPTION_HANDLER": "api.errors.handle",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -421,6 +424,10 @@ OCPP_CLOSE_TIMEOUT = env_number("OV2XMP_OCPP_CLOSE_TIMEOUT", 5, minimum=0.1)
 OCPP_DRAIN_TIMEOUT = env_number("OV2XMP_OCPP_DRAIN_TIMEOUT", 10, minimum=0.1)
 OCPP_GREETING_GRACE = env_number("OV2XMP_OCPP_GREETING_GRACE", 30)
 OCPP_MAX_MESSAGE_SIZE = env_int("OV2XMP_OCPP_MAX_MESSAGE_SIZE", 4 * 1024 * 1024, minimum=1024)  # bytes
+# Bytes of messages that a csms process has not answered yet, of all stations.
+OCPP_MAX_UNANSWERED_SIZE = env_int("OV2XMP_OCPP_MAX_UNANSWERED_SIZE", 256 * 1024 * 1024)
+if OCPP_MAX_UNANSWERED_SIZE < OCPP_MAX_MESSAGE_SIZE:
+    raise ImproperlyConfigured("OV2XMP_OCPP_MAX_UNANSWERED_SIZE must not be less than OV2XMP_OCPP_MAX_MESSAGE_SIZE.")
 # Messages a second of a station and of all of a csms process, 0: no limit; the burst is what may come at once.
 OCPP_MAX_MESSAGE_RATE = env_number("OV2XMP_OCPP_MAX_MESSAGE_RATE", 100)
 OCPP_MAX_MESSAGE_BURST = env_int("OV2XMP_OCPP_MAX_MESSAGE_BURST", 1000, minimum=1)

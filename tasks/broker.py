@@ -47,6 +47,11 @@ def removed_key() -> str:
     return f"{settings.REDIS_PREFIX}:removed"
 
 
+def refused_key() -> str:
+    """Name the counter of requests that web has refused, as their user sent too many."""
+    return f"{settings.REDIS_PREFIX}:refused"
+
+
 def lock_key(name: str) -> str:
     """Name the key that is there while a worker is at something that one at a time is enough for."""
     return f"{settings.REDIS_PREFIX}:lock:{name}"
@@ -89,6 +94,11 @@ def count_removed(numbers: Mapping[str, int]) -> None:
         for table, number in numbers.items():
             pipe.hincrby(removed_key(), table, number)
         pipe.execute()
+
+
+def count_refused(number: int) -> None:
+    """Add up the requests that web has refused. Raises RedisError."""
+    client().incrby(refused_key(), number)
 
 
 @contextmanager

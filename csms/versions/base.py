@@ -16,7 +16,7 @@ from uuid import UUID
 from chargers.choices import LimitationKind, OcppVersion
 from chargers.services import limitations
 from chargers.values import NO_FACTS, ClientCertificate, Facts, LimitationReport
-from csms import times
+from csms import repairs, times
 from csms.errors import ErrorCode
 from csms.intake import Service, Work
 from csms.repairs import Note
@@ -26,6 +26,8 @@ from tasks.models import CommandStatus
 Payload = dict[str, Any]
 
 MAX_RESERVATION_ID = 2**31 - 1
+# Deviations of one message that are kept: those that its repairs found, and as many again.
+MAX_NOTES = 2 * repairs.MAX_NOTES
 
 
 @dataclass(slots=True)
@@ -49,7 +51,8 @@ class Context:
     address: str | None = None
 
     def note(self, kind: str, example: object) -> None:
-        self.notes.append(Note(kind, excerpt(example, 200)))
+        if len(self.notes) < MAX_NOTES:
+            self.notes.append(Note(kind, excerpt(example, 200)))
 
     def time(self, text: Any, member: str = "timestamp") -> times.Moment:
         """Read a time of the station and note what is wrong with it."""

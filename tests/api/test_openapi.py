@@ -47,7 +47,7 @@ def test_every_operation_says_what_it_is_for_and_how_it_fails(anonymous: APIClie
             assert operation["tags"][0] in order, (method, path)
             if path not in DOCUMENTED_BY_ITSELF:
                 assert operation["security"] == [{"jwtAuth": []}], (method, path)
-                assert {"401", "403"} <= operation["responses"].keys(), (method, path)
+                assert {"401", "403", "429"} <= operation["responses"].keys(), (method, path)
 
 
 @pytest.mark.parametrize("row", ACTIONS, ids=lambda row: f"{row.version} {row.name}")

@@ -235,7 +235,14 @@ def platform(
 def embedded_commands(web_port: int) -> dict[str, list[str]]:
     """Return the commands of web and worker, as `make run` has them."""
     return {
-        "web": module("daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(web_port), "ov2xmp.asgi:application"),
+        "web": module(
+            "daphne",
+            "-v",
+            "0",
+            "-e",
+            f"tcp:port={web_port}:interface=127.0.0.1:backlog=4096",
+            "ov2xmp.asgi:application",
+        ),
         "worker": [
             *(sys.executable, "-W", "ignore:You're running the worker with superuser privileges"),
             *("-m", "celery", "--quiet", "-A", "ov2xmp", "worker", "--beat"),

@@ -1,7 +1,10 @@
 """A node in the database: its lease, what it reports, and what becomes of its stations without it."""
 
 import asyncio
+import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -10,7 +13,10 @@ from pytest_django.fixtures import Settings
 from chargers.changes import Changes
 from chargers.models import ChargePoint, CsmsNode, Deviation
 from chargers.services import stations
+from chargers.values import NodeReport
 from csms.errors import IntakeUnavailable
+from csms.lease import Lease
+from csms.lease import report as stored_report
 from csms.server import OcppServer
 from tasks import commands
 from tasks.models import Command
@@ -37,6 +43,7 @@ def lease() -> datetime:
 
 async def vanish(server: OcppServer) -> None:
     """Let a node stop renewing its lease, as when its process is killed."""
+    await asyncio.to_thread(server.lease.stop)
     server._reporter.cancel()
     await asyncio.gather(server._reporter, return_exceptions=True)
 
@@ -47,6 +54,52 @@ async def test_a_node_renews_its_lease_by_itself(server: OcppServer, query: Quer
     await until(lambda: lease() > first + timedelta(seconds=0.3))
     node = await query(lambda: CsmsNode.objects.get())
     assert (node.node_id, node.name) == (server.node_id, server.name)
+
+
+async def test_stations_are_connected_however_long_the_node_takes_to_store(
+    settings: Settings, transactional_db: None, redis_settings: None, query: Query
+) -> None:
+    settings.NODE_LEASE = 2
+    # The next units wait for the ones before, twice as long as the lease altogether.
+    settings.INTAKE_MAX_BATCH = 1
+
+    def slow(values: Sequence[Any], changes: Changes) -> list[None]:
+        # It has the lock on SQLite as well.
+        CsmsNode.objects.filter(pk="nobody").update(name="nobody")
+        time.sleep(0.1)
+        return [None]
+
+    async with (
+        OcppServer("127.0.0.1", 0) as server,
+        Station16(f"ws://127.0.0.1:{server.port}/ws/ocpp", "CP1") as station,
+    ):
+        await station.boot()
+        storing = asyncio.gather(*(server.intake.submit((slow, None)) for _ in range(40)))
+        while not storing.done():
+            assert await query(lambda: ChargePoint.objects.with_connected(datetime.now(UTC)).get().connected)
+            await asyncio.sleep(0.1)
+        await storing
+
+
+@pytest.mark.usefixtures("short_lease")
+async def test_a_node_whose_event_loop_stands_still_lets_its_lease_run_out(server: OcppServer) -> None:
+    renewed = Lease(server.node_id)
+    renewed.start()
+    try:
+        # Nobody notes any life of the loop of this one.
+        await vanish(server)
+        await until(lambda: lease() < datetime.now(UTC))
+        renewed.note_life()
+        await until(lambda: lease() > datetime.now(UTC))
+    finally:
+        renewed.stop()
+
+
+async def test_a_report_that_waited_does_not_shorten_the_lease(server: OcppServer, query: Query) -> None:
+    now = datetime.now(UTC)
+    report = NodeReport(server.node_id, server.name, now, now, [])
+    await server.intake.submit((stored_report, report))
+    assert await query(lease) > now
 
 
 @pytest.mark.usefixtures("short_lease")

@@ -50,7 +50,14 @@ class Parts:
             **settings,
         }
         self.commands = {
-            "web": python("daphne", "-v", "0", "-b", "127.0.0.1", "-p", str(web_port), "ov2xmp.asgi:application"),
+            "web": python(
+                "daphne",
+                "-v",
+                "0",
+                "-e",
+                f"tcp:port={web_port}:interface=127.0.0.1:backlog=4096",
+                "ov2xmp.asgi:application",
+            ),
             "csms": python("csms"),
             "worker": python("celery", "--quiet", "-A", "ov2xmp", "worker", "--beat", "--concurrency", "1"),
         }

@@ -1,8 +1,11 @@
 import dataclasses
 import os
+import signal
 import socket
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ from pytest_django import Settings
 from filestore.account import Account
 from ov2xmp import embedded, redis_server
 from ov2xmp.embedded import LaunchError
+from tests.e2e.launcher import BASE_DIR, free_ports, wait_until
+from tests.ov2xmp.test_backpressure import answers
 
 PASSWORD = "OV2XMP_ADMIN_PASSWORD"
 
@@ -238,3 +243,21 @@ async def test_what_does_not_serve_in_time_is_named(
     assert printed.count("still waiting for web, whose port 8000 does not answer: refused.") == 1
     assert "web, still" not in printed
     assert "O-V2X-MP is running" in printed
+
+
+@pytest.mark.parametrize(("address", "host"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
+def test_hundreds_of_clients_may_wait_for_a_web_that_is_busy(
+    settings: Settings, tmp_path: Path, address: str, host: str
+) -> None:
+    (settings.WEB_PORT,) = free_ports(1)
+    settings.BIND = address
+    command = [*embedded.commands()["web"][:-1], "tests.ov2xmp.streamer:application"]
+    environment = {**os.environ, "OV2XMP_DATA_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "ov2xmp.settings"}
+    with subprocess.Popen(command, cwd=BASE_DIR, env=environment) as web, ExitStack() as clients:
+        try:
+            wait_until(lambda: answers(f"http://{host}:{settings.WEB_PORT}"), 30, lambda: "daphne does not serve")
+            web.send_signal(signal.SIGSTOP)
+            for _ in range(300):
+                clients.enter_context(socket.create_connection((address, settings.WEB_PORT), timeout=5))
+        finally:
+            web.kill()
