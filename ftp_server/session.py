@@ -144,8 +144,11 @@ class Session(FTPHandler):
         return self._receive(file, "APPE" if "a" in mode else "STOR", position)
 
     def ftp_STOU(self, line: str) -> str | None:
-        file = self.fs.ftp2fs(line or "upload")
-        return self._receive(str(PurePath(file).with_name(unique(PurePath(file).name))), "STOU", 0)
+        file = PurePath(self.fs.ftp2fs(line or "upload"))
+        if file == self.fs.folder.root:
+            # Beside it would be outside.
+            file /= "upload"
+        return self._receive(str(file.with_name(unique(file.name))), "STOU", 0)
 
     def _receive(self, file: str, command: str, position: int) -> str | None:
         """Begin an upload; return its path, or None where it is refused."""
