@@ -498,6 +498,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {
         "context": {"()": "ov2xmp.logformat.ContextFilter"},
+        "refusals": {"()": "ov2xmp.logformat.RefusalFilter"},
         # What a client did wrong, or a station refused, stands in the answer; what failed here is for the log too.
         "failed_here": {
             "()": "django.utils.log.CallbackFilter",
@@ -510,13 +511,13 @@ LOGGING = {
         "logstash": {"()": "ov2xmp.logformat.LogstashFormatter"},
     },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["context"]},
+        "console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["context", "refusals"]},
         **(
             {
                 "logstash": {
                     "class": "ov2xmp.logstash.LogstashHandler",
                     "formatter": "logstash",
-                    "filters": ["context"],
+                    "filters": ["context", "refusals"],
                     "host": LOGSTASH_HOST,
                     "port": LOGSTASH_PORT,
                     "timeout": LOGSTASH_TIMEOUT,

@@ -66,6 +66,23 @@ def test_a_path_that_leads_nowhere_is_told_so(path: str, administrator: APIClien
     assert told(administrator.get(path), 404)["code"] == "not_found"
 
 
+@pytest.mark.parametrize("host", ["example.com", "localhost,localhost", "[::1", "a b", ""])
+def test_a_foreign_host_is_refused_like_everything_else_that_is_no_good(host: str) -> None:
+    refused = APIClient().get("/api/chargepoint/", headers={"host": host})
+    assert told(refused, 400)["code"] == "invalid"
+
+
+def test_a_foreign_host_is_refused_in_the_admin_with_a_page() -> None:
+    refused = APIClient().get("/admin/", headers={"host": "example.com"})
+    assert (refused.status_code, refused["Content-Type"]) == (400, "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize("accepted", ["*/*", "application/vnd.oai.openapi", "application/json"])
+def test_what_is_wrong_with_a_request_for_the_document_is_told_in_json(accepted: str) -> None:
+    refused = APIClient().post("/api/schema/", headers={"accept": accepted})
+    assert told(refused, 405)["code"] == "method_not_allowed"
+
+
 def test_without_a_token_the_answer_says_how_to_come_back(anonymous: APIClient) -> None:
     refused = anonymous.get("/api/chargepoint/")
     assert told(refused, 401)["code"] == "not_authenticated"
