@@ -74,8 +74,6 @@ class FileResource(Listed, Resource):
     serializer_class = representations.File
     filter_backends = ()
     lookup_url_kwarg = "path"
-    # OPTIONS would look for a row.
-    metadata_class = None
 
     @property
     def write_role(self) -> Role:

@@ -66,6 +66,13 @@ def test_a_path_that_leads_nowhere_is_told_so(path: str, administrator: APIClien
     assert told(administrator.get(path), 404)["code"] == "not_found"
 
 
+@pytest.mark.parametrize(
+    "path", ["/api/", "/api/redoc/", "/api/file/a.log/", "/api/chargepoint/", "/api/ocpp16/reset/"]
+)
+def test_what_can_be_done_is_not_told_by_options(path: str, administrator: APIClient) -> None:
+    assert administrator.options(path).status_code == 405
+
+
 @pytest.mark.parametrize("host", ["example.com", "localhost,localhost", "[::1", "a b", ""])
 def test_a_foreign_host_is_refused_like_everything_else_that_is_no_good(host: str) -> None:
     refused = APIClient().get("/api/chargepoint/", headers={"host": host})

@@ -36,10 +36,6 @@ def found(client: APIClient, **query: Any) -> list[str]:
 # Listing
 
 
-def test_what_can_be_done_with_a_file_is_not_told_by_options(operator: APIClient, put: Put) -> None:
-    assert operator.options(f"/api/file/{put('a.log')}/").json()["code"] == "method_not_allowed"
-
-
 def test_a_log_tells_its_job_and_station_and_where_to_download_it(viewer: APIClient, files_dir: Path, put: Put) -> None:
     job = rows.log_upload(rows.station("CP 1"), path="logs/CP_1/1/", pk=1)
     os.utime(files_dir / put("logs/CP_1/1/a b.zip"), (0, rows.NOON.timestamp()))
