@@ -119,6 +119,14 @@ class TestBodies:
         refused = operator.post(path, text, content_type="application/json")
         assert told(refused, 400)["code"] in ("parse_error", "invalid")
 
+    @pytest.mark.parametrize(
+        "text", [r'{"a\ud83d": 1}', r'{"\udc00": {"\ud800": "\ud800"}}', r'{"chargepoint_id": "\ud800"}']
+    )
+    def test_halves_of_surrogate_pairs_are_refused(self, text: str, path: str, operator: APIClient) -> None:
+        refused = operator.post(path, text, content_type="application/json")
+        assert told(refused, 400)["code"] == "invalid"
+        refused.content.decode()
+
     @pytest.mark.parametrize("body", [[], "text", 1, None])
     def test_what_is_no_object_is_refused(self, body: Any, path: str, operator: APIClient) -> None:
         refused = operator.post(path, json.dumps(body), content_type="application/json")
