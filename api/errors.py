@@ -60,7 +60,19 @@ class ErrorBody(serializers.Serializer):
 
 
 def body(code: str, message: str, details: Details | None = None) -> Details:
-    return {"code": code, "message": message, "details": details or {}}
+    return {"code": code, "message": _tellable(message), "details": _tellable(details or {})}
+
+
+def _tellable(value: Any) -> Any:
+    """Spell out halves of surrogate pairs, which JSON can say and UTF-8 cannot: a client's own words may have them."""
+    match value:
+        case str():
+            return value.encode(errors="backslashreplace").decode()
+        case dict():
+            return {_tellable(name): _tellable(each) for name, each in value.items()}
+        case list():
+            return [_tellable(each) for each in value]
+    return value
 
 
 def traced() -> Details:

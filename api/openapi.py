@@ -7,6 +7,8 @@ from typing import Any
 from uuid import UUID
 
 import uritemplate
+from django.http import JsonResponse
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
@@ -167,3 +169,8 @@ class SchemaView(SpectacularAPIView):
 
     def _get_schema_response(self, request: Request) -> Response:
         return Response(document(timezone.now().date()))
+
+    def handle_exception(self, exc: Exception) -> HttpResponseBase:
+        told = super().handle_exception(exc)
+        # In JSON like every other error, whatever the document is asked for as.
+        return JsonResponse(told.data, status=told.status_code)

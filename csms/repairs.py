@@ -215,8 +215,8 @@ class _Walk:
     def number(self, value: Any, schema: Schema, path: str) -> int | float:
         """Read a number; one that has no fraction and that a database can hold is an integer."""
         number = value
-        if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-            number = int(value) if _INTEGER.fullmatch(value.strip()) else float(value.strip().replace(",", "."))
+        if isinstance(value, str) and _NUMBER.fullmatch(digits := value.strip()):
+            number = int(digits) if _INTEGER.fullmatch(digits) else float(digits.replace(",", "."))
             self.note("text-for-number", path, value)
         if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
             raise _mistyped(value, path, schema["type"])

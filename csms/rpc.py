@@ -236,7 +236,8 @@ def _message_type(message: list[Any], deviations: list[str], strict: bool) -> in
     value, message_id = message[:2]
     if isinstance(value, str) and value.strip() in ("2", "3", "4") and not strict:
         deviations.append("message-type-as-text")
-        return int(value)
+        # int() by itself takes fewer blanks than strip().
+        return int(value.strip())
     if value not in (CALL, CALL_RESULT, CALL_ERROR):
         known = message_id if isinstance(message_id, str) and 0 < len(message_id) <= MAX_ID_LENGTH else None
         code = ErrorCode.MESSAGE_TYPE if type(value) is int else ErrorCode.RPC_FRAMEWORK

@@ -101,7 +101,7 @@ def identity_of(path: str, username: str) -> str:
     base = [segment for segment in settings.OCPP_PATH.split("/") if segment]
     if segments[: len(base)] == base:
         segments = segments[len(base) :]
-    identity = unquote(segments[-1]).strip() if segments else username
+    identity = (unquote(segments[-1]) if segments else username).strip()
     if not identity:
         raise BadIdentity("the URL names no charging station")
     if len(identity) > IDENTITY_LENGTH:

@@ -68,7 +68,9 @@ class Folder:
 
     def shows(self, names: Sequence[str]) -> bool:
         """Tell whether a path is for clients: temporary and other hidden files are not, nor are names no disk takes."""
-        return not any(name.startswith(".") or "\0" in name or len(os.fsencode(name)) > 255 for name in names)
+        return not any(
+            name.startswith(".") or "\0" in name or "/" in name or len(os.fsencode(name)) > 255 for name in names
+        )
 
     def has_folder(self, segments: Sequence[str]) -> bool:
         """Tell whether an upload to a path would meet a folder."""

@@ -76,6 +76,7 @@ class Session(FTPHandler):
     passive_dtp = PassivePorts
     leaving = False
     # pyftpdlib's, which have no types.
+    _closed: bool
     _restart_position: int
     _in_dtp_queue: tuple[UploadFile, str] | None
     _out_dtp_queue: tuple[Any, bool, Any, str] | None
@@ -96,6 +97,9 @@ class Session(FTPHandler):
             return data.decode("latin-1")
 
     def pre_process_command(self, line: str, cmd: str, arg: str) -> None:
+        if self._closed:
+            # What the client sent behind the command that ended its session.
+            return
         if cmd in TRANSFERS and self.authenticated and not self._data_connection_is_possible():
             self.respond("425 Use PASV, EPSV, PORT or EPRT first.")
             return
@@ -144,8 +148,11 @@ class Session(FTPHandler):
         return self._receive(file, "APPE" if "a" in mode else "STOR", position)
 
     def ftp_STOU(self, line: str) -> str | None:
-        file = self.fs.ftp2fs(line or "upload")
-        return self._receive(str(PurePath(file).with_name(unique(PurePath(file).name))), "STOU", 0)
+        file = PurePath(self.fs.ftp2fs(line or "upload"))
+        if file == self.fs.folder.root:
+            # Beside it would be outside.
+            file /= "upload"
+        return self._receive(str(file.with_name(unique(file.name))), "STOU", 0)
 
     def _receive(self, file: str, command: str, position: int) -> str | None:
         """Begin an upload; return its path, or None where it is refused."""

@@ -21,8 +21,12 @@ class Download(web.FileResponse):
     """A file as it is: aiohttp would send another one, with .gz behind its name, to a client that takes gzip."""
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        headers = CIMultiDict(request.headers)
-        headers.popall("Accept-Encoding", None)
+        # Nor could aiohttp copy what is no UTF-8, by which nobody asks for a part of a file.
+        headers = CIMultiDict(
+            (name, value)
+            for name, value in request.headers.items()
+            if name.lower() != "accept-encoding" and value.isascii()
+        )
         try:
             return await super().prepare(request.clone(headers=headers))
         except TimeoutError as error:

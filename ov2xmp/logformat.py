@@ -49,6 +49,16 @@ class ContextFilter(logging.Filter):
         return True
 
 
+class RefusalFilter(logging.Filter):
+    """Tells in a line what Django refuses of clients, such as a foreign host: it is no failure of the platform's."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("django.security."):
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+            record.exc_info = record.exc_text = None
+        return True
+
+
 class PlainFormatter(logging.Formatter):
     """``<time> <level> <logger> [<field>=<value> …]: <message>``, the brackets only where there is something."""
 

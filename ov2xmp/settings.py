@@ -340,6 +340,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["api.parsers.BoundedJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": ["api.throttle.UserThrottle"],
+    # What can be done is told by the OpenAPI document, not by OPTIONS.
+    "DEFAULT_METADATA_CLASS": None,
     "EXCEPTION_HANDLER": "api.errors.handle",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -503,6 +505,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {
         "context": {"()": "ov2xmp.logformat.ContextFilter"},
+        "refusals": {"()": "ov2xmp.logformat.RefusalFilter"},
         # What a client did wrong, or a station refused, stands in the answer; what failed here is for the log too.
         "failed_here": {
             "()": "django.utils.log.CallbackFilter",
@@ -515,13 +518,13 @@ LOGGING = {
         "logstash": {"()": "ov2xmp.logformat.LogstashFormatter"},
     },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["context"]},
+        "console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["context", "refusals"]},
         **(
             {
                 "logstash": {
                     "class": "ov2xmp.logstash.LogstashHandler",
                     "formatter": "logstash",
-                    "filters": ["context"],
+                    "filters": ["context", "refusals"],
                     "host": LOGSTASH_HOST,
                     "port": LOGSTASH_PORT,
                     "timeout": LOGSTASH_TIMEOUT,

@@ -11,6 +11,7 @@ admin.site.index_title = "Platform"
 admin.site.site_url = "/api/"
 admin.site.login_form = AdminLogin
 
+handler400 = "api.views.refused"
 handler500 = "api.views.failed"
 
 urlpatterns = [

@@ -66,6 +66,30 @@ def test_a_path_that_leads_nowhere_is_told_so(path: str, administrator: APIClien
     assert told(administrator.get(path), 404)["code"] == "not_found"
 
 
+@pytest.mark.parametrize(
+    "path", ["/api/", "/api/redoc/", "/api/file/a.log/", "/api/chargepoint/", "/api/ocpp16/reset/"]
+)
+def test_what_can_be_done_is_not_told_by_options(path: str, administrator: APIClient) -> None:
+    assert administrator.options(path).status_code == 405
+
+
+@pytest.mark.parametrize("host", ["example.com", "localhost,localhost", "[::1", "a b", ""])
+def test_a_foreign_host_is_refused_like_everything_else_that_is_no_good(host: str) -> None:
+    refused = APIClient().get("/api/chargepoint/", headers={"host": host})
+    assert told(refused, 400)["code"] == "invalid"
+
+
+def test_a_foreign_host_is_refused_in_the_admin_with_a_page() -> None:
+    refused = APIClient().get("/admin/", headers={"host": "example.com"})
+    assert (refused.status_code, refused["Content-Type"]) == (400, "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize("accepted", ["*/*", "application/vnd.oai.openapi", "application/json"])
+def test_what_is_wrong_with_a_request_for_the_document_is_told_in_json(accepted: str) -> None:
+    refused = APIClient().post("/api/schema/", headers={"accept": accepted})
+    assert told(refused, 405)["code"] == "method_not_allowed"
+
+
 def test_without_a_token_the_answer_says_how_to_come_back(anonymous: APIClient) -> None:
     refused = anonymous.get("/api/chargepoint/")
     assert told(refused, 401)["code"] == "not_authenticated"
@@ -94,6 +118,14 @@ class TestBodies:
     def test_what_is_no_json_is_refused(self, text: Any, path: str, operator: APIClient) -> None:
         refused = operator.post(path, text, content_type="application/json")
         assert told(refused, 400)["code"] in ("parse_error", "invalid")
+
+    @pytest.mark.parametrize(
+        "text", [r'{"a\ud83d": 1}', r'{"\udc00": {"\ud800": "\ud800"}}', r'{"chargepoint_id": "\ud800"}']
+    )
+    def test_halves_of_surrogate_pairs_are_refused(self, text: str, path: str, operator: APIClient) -> None:
+        refused = operator.post(path, text, content_type="application/json")
+        assert told(refused, 400)["code"] == "invalid"
+        refused.content.decode()
 
     @pytest.mark.parametrize("body", [[], "text", 1, None])
     def test_what_is_no_object_is_refused(self, body: Any, path: str, operator: APIClient) -> None:

@@ -81,9 +81,10 @@ def test_the_identity_is_the_last_part_of_the_path_decoded_once(path: str, ident
 
 @pytest.mark.parametrize("path", ["/ws/ocpp", "/ws/ocpp/", "/ws/ocpp//", "//ws/ocpp/?x", "/", ""])
 def test_a_path_without_an_identity_leaves_it_to_the_user_name(path: str) -> None:
-    assert identity_of(path, "CP1") == "CP1"
-    with pytest.raises(BadIdentity):
-        identity_of(path, "")
+    assert identity_of(path, "CP1") == identity_of(path, " CP1 ") == "CP1"
+    for nobody in ("", " "):
+        with pytest.raises(BadIdentity):
+            identity_of(path, nobody)
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,13 @@ def test_an_address_that_guesses_is_kept_out_and_one_that_is_mistaken_is_not(sta
         log_in(server)
 
 
+def test_what_is_sent_behind_a_goodbye_is_ignored(server: FileServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), 10) as client, client.makefile("rb") as replies:
+        client.sendall(f"USER {USERNAME}\r\nPASS {PASSWORD}\r\nQUIT\r\nCWD logs\r\nSTOR x\r\n".encode())
+        assert [line[:3] for line in replies] == [b"220", b"331", b"230", b"221"]
+    assert "Traceback" not in server.log()
+
+
 # Limits
 
 

@@ -91,6 +91,13 @@ def test_stou_chooses_a_name(server: FileServer, client: ftplib.FTP, station: st
     assert {name.rpartition("/")[0] for name in names} == {f"/{station}"}
 
 
+@pytest.mark.parametrize("path", ["/", "..", "/files"])
+def test_stou_chooses_no_name_beside_the_folder_of_files(server: FileServer, client: ftplib.FTP, path: str) -> None:
+    name = send(client, path, command="STOU")
+
+    assert server.files()[name.removeprefix("/")] == CONTENT
+
+
 # Names
 
 

@@ -45,7 +45,7 @@ MAX_SECONDS = 0.1
 # A slow run is tried so often: the first may pay for something once, or for the garbage of others.
 TRIES = 3
 # What a database holds in a bigint.
-MAX_INTEGER = 2**63 - 1
+INTEGERS = range(-(2**63), 2**63)
 
 VERSIONS: Sequence[Version] = (V16, V201)
 
@@ -253,7 +253,7 @@ def checked(value: Any) -> None:
     match value:
         case str() if value != clean(value):
             raise Finding(f"control characters are stored: {value!r}")
-        case int() if abs(value) > MAX_INTEGER:
+        case int() if value not in INTEGERS:
             raise Finding(f"a number without end is stored: {value}")
         case float() | Decimal() if not math.isfinite(value):
             raise Finding(f"no number is stored: {value}")

@@ -3,7 +3,8 @@
 Needs schemathesis (``pip install schemathesis``), which no other test does. The platform is one of
 its own, with stations of either version that answer; the database is of the kind that the settings
 name. Each role asks for its part of the time. Fails where an answer is not as documented, or is a
-failure of the platform's, or takes too long.
+failure of the platform's, or takes too long, or where somebody who may only read, or not even that,
+has changed something.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from tests.e2e.launcher import BASE_DIR, Platform, wait_until
 from tests.e2e.storage import own_storage
+from tests.fuzz.holdings import changes, held
 from tests.simulator.station import Station
 from tests.simulator.v2.station import Station201
 from tests.simulator.v16 import Station16
@@ -27,7 +29,11 @@ STATIONS = {"1.6": "CP001", "2.0.1": "CP002"}
 # What else there is, by the names of members and of variables in paths.
 THINGS = {"id_token": "04A1B2C3D4E5F6", "id_tag": "04A1B2C3D4E5F6", "username": "operator1"}
 
-ROLES = ("administrators", "operators", "viewers", "")
+# Those first who may change nothing: then nothing changes by itself either.
+READERS = ("viewers", "")
+ROLES = (*READERS, "operators", "administrators")
+# The variable that names the role to those who check answers.
+ROLE = "FUZZING_ROLE"
 PASSWORD = "correct horse battery staple"
 CHECKS = (
     "not_a_server_error",
@@ -35,6 +41,7 @@ CHECKS = (
     "content_type_conformance",
     "response_headers_conformance",
     "response_schema_conformance",
+    "answers_are_for_the_role",
 )
 # Seconds: for a busy machine to start; how long a silent station is waited for; what takes much longer hangs.
 START_TIMEOUT = 300
@@ -57,7 +64,7 @@ def main() -> int:
         platform = Platform(Path(name) / "var", storage | {"OV2XMP_OCPP_TIMEOUT": str(OCPP_TIMEOUT)})
         try:
             wait_until(lambda: "is running" in platform.text(), START_TIMEOUT, platform.text)
-            codes = _fuzz(platform, options.roles, options.seconds, options.more)
+            codes = _fuzz(platform, storage, options.roles, options.seconds, options.more)
             text = platform.text()
         finally:
             platform.kill()
@@ -68,14 +75,43 @@ def main() -> int:
     return int(any(codes) or tracebacks > 0)
 
 
-def _fuzz(platform: Platform, roles: Sequence[str], seconds: int, more: Sequence[str]) -> list[int]:
+def _fuzz(
+    platform: Platform, storage: dict[str, str], roles: Sequence[str], seconds: int, more: Sequence[str]
+) -> list[int]:
     for identity in STATIONS.values():
         platform.client.post("/api/chargepoint/", json={"chargepoint_id": identity}).raise_for_status()
+    _make_things(platform)
     with _stations(platform.ocpp):
-        return [_run(platform, role, seconds // len(roles), more) for role in roles]
+        wait_until(lambda: _connected(platform) == len(STATIONS), START_TIMEOUT, platform.text)
+    wait_until(lambda: _connected(platform) == 0, START_TIMEOUT, platform.text)
+    codes = []
+    for role in (each for each in roles if each in READERS):
+        authorization = _authorization(platform, role)
+        before = held(platform.data_dir, storage)
+        codes.append(_run(platform, role, authorization, seconds // len(roles), more))
+        if changed := changes(before, held(platform.data_dir, storage)):
+            print(f"Changed by {role or 'nobody'}:", *changed, sep="\n")
+            codes.append(1)
+    with _stations(platform.ocpp):
+        for role in (each for each in roles if each not in READERS):
+            codes.append(_run(platform, role, _authorization(platform, role), seconds // len(roles), more))
+    return codes
 
 
-def _run(platform: Platform, role: str, seconds: int, more: Sequence[str]) -> int:
+def _make_things(platform: Platform) -> None:
+    """Make one thing of each kind, as the document's examples have it."""
+    for path, operations in platform.client.get("/api/schema/").json()["paths"].items():
+        body = operations.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json", {})
+        if "examples" in body and "{" not in path and "/ocpp" not in path and "/token" not in path:
+            [example] = body["examples"].values()
+            platform.client.post(path, json=example["value"])
+
+
+def _connected(platform: Platform) -> int:
+    return int(platform.client.get("/api/chargepoint/", params={"connected": "true"}).json()["count"])
+
+
+def _run(platform: Platform, role: str, authorization: str, seconds: int, more: Sequence[str]) -> int:
     print(f"As {role or 'nobody'}:", flush=True)
     configuration = platform.data_dir.with_name("schemathesis.toml")
     configuration.write_text(CONFIGURATION, encoding="utf-8")
@@ -85,15 +121,17 @@ def _run(platform: Platform, role: str, seconds: int, more: Sequence[str]) -> in
         *("--max-time", str(seconds), "--request-timeout", str(REQUEST_TIMEOUT)),
         *("--phases", "examples,coverage,fuzzing", "--suppress-health-check", "all", "--warnings", "off"),
         *("--generation-database", "none", "--continue-on-failure", "--output-sanitize", "false"),
-        *(("--header", f"Authorization: {_authorization(platform, role)}") if role else ()),
+        *(("--header", f"Authorization: {authorization}") if authorization else ()),
         *more,
     ]
-    environment = os.environ | {"SCHEMATHESIS_HOOKS": "tests.fuzz.hooks"}
+    environment = os.environ | {"SCHEMATHESIS_HOOKS": "tests.fuzz.hooks", ROLE: role}
     return subprocess.run(command, cwd=BASE_DIR, env=environment, check=False).returncode
 
 
 def _authorization(platform: Platform, role: str) -> str:
-    """Make a user of a role, who may be changed or deleted on the way, and log in."""
+    """Make a user of a role, who may be changed or deleted on the way, and log in; nobody has no name."""
+    if not role:
+        return ""
     user = {"username": f"fuzzing-{role}", "password": PASSWORD, "role": role}
     platform.client.post("/api/user/create/", json=user).raise_for_status()
     with platform.log_in(user["username"], PASSWORD) as client:

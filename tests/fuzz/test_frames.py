@@ -40,6 +40,10 @@ def test_frames_and_what_is_near_them_are_served(lanes: dict[int, Lane]) -> None
         b'[2,"1","BootNotification",{"chargePointModel":"\x7f","chargePointVendor":"A","meterType":"\x7f"}]',
         b'[3,"GetVariables",{"getVariableResult":[{"attributeStatus":"Accepted","component":'
         b'{"name":"A","evse":{"id":1e308}},"variable":{"name":"B"}}]}]',
+        b'[3,"ClearVariableMonitoring",{"clearMonitoringResult":[{"status":"Accepted","id":9223372036854775808}]}]',
+        # Blanks that strip() takes and int() does not.
+        b'["2\\u001d","1","Heartbeat",{}]',
+        b'[2,"1","StatusNotification",{"connectorId":"1\\u001f","errorCode":"NoError","status":"Available"}]',
     ],
 )
 def test_what_was_found_is_served(frame: bytes, lanes: dict[int, Lane]) -> None:

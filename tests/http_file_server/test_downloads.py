@@ -34,6 +34,13 @@ def test_firmware_is_fetched_from_where_its_url_says(client: httpx.Client, firmw
     assert answer.headers["Content-Disposition"].startswith("attachment")
 
 
+def test_a_header_that_is_no_text_does_not_matter(client: httpx.Client, firmware: str) -> None:
+    answer = client.get(firmware, headers=[(b"Cookie", b"a=\xff"), (b"Range", b"bytes=100-199")])
+
+    assert answer.status_code == 206
+    assert answer.content == FIRMWARE[100:200]
+
+
 def test_head_tells_of_a_file_without_it(client: httpx.Client, firmware: str) -> None:
     answer = client.head(firmware)
 

@@ -191,6 +191,14 @@ async def test_a_refused_handshake_is_told_with_the_station_it_was_for(running: 
     assert refused["chargepoint_id"] == "LOG2"
 
 
+def test_a_foreign_host_is_told_in_a_line(running: Running) -> None:
+    refused = httpx.get(f"{running.parts.web}/api/", headers={"Host": "elsewhere.example"}, trust_env=False)
+    assert refused.json()["code"] == "invalid"
+    line = running.wait_for(lambda line: "elsewhere.example" in line["message"])
+    assert (line["level"], line["request_id"]) == ("WARNING", refused.headers["X-Request-ID"])
+    assert "stack_trace" not in line
+
+
 async def test_a_command_can_be_followed_through_all_processes(running: Running) -> None:
     headers = {**running.parts.log_in(), "X-Request-ID": "op-1"}
     async with (

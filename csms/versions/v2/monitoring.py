@@ -98,7 +98,11 @@ def _asked(item: Payload) -> tuple[VariableName, str, int]:
 
 
 def keep_cleared(request: Payload, answer: Payload, context: Context) -> list[Work]:
-    gone = [each["id"] for each in answer["clearMonitoringResult"] if each["status"] in ("Accepted", "NotFound")]
+    gone = [
+        key
+        for each in answer["clearMonitoringResult"]
+        if each["status"] in ("Accepted", "NotFound") and (key := whole(each["id"], MAX_OWN_NUMBER)) is not None
+    ]
     return [(monitors.record, MonitorsReport(context.station, (), gone, context.received_at))]
 
 
