@@ -176,7 +176,9 @@ def test_a_link_that_leads_out_is_neither_read_nor_written(folder: Folder, tmp_p
     assert stored(folder, "secret") == "secret-1"
 
 
-@pytest.mark.parametrize("names", [[UPLOADS], [".hidden"], ["a", ".b"], ["\0"], ["x" * 300], ["..", "a"], ["a/../.hidden"]])
+@pytest.mark.parametrize(
+    "names", [[UPLOADS], [".hidden"], ["a", ".b"], ["\0"], ["x" * 300], ["..", "a"], ["a/../.hidden"]]
+)
 def test_hidden_and_impossible_names_are_not_found(folder: Folder, names: list[str]) -> None:
     (folder.root / ".hidden").write_text("hidden")
     (folder.root / "a").mkdir()

@@ -106,7 +106,7 @@ bodies = st.one_of(
 )  # fmt: skip
 
 
-@fuzzed(100)
+@fuzzed(60)
 @given(
     odd.methods,
     odd.targets(beginnings),
@@ -155,7 +155,7 @@ commands = st.builds(
 )
 
 
-@fuzzed(60)
+@fuzzed(30)
 @given(st.lists(commands, min_size=1, max_size=5), st.booleans())
 def test_odd_commands_are_answered(ftp_server: Guarded, asked: list[bytes], logged_in: bool) -> None:
     login = [f"USER {USERNAME}".encode(), f"PASS {PASSWORD}".encode()] if logged_in else []
@@ -179,7 +179,7 @@ def test_odd_commands_are_answered(ftp_server: Guarded, asked: list[bytes], logg
     ftp_server.check_names()
 
 
-@fuzzed(40)
+@fuzzed(20)
 @given(st.sampled_from(["STOR", "APPE", "STOU", "RETR", "LIST", "MLSD", "NLST"]), arguments, st.binary(max_size=20))
 def test_files_of_odd_names_stay_inside(ftp_server: Guarded, verb: str, argument: bytes, content: bytes) -> None:
     with contextlib.closing(ftplib.FTP(timeout=wire.PATIENCE, encoding="latin-1")) as client:
