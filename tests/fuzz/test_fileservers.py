@@ -5,7 +5,7 @@ import ftplib
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given
@@ -164,19 +164,26 @@ def test_odd_commands_are_answered(ftp_server: Guarded, asked: list[bytes], logg
         control.makefile("rb") as replies,
         contextlib.suppress(ConnectionError),
     ):
-        heard = [replies.readline()]
+        heard = [_reply(replies)]
         for line in (*login, *asked):
             control.sendall(line + LINE_ENDS)
-            heard.append(replies.readline())
-            while heard[-1][3:4] == b"-" or heard[-1][:1] == b" ":
-                heard.append(replies.readline())
+            heard.append(_reply(replies))
             if not heard[-1]:
                 break
     for reply in filter(None, heard):
-        assert reply[:1].isdigit() or reply[:1] == b" ", heard
-        assert reply.endswith(b"\r\n"), heard
+        assert reply[:3].isdigit(), heard
+        assert reply.endswith(LINE_ENDS), heard
     ftp_server.check(b"".join(heard))
     ftp_server.check_names()
+
+
+def _reply(replies: BinaryIO) -> bytes:
+    """Read a reply, with all its lines (RFC 959, section 4.2)."""
+    lines = [replies.readline()]
+    if lines[0][3:4] == b"-":
+        while lines[-1] and not lines[-1].startswith(lines[0][:3] + b" "):
+            lines.append(replies.readline())
+    return b"".join(lines)
 
 
 @fuzzed(20)
