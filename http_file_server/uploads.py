@@ -9,6 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from aiohttp import BodyPartReader, MultipartReader, content_disposition_filename, parse_content_disposition, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from filestore.folder import Folder, Upload
 from filestore.names import has_extension, safe_name, unique
@@ -18,8 +19,8 @@ FORM = "multipart/form-data"
 # Bytes that are gathered for one write to the disk, and parts that a form may have.
 CHUNK = 256 * 1024
 MAX_PARTS = 100
-# What a body without end, an unknown encoding or a broken boundary makes of the reading.
-UNREADABLE = (ValueError, LookupError, RuntimeError, web.RequestPayloadError)
+# What a body without end, an unknown encoding, a broken boundary or broken headers make of the reading.
+UNREADABLE = (ValueError, LookupError, RuntimeError, web.RequestPayloadError, HttpProcessingError)
 
 Result = TypeVar("Result")
 

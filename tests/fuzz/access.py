@@ -2,9 +2,11 @@
 
 from collections.abc import Collection
 
+# Roles that may change nothing, nobody's among them.
+READERS = ("viewers", "")
 # What anybody may ask.
 PUBLIC = ("/api/health/", "/api/schema/", "/api/token/", "/api/token/refresh/", "/api/token/verify/")
-ADMINISTRATORS_ONLY = ("/api/user/", "/api/user/create/", "/api/user/{username}/")
+ONLY_ADMINISTRATORS = ("/api/user/", "/api/user/create/", "/api/user/{username}/")
 READING = ("GET", "HEAD", "OPTIONS")
 # A method may be none, and an odd enough token is nobody's.
 REFUSED = {401: (401, 405), 403: (401, 403, 405)}
@@ -16,6 +18,6 @@ def expected_statuses(role: str, method: str, path: str) -> Collection[int]:
         return ()
     if not role:
         return REFUSED[401]
-    if path in ADMINISTRATORS_ONLY or (method == "DELETE" and path == "/api/file/{path}/"):
+    if path in ONLY_ADMINISTRATORS or (method == "DELETE" and path == "/api/file/{path}/"):
         return REFUSED[403]
     return REFUSED[403] if role == "viewers" and method not in READING else ()

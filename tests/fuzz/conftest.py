@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.csms.conftest import server as server
 from tests.e2e.parts import Parts
 from tests.e2e.storage import Template
 
@@ -24,7 +25,7 @@ def web(tmp_path_factory: pytest.TempPathFactory, template: Template, redis_url:
         "OV2XMP_OCPP_TIMEOUT": "0.1",
     }
     with template.copied(data_dir) as storage:
-        parts = Parts(data_dir, **settings, **storage)
+        parts = Parts(data_dir, **{**settings, **storage})
         try:
             parts.start("web")
             yield parts

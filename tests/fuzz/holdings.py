@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,18 +18,23 @@ TABLES = {
     psycopg2: "SELECT tablename FROM pg_tables WHERE schemaname = 'public'",
 }
 
+# How often each row is in each table, and each path in the folder of files.
 Holdings = dict[str, Counter[str]]
 
 
 def held(data_dir: Path, storage: dict[str, str]) -> Holdings:
-    """Return how often each row is in each table, and each path in the folder of files."""
+    """Look into the database and the folder of a platform of its own."""
     url = storage.get("OV2XMP_DATABASE_URL")
     module: Any = psycopg2 if url else sqlite3
     with closing(module.connect(url or data_dir / SQLITE)) as connection:
-        tables = [name for [name] in _rows(connection, TABLES[module]) if name != OWN]
-        holdings = {name: Counter(map(repr, _rows(connection, f'SELECT * FROM "{name}"'))) for name in tables}
-    files = data_dir / "files"
-    return {**holdings, "files": Counter(path.relative_to(files).as_posix() for path in files.rglob("*"))}
+        names = [name for [name] in _rows(connection, TABLES[module])]
+        return holdings(connection, names, data_dir / "files")
+
+
+def holdings(connection: Any, tables: Iterable[str], files: Path) -> Holdings:
+    """Look into a database and a folder."""
+    rows = {name: Counter(map(repr, _rows(connection, f'SELECT * FROM "{name}"'))) for name in tables if name != OWN}
+    return {**rows, "files": Counter(path.relative_to(files).as_posix() for path in files.rglob("*"))}
 
 
 def _rows(connection: Any, statement: str) -> list[tuple[Any, ...]]:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tests.e2e.launcher import BASE_DIR, Platform, wait_until
 from tests.e2e.storage import own_storage
+from tests.fuzz.access import READERS
 from tests.fuzz.holdings import changes, held
 from tests.simulator.station import Station
 from tests.simulator.v2.station import Station201
@@ -30,7 +31,6 @@ STATIONS = {"1.6": "CP001", "2.0.1": "CP002"}
 THINGS = {"id_token": "04A1B2C3D4E5F6", "id_tag": "04A1B2C3D4E5F6", "username": "operator1"}
 
 # Those first who may change nothing: then nothing changes by itself either.
-READERS = ("viewers", "")
 ROLES = (*READERS, "operators", "administrators")
 # The variable that names the role to those who check answers.
 ROLE = "FUZZING_ROLE"

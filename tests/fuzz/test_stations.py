@@ -16,11 +16,9 @@ from chargers.models.station import IDENTITY_LENGTH
 from chargers.services import stations
 from csms.repairs import clean
 from csms.server import OcppServer
-from tests.csms.conftest import query_in_thread, server
+from tests.csms.conftest import query_in_thread
 from tests.fuzz import odd, wire
 from tests.fuzz.wire import Header, fuzzed
-
-__all__ = ["server"]
 
 LOCKED, KEY = "LOCKED", b"a key of forty characters is not a short"
 # What is no HTTP is cut without an answer.
@@ -70,7 +68,7 @@ handshake_headers = st.lists(
 
 
 async def test_odd_handshakes_of_stations_are_answered(server: OcppServer, caplog: pytest.LogCaptureFixture) -> None:
-    @fuzzed(100)
+    @fuzzed(40)
     @given(
         st.one_of(st.just(b"GET"), odd.methods),
         paths,
@@ -110,7 +108,7 @@ async def test_an_odd_account_opens_no_station_that_has_a_key(
         st.binary(max_size=40).map(lambda raw: b"Basic " + raw.translate(None, b"\r\n")),
     )
 
-    @fuzzed(40)
+    @fuzzed(30)
     @given(
         st.lists(odd_accounts, max_size=2),
         st.sampled_from([b"LOCKED", b"locked", b"%4cOCKED", b"LOCKED/", b"x/LOCKED", b"%20LOCKED", b"LOCKED?x=LOCKED"]),
@@ -127,7 +125,7 @@ async def test_an_odd_account_opens_no_station_that_has_a_key(
 async def test_a_station_that_sends_odd_frames_is_served_or_closed(
     server: OcppServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    @fuzzed(60)
+    @fuzzed(25)
     @given(st.lists(odd.frames, max_size=5))
     def send(frames: Sequence[bytes]) -> None:
         with socket.create_connection(("127.0.0.1", server.port), wire.PATIENCE) as connection:

@@ -93,7 +93,7 @@ beginnings = st.one_of(
 bodies = st.one_of(st.just(b""), odd.json_texts, st.binary(max_size=30))
 
 
-@fuzzed(60)
+@fuzzed(30)
 @given(odd.methods, odd.targets(beginnings), odd.headers, bodies)
 def test_odd_requests_are_answered(
     site: Site, method: bytes, target: bytes, headers: Sequence[Header], body: bytes
@@ -101,7 +101,7 @@ def test_odd_requests_are_answered(
     site.check(site.ask(method, target, headers, body))
 
 
-@fuzzed(50)
+@fuzzed(30)
 @given(st.sampled_from(QUERIES), odd.query_values, st.one_of(st.just(b""), odd.query_values.map(b"&limit=%s".__mod__)))
 def test_lists_are_narrowed_sorted_and_paged_by_odd_values_as_documented(
     site: Site, query: tuple[str, str], value: bytes, more: bytes
@@ -111,7 +111,7 @@ def test_lists_are_narrowed_sorted_and_paged_by_odd_values_as_documented(
     site.check_documented("get", path, answer)
 
 
-@fuzzed(40)
+@fuzzed(30)
 @given(
     st.sampled_from(TOKENS),
     st.one_of(
@@ -127,7 +127,7 @@ def test_odd_logins_and_tokens_are_refused_as_documented(site: Site, path: str, 
     assert answer.status in (400, 401)
 
 
-@fuzzed(40)
+@fuzzed(30)
 @given(odd.tokens)
 def test_an_odd_token_is_nobodys(site: Site, token: str) -> None:
     value = b"Bearer " + token.encode("utf-8", "surrogatepass").translate(None, b"\r\n\0")
@@ -164,7 +164,7 @@ def lies(draw: st.DrawFn) -> tuple[list[Header], bytes]:
     return told, b"".join(draw(st.lists(chunks, max_size=4)))  # fmt: skip
 
 
-@fuzzed(40)
+@fuzzed(30)
 @given(st.sampled_from([b"POST", b"PATCH", b"GET", b"PUT"]), lies(), st.integers(0, 400))
 def test_a_request_that_ends_too_early_or_lies_about_its_length_leaves_nothing(
     site: Site, method: bytes, lie: tuple[list[Header], bytes], end: int
@@ -188,7 +188,7 @@ queries = st.lists(
 ).map(b"&".join)
 
 
-@fuzzed(60)
+@fuzzed(30)
 @given(
     st.one_of(st.just(b"GET"), odd.methods),
     odd.targets(topics, queries),
@@ -207,7 +207,7 @@ def listen(site: Site, connection: socket.socket, token: bytes) -> None:
     wire.upgrade(connection, wire.request(b"GET", b"/ws/updates/all/?token=" + token, headers))
 
 
-@fuzzed(50)
+@fuzzed(25)
 @given(st.lists(odd.frames, max_size=5), st.booleans())
 def test_a_listener_that_sends_odd_frames_is_closed_and_no_more(
     site: Site, frames: Sequence[bytes], known: bool

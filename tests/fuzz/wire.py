@@ -8,7 +8,7 @@ import re
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -27,12 +27,13 @@ FINAL, MASKED = 0x80, 0x80
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 
 Header = tuple[bytes, bytes]
+Property = TypeVar("Property", bound=Callable[..., Any])
 
 
-def fuzzed(examples: int) -> Any:
+def fuzzed(examples: int) -> Callable[[Property], Property]:
     """Decorate a property: so many examples that are always the same, else as many as the environment asks for."""
     asked = os.environ.get("OV2XMP_FUZZ_EXAMPLES")
-    return settings(
+    configured = settings(
         max_examples=int(asked or examples),
         derandomize=not asked,
         database=None,
@@ -40,6 +41,7 @@ def fuzzed(examples: int) -> Any:
         print_blob=False,
         suppress_health_check=list(HealthCheck),
     )
+    return lambda test: configured(test)
 
 
 class Answer(NamedTuple):

@@ -252,6 +252,8 @@ def test_a_form_that_breaks_off_is_refused_whole(emptied: FileServer, client: ht
             b'--xx\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--xx--\r\n',
         ),
         ("multipart/form-data; boundary=xx", b"rubbish"),
+        ("multipart/form-data; boundary=xx", b"--xx\r\n\x00\r\n\r\nx\r\n--xx--\r\n"),
+        ("multipart/form-data; boundary=xx", b"--xx\r\nX: " + b"x" * 9000 + b"\r\n\r\nx\r\n--xx--\r\n"),
         ("multipart/form-data", b"--xx--\r\n"),
         (
             "multipart/form-data; boundary=xx",
