@@ -25,7 +25,7 @@ from tasks.tasks import relay_command
 from tests.certificates import Authority
 
 TESTS = Path(__file__).parent
-LONG = ("conformance", "e2e", "faults")
+LONG = ("conformance", "e2e", "faults", "ov2xmp")
 # Modules whose tests ask one platform.
 SHARING = ("tests/conformance/", "tests/e2e/test_(commands|embedded|files|foreign_station)")
 
