@@ -56,7 +56,7 @@ demo: $(VENV)/.installed-dev  ## Connect a small fleet of simulated stations to 
 
 # Bytecode is kept whatever the environment says: hundreds of processes would compile the same modules.
 test: $(VENV)/.installed-dev  ## Run the tests; ARGS="-k name" picks some
-	PYTHONDONTWRITEBYTECODE= PYTHONASYNCIODEBUG=1 $(RUN) -m pytest -n auto --maxprocesses 12 --no-loadscope-reorder $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest -n auto --maxprocesses 12 --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## Check style, import directions, shell scripts, types, migrations and the OpenAPI schema
 	$(RUN) -m ruff check .

@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import gc
 import os
 import re
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from tasks.tasks import relay_command
 from tests.certificates import Authority
 
 TESTS = Path(__file__).parent
-LONG = ("conformance", "e2e", "faults")
+LONG = ("conformance", "e2e", "faults", "ov2xmp")
 # Modules whose tests ask one platform.
 SHARING = ("tests/conformance/", "tests/e2e/test_(commands|embedded|files|foreign_station)")
 
@@ -52,6 +53,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the modules that run the whole platform: a long one at the end would run alone."""
     items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in LONG)
+
+
+def pytest_collection_finish() -> None:
+    """Take what was imported and collected, which stays, out of garbage collection, which would go through it often."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

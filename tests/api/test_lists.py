@@ -174,11 +174,18 @@ def test_pages_follow_each_other_without_gap_or_repeat(path: str, get: Callable[
     assert page["previous"]
 
 
+@pytest.fixture(scope="module")
+def document() -> Any:
+    """The API's document, which takes long to make."""
+    return APIClient().get("/api/schema/").json()
+
+
 @pytest.mark.parametrize("path", LISTS)
-def test_every_order_on_offer_can_be_had(path: str, administrator: APIClient, get: Callable[..., Any]) -> None:
+def test_every_order_on_offer_can_be_had(
+    path: str, administrator: APIClient, get: Callable[..., Any], document: Any
+) -> None:
     for number in range(3):
         LISTS[path](number)
-    document = administrator.get("/api/schema/").json()
     template = path.replace("/1/", "/{transaction_id}/").replace("CP001", "{chargepoint_id}")
     offered = [each for each in document["paths"][template]["get"]["parameters"] if each["name"] == "ordering"]
     for parameter in offered:

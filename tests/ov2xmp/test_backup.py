@@ -26,6 +26,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from chargers.models import ChargePoint, IdTag
 from ov2xmp import backup, dumps
+from tests.e2e.storage import SQLITE, Template
 
 POSTGRESQL = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")
 PASSWORD = "correct horse battery"
@@ -105,7 +106,7 @@ class Machine:
         return done.stdout.strip()
 
     def fill(self) -> None:
-        """Make the tables, and put in stations, a tag, an administrator, secrets and files."""
+        """Put in stations, a tag, an administrator, secrets and files."""
         for name in ("secret-key", "ftp-password", "http-password", "ca/root.key"):
             path = self.data_dir / name
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -116,7 +117,6 @@ class Machine:
         log.write_bytes(os.urandom(100_000))
         (log.parent / ".upload-half").write_bytes(b"half")
         with self.entered():
-            call_command("migrate", verbosity=0)
             User.objects.create_superuser("admin", password=PASSWORD)
             for number in range(50):
                 ChargePoint.objects.create(chargepoint_id=f"Säule {number}")
@@ -169,10 +169,14 @@ def machines(folder: Path) -> Iterator[Callable[..., Machine]]:
 
 
 @pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker) -> Iterator[Machine]:
+def original(
+    tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker, template: Template
+) -> Iterator[Machine]:
     """A machine with something on it, which is only copied."""
-    with machines(tmp_path_factory.mktemp("original")) as make, django_db_blocker.unblock():
-        made = make("original")
+    folder = tmp_path_factory.mktemp("original")
+    with template.copied(folder / "data", admin=False) as storage, django_db_blocker.unblock():
+        url = storage.get("OV2XMP_DATABASE_URL")
+        made = Machine(folder, urlsplit(url).path.strip("/") if url else str(folder / "data" / SQLITE))
         made.fill()
         yield made
 
