@@ -21,13 +21,14 @@ MAX_FLOOD_WAIT = 4.0
 # Bytes that a station which reads nothing may cost the csms.
 MAX_UNREAD = 64 * 1024 * 1024
 CONNECT_TIMEOUT = 30.0
-# 4 MiB, and seconds in which they must be answered.
+# Almost 4 MiB, and seconds in which they must be answered.
+SAMPLE = {"value": 1.5, "measurand": "voltage", "unit": "W"}
 LARGE = json.dumps(
     [
         2,
         "large",
         "MeterValues",
-        {"connectorId": 1, "meterValue": [{"timestamp": "2026-01-01T00:00:00Z", "sampledValue": [{}] * 1_390_000}]},
+        {"connectorId": 1, "meterValue": [{"timestamp": "2026-01-01T00:00:00Z", "sampledValue": [SAMPLE] * 85_000}]},
     ],
     separators=(",", ":"),
 )
