@@ -391,6 +391,8 @@ class Connection:
                 self._socket.served(len(raw))
                 self._busy = False
                 left -= 1 + (len(raw) >> COUNT_SHIFT)
+                # It may be large, and the next one may take hours to come.
+                del raw
                 if left <= 0:
                     await self._count(COUNTED_AT_ONCE - int(left))
                     left = COUNTED_AT_ONCE

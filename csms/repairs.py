@@ -32,6 +32,8 @@ MAX_EXCESS = 10
 MAX_WORD = 1000
 # A broken list may break its rule a thousand times over; nobody reads more than the first.
 MAX_NOTES = 50
+# Items of all lists of a payload that is mended. What has more consists of next to nothing, a million times.
+MAX_ITEMS = 100_000
 
 # The OCPP error that a violation amounts to; any other is a matter of the value.
 _CODES = {
@@ -80,6 +82,7 @@ class _Walk:
     def __init__(self, optional: Collection[str]) -> None:
         self.optional = optional
         self.notes: list[Note] = []
+        self.items = 0
 
     def note(self, deviation: str, path: str, value: Any = "") -> None:
         if len(self.notes) < MAX_NOTES:
@@ -135,7 +138,7 @@ class _Walk:
             try:
                 mended[name] = self.value(each, properties[name], f"{prefix}{name}")
             except RpcError as error:
-                if name in required:
+                if name in required or self.items > MAX_ITEMS:
                     raise
                 self.note("unreadable-member", error.description)
         return mended
@@ -165,6 +168,9 @@ class _Walk:
         if not isinstance(value, list):
             self.note("object-for-list", path)
             value = [value]
+        self.items += len(value)
+        if self.items > MAX_ITEMS:
+            raise RpcError(ErrorCode.OCCURRENCE_CONSTRAINT, f"{path}: there are too many items to be mended")
         if len(value) < schema.get("minItems", 0):
             self.note("empty-list", path)
         if len(value) > schema.get("maxItems", len(value)):
@@ -175,6 +181,8 @@ class _Walk:
                 if each is not None:
                     mended.append(self.value(each, items, f"{path}.{index}"))
             except RpcError as error:
+                if self.items > MAX_ITEMS:
+                    raise
                 failure = error
                 self.note("unreadable-member", error.description)
         if failure is not None and not mended:

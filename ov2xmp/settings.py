@@ -7,6 +7,7 @@ name. ``docs/settings.md`` explains each variable.
 
 import hashlib
 import os
+import socket
 import tempfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -57,9 +58,9 @@ def embedded_redis_socket(data_dir: Path) -> Path:
     Such a data dir gets a directory of its own under the system's temporary directory, named
     after the data dir.
     """
-    socket = data_dir / "redis.sock"
-    if len(os.fsencode(socket)) <= 100 and quote(str(socket), safe="/ ") == str(socket):
-        return socket
+    path = data_dir / "redis.sock"
+    if len(os.fsencode(path)) <= 100 and quote(str(path), safe="/ ") == str(path):
+        return path
     digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"ov2xmp-{os.getuid()}-{digest}" / "redis.sock"
 
@@ -238,15 +239,25 @@ def database() -> dict[str, object]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         }
     elif config["ENGINE"] == "django.db.backends.postgresql":
+        interval = max(DATABASE_TIMEOUT // 3, 1)
+        session = {
+            "statement_timeout": DATABASE_TIMEOUT * 1000,
+            # The time zone as Django wants it, which would ask for it on each connection else.
+            "TimeZone": "UTC",
+            # The server asks as well: a client that it has lost would keep its locks for hours.
+            "tcp_user_timeout": DATABASE_TIMEOUT * 1000,
+            "tcp_keepalives_idle": DATABASE_TIMEOUT,
+            "tcp_keepalives_interval": interval,
+            "tcp_keepalives_count": 3,
+        }
         config["OPTIONS"] = {
             **parsed.get("OPTIONS", {}),
             "connect_timeout": DATABASE_TIMEOUT,
-            # The time zone as Django wants it, which would ask for it on each connection else.
-            "options": f"-c statement_timeout={DATABASE_TIMEOUT * 1000} -c TimeZone=UTC",
+            "options": " ".join(f"-c {name}={value}" for name, value in session.items()),
             # A network that goes silent resets nothing: what is sent must be received, and who sends nothing is asked.
             "tcp_user_timeout": DATABASE_TIMEOUT * 1000,
             "keepalives_idle": DATABASE_TIMEOUT,
-            "keepalives_interval": max(DATABASE_TIMEOUT // 3, 1),
+            "keepalives_interval": interval,
             "keepalives_count": 3,
         }
     else:
@@ -294,12 +305,29 @@ CHANNEL_LAYERS = {
 # Frontends that may listen to live updates of one web process.
 LIVE_MAX_LISTENERS = env_int("OV2XMP_LIVE_MAX_LISTENERS", 1000, minimum=1)
 
+
+def keepalive() -> dict[int, int]:
+    """Return the options of a TCP socket that finds out by itself that the network has lost its peer."""
+    seconds = max(int(REDIS_TIMEOUT), 1)
+    options = {
+        "TCP_KEEPIDLE": seconds,
+        "TCP_KEEPINTVL": max(seconds // 3, 1),
+        "TCP_KEEPCNT": 3,
+        "TCP_USER_TIMEOUT": seconds * 1000,
+    }
+    # Not every system has each of them.
+    return {getattr(socket, name): value for name, value in options.items() if hasattr(socket, name)}
+
+
 # kombu spells a unix socket's scheme "redis+socket"; redis-py calls it "unix".
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "global_keyprefix": f"{REDIS_PREFIX}:celery:",
     "socket_timeout": REDIS_TIMEOUT,
     "socket_connect_timeout": REDIS_TIMEOUT,
+    # A worker waits for tasks without a limit, and would wait for ever for a redis that is not there any more.
+    "socket_keepalive": True,
+    "socket_keepalive_options": keepalive(),
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_IGNORE_RESULT = True

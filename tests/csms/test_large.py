@@ -17,6 +17,7 @@ from tests.csms.conftest import Query
 from tests.csms.gate import TIMEOUT
 from tests.csms.operator import perform
 from tests.csms.waiting import until
+from tests.simulator.station import CallError
 from tests.simulator.v16 import Station16
 
 Payload = dict[str, Any]
@@ -127,6 +128,19 @@ async def test_whoever_gives_up_waiting_for_a_turn_leaves_it_to_the_next(setting
         # The largest there is, whatever its size.
         assert first.cancelled()
     large.close()
+
+
+async def test_a_message_of_next_to_nothing_a_million_times_is_not_mended(
+    station: Station16, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await station.boot()
+    monkeypatch.setattr(repairs, "MAX_ITEMS", 1000)
+    payload = meter_values({})
+    # In one list, and in the last of many.
+    many = {**payload, "meterValue": [{**payload["meterValue"][0], "sampledValue": [{}] * 100}] * 20}
+    for each in (payload, many):
+        with pytest.raises(CallError, match="too many items"):
+            await station.call("MeterValues", each)
 
 
 async def test_a_message_of_many_deviations_keeps_a_few_of_them(station: Station16, query: Query) -> None:

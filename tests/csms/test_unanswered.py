@@ -1,6 +1,7 @@
 """A node holds so much of what it has not answered yet, and lets the network hold the rest."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from pytest_django.fixtures import Settings
 
 from csms.server import OcppServer
 from csms.unanswered import OWN, READ, Unanswered
+from tests.certificates import Authority
 from tests.csms.gate import put_before
 from tests.csms.test_tls import metric
 from tests.simulator.v16 import Station16
@@ -94,11 +96,23 @@ async def _until(condition: Any) -> None:
 
 
 async def test_a_station_that_sends_too_much_waits_and_others_do_not(
-    server: OcppServer, url: str, station: Station16, monkeypatch: pytest.MonkeyPatch
+    server: OcppServer, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await station.boot()
+    await send_too_much(server, [Station16(url, f"CP{number}") for number in range(3)], monkeypatch)
+
+
+async def test_it_waits_with_tls_as_well(
+    tls_server: OcppServer, wss: str, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stations = [Station16(wss, f"CP{number}", ssl=authority.trusting()) for number in range(3)]
+    await send_too_much(tls_server, stations, monkeypatch)
+
+
+async def send_too_much(server: OcppServer, stations: Sequence[Station16], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the first station's message be in work, have the second wait for room, and the third send as it likes."""
     sample = {"timestamp": "2026-01-01T00:00:00Z", "sampledValue": [{"value": "x" * SIZE}]}
-    async with Station16(url, "CP2") as second, Station16(url, "CP3") as third:
+    async with stations[0] as station, stations[1] as second, stations[2] as third:
+        await station.boot()
         pauses = await metric(server, PAUSES)
         gate = put_before("MeterValues", monkeypatch)
         first = asyncio.create_task(station.call("MeterValues", {"connectorId": 1, "meterValue": [sample]}))

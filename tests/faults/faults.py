@@ -21,6 +21,18 @@ MAX_FLOOD_WAIT = 4.0
 # Bytes that a station which reads nothing may cost the csms.
 MAX_UNREAD = 64 * 1024 * 1024
 CONNECT_TIMEOUT = 30.0
+# Almost 4 MiB, and seconds in which they must be answered.
+SAMPLE = {"value": 1.5, "measurand": "voltage", "unit": "W"}
+LARGE = json.dumps(
+    [
+        2,
+        "large",
+        "MeterValues",
+        {"connectorId": 1, "meterValue": [{"timestamp": "2026-01-01T00:00:00Z", "sampledValue": [SAMPLE] * 85_000}]},
+    ],
+    separators=(",", ":"),
+)
+LARGE_TIMEOUT = 120.0
 MALFORMED = ("x", "[]", "[2]", '[2,"1"]', "{", "\u0000", '[9,"1","Heartbeat",{}]', "[" * 100)
 CLOCKS = (3600.0, -3600.0, 86400.0, -400 * 86400.0, 30.0, -30.0, "1970-01-01T00:00:00Z", "2099-12-31T23:59:59Z")
 
@@ -141,6 +153,38 @@ async def silence(scene: Scene) -> AsyncIterator[None]:
         scene.network.heal()
 
 
+def lost(name: str) -> Inject:
+    """Let nothing arrive that the platform sends to a server, nor what that sends."""
+
+    @asynccontextmanager
+    async def inject(scene: Scene) -> AsyncIterator[None]:
+        way = server(scene, name).way
+        assert way is not None
+        way.cut()
+        try:
+            yield
+        finally:
+            way.heal()
+
+    return inject
+
+
+def replaced(name: str) -> Inject:
+    """Put another server in the place of one that the network has lost: nobody is told that it has gone."""
+
+    @asynccontextmanager
+    async def inject(scene: Scene) -> AsyncIterator[None]:
+        it = server(scene, name)
+        try:
+            async with lost(name)(scene):
+                await asyncio.to_thread(it.kill)
+                yield
+        finally:
+            await asyncio.to_thread(it.start)
+
+    return inject
+
+
 @asynccontextmanager
 async def clock_jumps(scene: Scene) -> AsyncIterator[None]:
     for station in scene.load.stations:
@@ -221,8 +265,33 @@ async def deaf_station(scene: Scene) -> AsyncIterator[None]:
     assert slowest < MAX_FLOOD_WAIT, f"others waited {slowest:.1f} seconds for a deaf station"
 
 
+@asynccontextmanager
+async def large_messages(scene: Scene) -> AsyncIterator[None]:
+    """Send messages of the largest size that consist of nothing but what must be mended."""
+    scene.load.ledger.take_slowest()
+    async with connected(scene, "FAULT-LARGE-1") as one, connected(scene, "FAULT-LARGE-2") as another:
+        for station in (one, another):
+            await station.call("BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"})
+            assert station.connection is not None
+            await station.connection.send(LARGE)
+        yield
+        for station in (one, another):
+            answer = await station.next_frame(LARGE_TIMEOUT)
+            assert str(answer.data).startswith('[3,"large"'), str(answer.data)[:200]
+    slowest = scene.load.ledger.take_slowest()
+    assert slowest < MAX_FLOOD_WAIT, f"others waited {slowest:.1f} seconds for large messages"
+
+
 def needs_postgres(scene: Scene) -> str:
     return "" if scene.platform.postgres else "SQLite has no server"
+
+
+def needs_way(scene: Scene) -> str:
+    return "" if scene.platform.ways else "only root may lay a network to the servers"
+
+
+def needs_postgres_and_way(scene: Scene) -> str:
+    return needs_postgres(scene) or needs_way(scene)
 
 
 def needs_disk(scene: Scene) -> str:
@@ -247,8 +316,13 @@ FAULTS: tuple[Fault, ...] = (
     Fault("disk full", full_disk, 3.0, needs_disk),
     Fault("network silent", silence, 2.5 * LEASE),
     Fault("network silent for a moment", silence, 1.0),
+    Fault("redis lost by the network", lost("redis"), 2.5 * LEASE, needs_way),
+    Fault("database lost by the network", lost("postgres"), 3.5 * LEASE, needs_postgres_and_way),
+    Fault("redis replaced while the network is silent", replaced("redis"), 2.5 * LEASE, needs_way),
+    Fault("database replaced while the network is silent", replaced("postgres"), 2.5 * LEASE, needs_postgres_and_way),
     Fault("clocks jump", clock_jumps, 2.0),
     Fault("flood of malformed frames", malformed_flood, 2.0),
+    Fault("large messages in need of repair", large_messages),
     Fault("station that reads nothing", deaf_station, 4.0),
 )
 BY_NAME: dict[str, Fault] = {fault.name: fault for fault in FAULTS}

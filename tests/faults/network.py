@@ -1,4 +1,6 @@
-"""The way between some stations and the csms, which can go silent: nothing is reset, nothing arrives.
+"""The way between some stations and the csms, or the platform and its servers, which can go silent.
+
+Nothing is reset, nothing arrives.
 
 As root it is a network namespace of its own, whose neighbour's hardware address is forgotten and
 replaced by a wrong one. Elsewhere a proxy in between passes nothing on.
@@ -10,6 +12,8 @@ import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -35,15 +39,15 @@ def namespaces_work() -> bool:
 
 
 class Namespace:
-    """Stations behind a pair of virtual interfaces."""
+    """Stations, or a server, behind a pair of virtual interfaces; those of one process have numbers from 0 to 3."""
 
     kind = "a network namespace"
 
-    def __init__(self) -> None:
-        self.name = f"ov2xmp-{os.getpid()}"
-        self.here, self.there = f"ovh{os.getpid()}", f"ovt{os.getpid()}"
+    def __init__(self, number: int = 0) -> None:
+        self.name = f"ov2xmp-{os.getpid()}-{number}"
+        self.here, self.there = f"ovh{os.getpid()}n{number}", f"ovt{os.getpid()}n{number}"
         # A net of two of the range that is meant for tests of networks (RFC 2544), by the process's id.
-        base = (os.getpid() % 4096) * 4
+        base = ((os.getpid() % 4096) * 4 + number) * 4
         self.host, self.far = (f"198.18.{base // 256}.{base % 256 + each}" for each in (1, 2))
         ip("netns", "add", self.name)
         ip("link", "add", self.here, "type", "veth", "peer", "name", self.there, "netns", self.name)
@@ -51,6 +55,10 @@ class Namespace:
         ip("link", "set", self.here, "up")
         ip("-n", self.name, "address", "add", f"{self.far}/30", "dev", self.there)
         ip("-n", self.name, "link", "set", self.there, "up")
+        ip("-n", self.name, "link", "set", "lo", "up")
+        with self.entered():
+            # What a process leaves that is killed while its network is silent is soon forgotten, as with its machine.
+            Path("/proc/sys/net/ipv4/tcp_orphan_retries").write_text("1")
 
     async def open(self, url: str) -> tuple[str, socket.socket]:
         """Return the URL as seen from behind, and a socket that is connected to it."""
@@ -66,16 +74,22 @@ class Namespace:
 
     def _socket(self) -> socket.socket:
         """Make a socket that belongs to the namespace, wherever it is used."""
+        with self.entered():
+            made = socket.socket()
+        made.setblocking(False)
+        return made
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Let this thread be in the namespace, and what it makes: sockets, processes."""
         libc = ctypes.CDLL(None, use_errno=True)
         with Path("/proc/thread-self/ns/net").open() as here, Path(f"/run/netns/{self.name}").open() as there:
             if libc.setns(there.fileno(), CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), "setns")
             try:
-                made = socket.socket()
+                yield
             finally:
                 libc.setns(here.fileno(), CLONE_NEWNET)
-        made.setblocking(False)
-        return made
 
     def cut(self) -> None:
         ip("neigh", "replace", self.far, "lladdr", NOBODY, "nud", "permanent", "dev", self.here)

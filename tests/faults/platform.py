@@ -16,7 +16,7 @@ import psutil
 from tests.e2e.launcher import BASE_DIR, free_ports, wait_until
 from tests.e2e.parts import Parts
 from tests.e2e.storage import PREPARE, SQLITE
-from tests.faults import disk
+from tests.faults import disk, network
 from tests.faults.servers import Postgres, Redis, Sqlite, send
 
 NODES = ("csms", "csms2")
@@ -48,8 +48,11 @@ class Platform:
     def __init__(self, directory: Path, database: str, host: str = "127.0.0.1") -> None:
         self.disk = disk.Disk(directory / "disk") if not disk.reason_not() else None
         place = self.disk.path if self.disk else directory
-        self.redis = Redis(directory / "redis")
-        self.postgres = Postgres(place / "postgres") if database == "postgresql" else None
+        # The ways to the servers, which can go silent, where that can be.
+        self.ways = [network.Namespace(number) for number in (1, 2)] if network.namespaces_work() else []
+        to_redis, to_postgres = self.ways or (None, None)
+        self.redis = Redis(directory / "redis", to_redis)
+        self.postgres = Postgres(place / "postgres", to_postgres) if database == "postgresql" else None
         data_dir = place / "data"
         data_dir.mkdir(mode=0o700)
         settings = {**SETTINGS, "OV2XMP_REDIS_URL": self.redis.url, "OV2XMP_BIND": host}
@@ -110,6 +113,8 @@ class Platform:
         for server in (self.postgres, self.redis):
             if server is not None:
                 server.kill()
+        for way in self.ways:
+            way.close()
         if self.disk:
             self.disk.unmount()
 

@@ -17,6 +17,7 @@ import redis
 
 from ov2xmp import redis_server
 from tests.e2e.launcher import free_ports, wait_until
+from tests.faults.network import Namespace
 
 START_TIMEOUT = 60.0
 # Whom PostgreSQL runs as where we are root, which it refuses to be.
@@ -39,10 +40,16 @@ def send(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
 
 
 class Server:
-    """A server process that can be started, killed, paused and resumed."""
+    """A server process that can be started, killed, paused and resumed.
 
-    def __init__(self, directory: Path) -> None:
+    It is behind `way`, if there is one, else at home.
+    """
+
+    def __init__(self, directory: Path, way: Namespace | None = None) -> None:
         self.directory = directory
+        self.way = way
+        self.host = way.far if way else "127.0.0.1"
+        (self.port,) = free_ports(1)
         self.log = directory.with_name(f"{directory.name}.log")
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -67,7 +74,7 @@ class Server:
         wait_until(serves, START_TIMEOUT, lambda: self.log.read_text("utf-8", "replace")[-3000:], 0.1)
 
     def _launch(self) -> None:
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, self.way.entered() if self.way else contextlib.nullcontext():
             self.process = subprocess.Popen(
                 self._command(),
                 cwd=self.directory,
@@ -107,20 +114,21 @@ class Server:
 
 
 class Redis(Server):
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, way: Namespace | None = None) -> None:
+        super().__init__(directory, way)
         directory.mkdir()
         self.socket = directory / "redis.sock"
-        self.url = f"unix://{self.socket}"
+        self.url = f"redis://{self.host}:{self.port}/0"
 
     def _command(self) -> Sequence[str]:
         server = redis_server.find()
         assert server is not None, "install a redis-server"
-        return redis_server.command(server, self.socket, self.directory)
+        command = redis_server.command(server, self.socket, self.directory)
+        return [*command, "--port", str(self.port), "--bind", self.host, "--protected-mode", "no"]
 
     def answers(self) -> bool:
         try:
-            redis_server.ping(self.url)
+            redis_server.ping(f"unix://{self.socket}")
         except (redis.RedisError, OSError):
             return False
         return True
@@ -149,13 +157,12 @@ def postgres_binaries() -> Path | None:
 class Postgres(Server):
     """A cluster of our own, in a directory that may lie on a disk of its own."""
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, way: Namespace | None = None) -> None:
+        super().__init__(directory, way)
         binaries = postgres_binaries()
         assert binaries is not None, "install PostgreSQL's server"
         self.binaries = binaries
-        (self.port,) = free_ports(1)
-        self.url = f"postgres://postgres@127.0.0.1:{self.port}/postgres"
+        self.url = f"postgres://postgres@{self.host}:{self.port}/postgres"
         directory.mkdir(exist_ok=True)
         if os.getuid() == 0:
             shutil.chown(directory, ACCOUNT, ACCOUNT)
@@ -172,6 +179,9 @@ class Postgres(Server):
             group=self._account(),
             extra_groups=[] if self._account() else None,
         )
+        if way:
+            with (directory / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {way.host}/32 trust\n")
 
     def _account(self) -> str | None:
         return ACCOUNT if os.getuid() == 0 else None
@@ -179,7 +189,7 @@ class Postgres(Server):
     def _command(self) -> Sequence[str]:
         settings = {
             "port": self.port,
-            "listen_addresses": "127.0.0.1",
+            "listen_addresses": self.host,
             "unix_socket_directories": "",
             "max_connections": 60,
             # No power is cut here: what is written survives every process, and the disk is spared.

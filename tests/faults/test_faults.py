@@ -26,6 +26,8 @@ QUICK = {
     "database paused": 5.0,
     "disk full": 1.0,
     "network silent": 4.5,
+    "database lost by the network": 5.0,
+    "redis replaced while the network is silent": 5.0,
     "flood of malformed frames": 1.0,
     "worker's children killed": 0.1,
 }

@@ -12,7 +12,7 @@ import math
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -110,7 +110,7 @@ class Ends:
     def __init__(self, *, stores: bool) -> None:
         self.stores = stores
         self.work: list[Work] = []
-        self.intake = self.reader = self.outside = self
+        self.intake = self.reader = self.outside = self.large = self
 
     async def submit(self, *work: Work) -> list[Any]:
         self.work += work
@@ -135,6 +135,13 @@ class Ends:
 
     async def ask(self, ask: Any, value: Any) -> Any:
         return None
+
+    @contextlib.asynccontextmanager
+    async def turn(self, size: int) -> AsyncIterator[None]:
+        yield
+
+    async def read(self, read: Callable[[], Any]) -> Any:
+        return read()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> Any:
         finish(work)
