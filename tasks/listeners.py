@@ -1,10 +1,11 @@
-"""How many frontends may listen at once: each is a socket, and a queue that every update goes through."""
+"""Which frontends may listen: each is a socket, and a queue that every update goes through, and all need redis."""
 
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from django.conf import settings
+from redis import RedisError
 
 logger = logging.getLogger(__name__)
 
@@ -12,10 +13,15 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 # WebSocket's "try again later".
 TRY_AGAIN_LATER = 1013
+# What asyncio says where the reader of the channel layer and a subscriber notice at once that redis has gone.
+BOTH_FOUND_OUT = "another coroutine is already waiting"
 
 
 class Listeners:
-    """An ASGI application that passes on so many sockets at a time, and closes the others with 1013."""
+    """An ASGI application that passes on so many sockets at a time, and closes the others with 1013.
+
+    So it does with those whom redis does not let listen, or not any more.
+    """
 
     def __init__(self, application: Application) -> None:
         self._application = application
@@ -26,14 +32,24 @@ class Listeners:
         if self._count >= settings.LIVE_MAX_LISTENERS:
             self._tell(full=True)
             await receive()
-            # Accepted first: a refused handshake could not carry a close code to the frontend.
-            await send({"type": "websocket.accept"})
-            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER, "reason": "too many listen already"})
+            await _refuse(send, "too many listen already")
             return
         self._tell(full=False)
         self._count += 1
+        accepted = False
+
+        async def note(message: Any) -> None:
+            nonlocal accepted
+            accepted |= message["type"] == "websocket.accept"
+            await send(message)
+
         try:
-            await self._application(scope, receive, send)
+            await self._application(scope, receive, note)
+        except (RedisError, OSError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and BOTH_FOUND_OUT not in str(error):
+                raise
+            logger.warning("redis does not answer, and %s is told to come back: %s", scope.get("client"), error)
+            await _refuse(send, "redis does not answer", accepted=accepted)
         finally:
             self._count -= 1
 
@@ -41,3 +57,10 @@ class Listeners:
         if full and not self._full:
             logger.warning("%d frontends listen to live updates, and more are refused", self._count)
         self._full = full
+
+
+async def _refuse(send: Callable[[Any], Awaitable[None]], reason: str, *, accepted: bool = False) -> None:
+    if not accepted:
+        # A refused handshake could not carry a close code to the frontend.
+        await send({"type": "websocket.accept"})
+    await send({"type": "websocket.close", "code": TRY_AGAIN_LATER, "reason": reason})

@@ -5,10 +5,12 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from channels.layers import channel_layers
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth.models import User
 from django.db import connection
@@ -127,6 +129,22 @@ async def test_a_topic_brings_its_own_updates_only() -> None:
             "chargepoint",
             "connector",
         ]
+
+
+async def test_a_listener_that_comes_while_redis_is_away_is_told_to_come_later(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [f"unix://{tmp_path / 'nobody.sock'}"]},
+        }
+    }
+    channel_layers.backends = {}
+    access = await off_loop(token)
+    assert await close_code(f"/ws/updates/all/?token={access}") == 1013
+    assert "redis does not answer" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 async def test_updates_are_narrowed_to_a_station() -> None:
