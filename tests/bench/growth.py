@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import http.client
 import json
-import os
 import re
 import signal
 import statistics
@@ -23,9 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import databases, measure, report
-from tests.bench.__main__ import POSTGRES_URL, QUIET, Interrupter, say
+from tests.bench.__main__ import Interrupter
+from tests.bench.bench import OTHER_FILES, postgres_url, say
 from tests.bench.databases import Database
 from tests.bench.measure import LoadOptions, Round
+from tests.bench.messages import QUIET
 from tests.bench.processes import BenchError, module, raise_file_limit, running
 from tests.bench.targets import ADMIN, PASSWORD, Platform, platform
 
@@ -99,24 +100,22 @@ def main() -> int:
 
 
 def run(options: argparse.Namespace, directory: Path) -> int:
-    raise_file_limit()
+    raise_file_limit(options.stations + OTHER_FILES)
     load = LoadOptions(options.stations, options.warm_up, options.seconds)
-    url = os.environ.get("OV2XMP_BENCH_DATABASE_URL") or POSTGRES_URL
-    version = None
+    url = postgres_url()
     if problem := databases.answers(url):
         say(f"No PostgreSQL, so only SQLite is measured (OV2XMP_BENCH_DATABASE_URL names one): {problem}")
         options.readings = []
     found: dict[str, Measured] = {}
     for readings in options.readings:
         with databases.scratch_postgres(url) as database:
-            version = database.version
             found[f"PostgreSQL, {readings:,}"] = measure_size(database, readings, load, directory / f"p{readings}")
     for readings in options.sqlite_readings:
         file = databases.Sqlite(directory / "growth.sqlite3")
         found[f"SQLite, {readings:,}"] = measure_size(file, readings, load, directory / f"s{readings}")
         for path in directory.glob("growth.sqlite3*"):
             path.unlink()
-    print(f"{report.machine(version)}\n")
+    print(f"{report.machine(databases.version(url))}\n")
     print(tables(found))
     problems = [f"{name}: {problem}" for name, each in found.items() for problem in each.problems]
     for problem in problems:
