@@ -68,7 +68,7 @@ lint: $(VENV)/.installed-dev  ## Check style, import directions, shell scripts, 
 	$(RUN) manage.py makemigrations --check --dry-run
 	$(RUN) manage.py spectacular --validate --fail-on-warn --file /dev/null
 
-bench: $(VENV)/.installed-dev  ## Measure the OCPP server against a bare one
+bench: $(VENV)/.installed-dev  ## Measure speed and size, next to a bare OCPP server; takes twenty minutes
 	@exec $(RUN) -m tests.bench
 
 soak: $(VENV)/.installed-dev  ## Do everything that fails to a platform under load; MINUTES=10, DATABASE=sqlite or postgresql
