@@ -18,7 +18,6 @@ from api import errors
 from api.command_schema import CommandSchema, prefix
 from api.slots import turn_given_away
 from api.work import unit_of_work
-from chargers import selectors
 from chargers.changes import Changes
 from chargers.errors import UnknownStation
 from chargers.models import ChargePoint
@@ -129,7 +128,7 @@ def _is_storable(value: Any) -> bool:
 def store(row: Action, asked: Asked, user: AbstractBaseUser) -> Command:
     now = timezone.now()
     try:
-        station = selectors.chargepoints(now=now).get(lookup_key=identity_key(asked.station))
+        station = ChargePoint.objects.with_connected(now).get(lookup_key=identity_key(asked.station))
     except ChargePoint.DoesNotExist as error:
         raise UnknownStation(asked.station) from error
     with unit_of_work() as work:

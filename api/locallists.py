@@ -14,7 +14,6 @@ from api.command_schema import result
 from api.commands import QUEUE_DOWN, failure, submitted
 from api.openapi import Schema
 from api.viewsets import Changeable, Listed, Readable, Resource
-from chargers import selectors
 from chargers.errors import UnknownStation
 from chargers.models import ChargePoint, LocalList
 from chargers.models.station import identity_key
@@ -74,7 +73,7 @@ class LocalListResource(Listed, Readable, Changeable, Resource):
     def station(self) -> ChargePoint:
         given = self.kwargs["chargepoint_id"]
         try:
-            return selectors.chargepoints(now=timezone.now()).get(lookup_key=identity_key(given))
+            return ChargePoint.objects.with_connected(timezone.now()).get(lookup_key=identity_key(given))
         except (ValueError, ChargePoint.DoesNotExist) as error:
             raise UnknownStation(given) from error
 
