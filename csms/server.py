@@ -665,6 +665,7 @@ class OcppServer:
 
     def _make_room(self, now: float) -> None:
         """Read those again for whom there is room, and close who has long kept others from it."""
+        self.large.give_back()
         self.unanswered.let_go_on(now)
         for each in self.unanswered.stalled(now):
             metrics.STALLED.inc()

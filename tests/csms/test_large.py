@@ -1,8 +1,11 @@
 """Large messages are read beside the event loop, in turns, whatever has to be mended in them."""
 
 import asyncio
+import ctypes
+import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +13,7 @@ from pytest_django.fixtures import Settings
 
 from chargers.models import Deviation, MeterValue
 from csms import repairs
-from csms.large import LARGE, Large
+from csms.large import HUGE, LARGE, Large
 from csms.versions import base
 from tasks.models import CommandStatus
 from tests.csms.conftest import Query
@@ -127,6 +130,28 @@ async def test_whoever_gives_up_waiting_for_a_turn_leaves_it_to_the_next(setting
     async with large.turn(1000):
         # The largest there is, whatever its size.
         assert first.cancelled()
+    large.close()
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="only glibc keeps what is free")
+async def test_the_memory_of_a_huge_message_is_given_back_once_it_is_served() -> None:
+    large = Large()
+    async with large.turn(HUGE + 1):
+        taken = [b"%01999d" % number for number in range(50_000)]
+        # What stays, here and there, is what others stored meanwhile.
+        stays = taken[::100]
+        del taken
+    before = resident()
+    large.give_back()
+    # Its thread does one thing after the other.
+    await large.read(lambda: None)
+    assert resident() < before - 50_000_000
+    assert len(stays) == 500
     large.close()
 
 
