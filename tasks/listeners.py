@@ -1,11 +1,11 @@
 """Which frontends may listen: each is a socket, and a queue that every update goes through, and all need redis."""
 
 import logging
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from django.conf import settings
-from redis import RedisError
 
 logger = logging.getLogger(__name__)
 
@@ -13,8 +13,6 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 # WebSocket's "try again later".
 TRY_AGAIN_LATER = 1013
-# What asyncio says where the reader of the channel layer and a subscriber notice at once that redis has gone.
-BOTH_FOUND_OUT = "another coroutine is already waiting"
 
 
 class Listeners:
@@ -45,10 +43,11 @@ class Listeners:
 
         try:
             await self._application(scope, receive, note)
-        except (RedisError, OSError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and BOTH_FOUND_OUT not in str(error):
+        except Exception as error:
+            if not _is_of_layer(error):
                 raise
-            logger.warning("redis does not answer, and %s is told to come back: %s", scope.get("client"), error)
+            reason = f"{type(error).__name__}: {error}"
+            logger.warning("redis does not answer, and %s is told to come back: %s", scope.get("client"), reason)
             await _refuse(send, "redis does not answer", accepted=accepted)
         finally:
             self._count -= 1
@@ -57,6 +56,15 @@ class Listeners:
         if full and not self._full:
             logger.warning("%d frontends listen to live updates, and more are refused", self._count)
         self._full = full
+
+
+def _is_of_layer(error: Exception) -> bool:
+    """Tell whether the channel layer raised it, which is so when redis is away.
+
+    Not all of that is an error of redis: a subscriber and the reader may find out at the same time.
+    """
+    names = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any(name.startswith("channels_redis.") for name in names)
 
 
 async def _refuse(send: Callable[[Any], Awaitable[None]], reason: str, *, accepted: bool = False) -> None:

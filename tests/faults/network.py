@@ -49,6 +49,8 @@ class Namespace:
         # A net of two of the range that is meant for tests of networks (RFC 2544), by the process's id.
         base = ((os.getpid() % 4096) * 4 + number) * 4
         self.host, self.far = (f"198.18.{base // 256}.{base % 256 + each}" for each in (1, 2))
+        # Two faults at once may cut it; it heals with the end of the last.
+        self.cuts = 0
         ip("netns", "add", self.name)
         ip("link", "add", self.here, "type", "veth", "peer", "name", self.there, "netns", self.name)
         ip("address", "add", f"{self.host}/30", "dev", self.here)
@@ -92,10 +94,14 @@ class Namespace:
                 libc.setns(here.fileno(), CLONE_NEWNET)
 
     def cut(self) -> None:
+        self.cuts += 1
         ip("neigh", "replace", self.far, "lladdr", NOBODY, "nud", "permanent", "dev", self.here)
         ip("-n", self.name, "neigh", "replace", self.host, "lladdr", NOBODY, "nud", "permanent", "dev", self.there)
 
     def heal(self) -> None:
+        self.cuts -= 1
+        if self.cuts:
+            return
         ip("neigh", "delete", self.far, "dev", self.here)
         ip("-n", self.name, "neigh", "delete", self.host, "dev", self.there)
 
