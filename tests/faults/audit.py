@@ -26,7 +26,7 @@ POLL_INTERVAL = 0.1
 FINAL = {"answered", "error", "timeout", "offline", "cancelled"}
 COMMANDS = "SELECT task_id, status, finished_at FROM tasks_command"
 # How much more memory a process may have than after it came to rest first.
-GROWTH, SLACK = 1.3, 80 * 1024 * 1024
+GROWTH, SLACK = 1.3, 40 * 1024 * 1024
 VISITOR = "FAULT-VISITOR"
 
 
