@@ -92,7 +92,7 @@ def test_whoever_proves_himself_begins_anew(counted: Attempts) -> None:
 @pytest.mark.parametrize("right", [True, False])
 async def test_attempts_that_are_sent_at_once_are_no_way_around_the_limit(counted: Attempts, right: bool) -> None:
     fail(counted, A1, 1)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(5):
         assert await counted.turn(A1) == 0
         with counted.under_way(A1), counted.under_way(A1):
             waiting = asyncio.create_task(counted.turn(A1))
@@ -166,7 +166,7 @@ async def test_only_so_many_answers_wait_and_a_drain_lets_them_go(
     counted: Attempts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(attempts, "MOST_HELD", 2)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(5):
         waiting = [asyncio.create_task(counted.hold(60)) for _ in range(2)]
         await asyncio.sleep(0)
         assert await counted.hold(60) is False
@@ -287,7 +287,7 @@ async def test_wrong_answers_are_held_back_while_right_ones_are_not(
         node.attempts.failed(Attempts.pair("127.0.0.1", f"X{number}"), guess=True)
     held = asyncio.create_task(attempt(node, "CP1"))
     await until(lambda: SecurityEvent.objects.exists())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(5):
         storm = [Station16(f"ws://127.0.0.1:{node.port}/ws/ocpp", name, password=KEY) for name in ("CP1", "CP2")]
         for station in storm:
             async with station:
@@ -309,7 +309,7 @@ async def test_a_drain_does_not_wait_for_answers_that_are_held_back(
         for number in range(2 * LIMIT):
             node.attempts.failed(Attempts.pair("127.0.0.1", f"X{number}"), guess=True)
         held = asyncio.create_task(attempt(node, "X99"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(5):
             while not node.attempts._held:
                 await asyncio.sleep(0.01)
     assert (await held)[0] == 404

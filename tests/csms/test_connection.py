@@ -144,7 +144,7 @@ def count_pings(station: Station16) -> asyncio.Queue[bytes]:
 
 
 async def next_pings(pings: asyncio.Queue[bytes], count: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(5):
         for _ in range(count):
             await pings.get()
 
@@ -380,7 +380,7 @@ async def test_what_a_station_is_to_be_asked_when_it_has_just_left_ends_as_offli
     async with Station16(url, "CP1") as station:
         await gate.entered()
         await station.drop()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(5):
             while (await get(server, "/healthz")).json()["connections"]:
                 await asyncio.sleep(0.01)
     gate.open()
@@ -441,7 +441,7 @@ async def test_a_drain_finishes_what_is_served_and_sends_stations_away_to_come_b
     gate.open()
     assert await sending == {}
     assert await busy.wait_closed() == (1012, "the server restarts")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(5):
         await leaving
 
     assert await query(lambda: SecurityEvent.objects.count()) == 1
@@ -458,7 +458,7 @@ async def test_a_drain_does_not_wait_for_ever(draining: OcppServer, settings: Se
     await station.connect()
     await station.heartbeat()
     station.freeze()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(5):
         await leave(draining)
     assert not await query(connected)
     await station.drop()

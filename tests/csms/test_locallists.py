@@ -319,7 +319,7 @@ async def test_nobody_waits_while_it_is_read_what_a_station_should_hold(
         "SendLocalList", {"updateType": "Differential", "localAuthorizationList": listed("A")}
     )
     await gate.entered()
-    async with asyncio.timeout(20), Station16(url, "CP2") as other:
+    async with asyncio.timeout(5), Station16(url, "CP2") as other:
         await other.boot()
         await ready.status(1, "Charging")
     assert await query(lambda: known()[2]) == "VersionMismatch"

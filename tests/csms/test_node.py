@@ -185,11 +185,11 @@ async def test_a_node_that_starts_without_a_database_waits_for_it(transactional_
     server = OcppServer("127.0.0.1", 0)
     async with outage.database_away():
         starting = asyncio.create_task(server.__aenter__())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(5):
             while server.intake.available:
                 await asyncio.sleep(0.02)
         assert not starting.done()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(5):
         await starting
     async with httpx.AsyncClient(trust_env=False) as client:
         assert (await client.get(f"http://127.0.0.1:{server.port}/healthz")).status_code == 200

@@ -134,7 +134,7 @@ async def test_live_updates_that_redis_does_not_take_are_dropped_and_counted_and
     dropped = metrics.UPDATES_DROPPED._value.get()
     for _ in range(5):
         await station.status(1, "Charging")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(5):
         while metrics.UPDATES_DROPPED._value.get() < dropped + 5:
             await asyncio.sleep(0.02)
     assert len([record for record in caplog.records if "not sent" in record.message]) == 1
@@ -162,14 +162,14 @@ async def test_a_relay_ends_although_somebody_swallows_the_cancellation(
             await asyncio.sleep(60)
 
     monkeypatch.setattr(updates, "send", swallow)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(5):
         async with Relay(str(uuid4()), ignore, ignore) as relay:
             relay.publish([("chargepoint", [("CP1", "{}")])])
             await reached.wait()
 
 
 async def test_a_relay_ends_while_redis_is_away(flaky_redis: Proxy) -> None:
-    async with asyncio.timeout(20), Relay(str(uuid4()), ignore, ignore):
+    async with asyncio.timeout(5), Relay(str(uuid4()), ignore, ignore):
         flaky_redis.cut()
         await asyncio.sleep(0.05)
 
@@ -231,7 +231,7 @@ async def test_listeners_are_told_when_a_station_comes_and_goes(server: OcppServ
     await layer.group_add(updates.group("chargepoint"), channel)
 
     async def told() -> list[dict[str, Any]]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(5):
             message = await layer.receive(channel)
         return [json.loads(frame)["data"] for station, frame in message["frames"] if station == "CP1"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from tests.csms.conftest import query_in_thread
 
 
-async def until(condition: Callable[[], Any], seconds: float = 20) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 8) -> None:
     """Wait until `condition`, a query, holds."""
     deadline = time.monotonic() + seconds
     while not await query_in_thread(condition):

@@ -89,7 +89,7 @@ class Csms:
 
     async def until(self, wanted: Callable[[Any], bool]) -> Any:
         """Wait for a message and forget those before it."""
-        async with self.news, asyncio.timeout(20):
+        async with self.news, asyncio.timeout(5):
             while True:
                 for position, message in enumerate(self.received):
                     if wanted(message):
@@ -107,7 +107,7 @@ class Csms:
 
     async def until_connected(self, before: ServerConnection | None = None) -> ServerConnection:
         """Wait for a connection that is not the one `before`."""
-        async with self.news, asyncio.timeout(20):
+        async with self.news, asyncio.timeout(5):
             await self.news.wait_for(lambda: self.station is not None and self.station is not before)
         assert self.station is not None
         return self.station

@@ -267,7 +267,7 @@ async def charging(csms: Csms, station: Station16, connector: int = 1) -> None:
 
 async def until_offered(csms: Csms, offered: float | None, connector: int = 1) -> Payload:
     """Wait for MeterValues that tell of an offer."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(5):
         while True:
             report = await csms.until_call("MeterValues", connectorId=connector)
             if value(report, "Power.Offered") == offered:

@@ -25,7 +25,7 @@ async def test_one_more_than_may_listen_is_told_to_come_later_and_finds_room_whe
     sockets = [WebsocketCommunicator(application, "/") for _ in range(5)]
     for socket in sockets[:4]:
         assert (await socket.connect())[0]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(5):
         for socket in sockets[2:4]:
             closed = await socket.receive_output()
             assert (closed["type"], closed["code"]) == ("websocket.close", 1013)

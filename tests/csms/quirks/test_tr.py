@@ -33,7 +33,7 @@ def client_frame(payload: bytes, first: int = 0x81) -> bytes:
 
 
 async def next_message(reply: Reply) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(5):
         first, length = await reply.reader.readexactly(2)
         assert first == 0x81
         return json.loads(await reply.reader.readexactly(length))
@@ -275,7 +275,7 @@ async def test_tr_13_a_connection_without_a_request_is_counted_and_nothing_else(
     writer.close()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(5):
         while await metric(server, count) == before:
             await asyncio.sleep(0.01)
     await station.heartbeat()
