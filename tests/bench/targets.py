@@ -15,6 +15,7 @@ import websockets
 from websockets.sync.client import connect
 
 from ov2xmp import redis_server
+from tests import daphne
 from tests.bench.databases import Database
 from tests.bench.processes import (
     BenchError,
@@ -235,14 +236,7 @@ def platform(
 def embedded_commands(web_port: int) -> dict[str, list[str]]:
     """Return the commands of web and worker, as `make run` has them."""
     return {
-        "web": module(
-            "daphne",
-            "-v",
-            "0",
-            "-e",
-            f"tcp:port={web_port}:interface=127.0.0.1:backlog=4096",
-            "ov2xmp.asgi:application",
-        ),
+        "web": module("daphne", *daphne.arguments(web_port)),
         "worker": [
             *(sys.executable, "-W", "ignore:You're running the worker with superuser privileges"),
             *("-m", "celery", "--quiet", "-A", "ov2xmp", "worker", "--beat"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from tests import daphne
 from tests.e2e.launcher import BASE_DIR, free_ports, wait_until, without_settings
 from tests.e2e.storage import PASSWORD
 
@@ -50,14 +51,7 @@ class Parts:
             **settings,
         }
         self.commands = {
-            "web": python(
-                "daphne",
-                "-v",
-                "0",
-                "-e",
-                f"tcp:port={web_port}:interface=127.0.0.1:backlog=4096",
-                "ov2xmp.asgi:application",
-            ),
+            "web": python("daphne", *daphne.arguments(web_port)),
             "csms": python("csms"),
             "worker": python("celery", "--quiet", "-A", "ov2xmp", "worker", "--beat", "--concurrency", "1"),
         }
