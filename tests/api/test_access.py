@@ -267,12 +267,12 @@ async def test_every_topic_of_live_updates_is_for_viewers_and_those_above(role: 
     for given, allowed in ((access, role is not None), ("", False)):
         sockets = [WebsocketCommunicator(application, f"/ws/updates/{topic}/?token={given}") for topic in topics]
         for socket in sockets:
-            await socket.connect(timeout=20)
+            await socket.connect(timeout=5)
         if allowed:
             quiet = await asyncio.gather(*(socket.receive_nothing(0.2) for socket in sockets))
             assert all(quiet)
         else:
-            codes = [(await socket.receive_output(20))["code"] for socket in sockets]
+            codes = [(await socket.receive_output(5))["code"] for socket in sockets]
             assert codes == [4401] * len(topics)
         for socket in sockets:
             await socket.disconnect()

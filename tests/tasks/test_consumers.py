@@ -34,8 +34,8 @@ pytestmark = [
     pytest.mark.usefixtures("transactional_db", "redis_settings", "short_connections"),
 ]
 
-# Seconds that anything may take, on a machine that has much else to do.
-PATIENCE = 20
+# Seconds that anything may take.
+PATIENCE = 2
 
 
 async def off_loop(work: Callable[[], Any]) -> Any:
